@@ -1,0 +1,2 @@
+//! Decoding: wire bytes and JSON lines to columns.
+fn main() {}

@@ -1,0 +1,1 @@
+//! flowwatch: a network-flow analyzer for Hubble and Cilium.

@@ -1,0 +1,3 @@
+//! The `flowwatch` program: parses arguments, runs one command, sets the exit code.
+
+fn main() {}
