@@ -1,0 +1,34 @@
+//! What a flow is once it is inside: columns, dictionaries and the words for them.
+//!
+//! Owns the schema and its version, [`FlowBatch`] and its builder, ids and
+//! interners, the enums of Hubble's flow API as open numbers, drop classes, holes
+//! and completeness, and the reference that names a flow. Does no I/O and knows no
+//! encoding: `wire` and `source` fill the builder.
+
+mod arrow;
+mod batch;
+mod builder;
+mod completeness;
+mod drop;
+mod enums;
+mod extra;
+mod intern;
+mod reference;
+mod row;
+
+pub use self::arrow::{SCHEMA_VERSION, schema};
+pub use batch::{Dictionaries, FlowBatch, Notice, NoticeKind, Raw, RowRef};
+pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
+pub use completeness::{Completeness, Hole, HoleCause, InvertedSpan, Seen, Span};
+pub use drop::{DropClass, DropReason};
+pub use enums::{
+    AuthType, CaptureEnum, Direction, EventType, FlowType, L7Type, LostSource, NodeState,
+    SockPoint, TracePoint, TraceReason, Verdict, identity_name,
+};
+pub use extra::{
+    Aggregate, Dns, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record, Policy, Service, Tunnel,
+};
+pub use intern::{Endpoint, Interner, Workload};
+pub use intern::{EndpointId, ListId, PairId, StrId};
+pub use reference::{FlowReference, tuple_hash};
+pub use row::{NO_TIME, Protocol, Reply, Row, flags};
