@@ -1,3 +1,20 @@
 //! flowwatch: a network-flow analyzer for Hubble and Cilium.
+//!
+//! A room a module, in the order data flows; a room imports only from rooms above it
+//! (a test holds this). `ARCHITECTURE.md` says what each is for.
 
 pub mod flow;
+
+pub mod proto;
+
+pub mod wire;
+
+pub mod filter;
+
+pub mod source;
+
+pub mod render;
+
+pub mod serve;
+
+pub mod cli;

@@ -1,0 +1,1 @@
+//! One file a command: arguments as typed, a resolved plan, the calls.

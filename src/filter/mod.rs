@@ -1,0 +1,1 @@
+//! Hubble's flow filters, compiled to columns.

@@ -1,0 +1,1 @@
+//! The Observer API over recorded flows.

@@ -1,0 +1,2 @@
+//! Strict protobuf walking and writing for the hot path; prost is the oracle and the
+//! fallback.
