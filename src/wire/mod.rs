@@ -2,3 +2,5 @@
 //! fallback.
 
 pub mod convert;
+mod read;
+pub mod walk;
