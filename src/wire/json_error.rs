@@ -73,6 +73,12 @@ impl JsonError {
         &self.problem
     }
 
+    /// Whether the text is not JSON at all.
+    #[must_use]
+    pub fn is_syntax(&self) -> bool {
+        matches!(self.problem, JsonProblem::Syntax(_))
+    }
+
     /// The same error seen from a field's parent.
     pub(super) fn inside(mut self, field: &str) -> Self {
         let dot = match self.path.as_bytes().first() {

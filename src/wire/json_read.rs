@@ -62,6 +62,19 @@ pub fn json_to_wire(
     }
 }
 
+/// Reads the text of one message, of the type with that full name, the liberal way.
+///
+/// # Errors
+/// [`JsonError`] when it is not JSON or not such a message.
+pub fn object_to_wire(text: &[u8], full_name: &str) -> Result<Vec<u8>, JsonError> {
+    let json: Value = serde_json::from_slice(text).map_err(JsonProblem::Syntax)?;
+    let mut out = Vec::new();
+    if let Some(shape) = shape::by_full_name(full_name) {
+        json_to_wire(shape, &json, &ReadOptions::default(), &mut out)?;
+    }
+    Ok(out)
+}
+
 /// Levels of messages; Hubble's have less than ten, but an `Any` may hold another.
 pub(super) const MAX_DEPTH: usize = 32;
 

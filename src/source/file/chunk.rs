@@ -59,8 +59,14 @@ impl<R: Read> ChunkReader<R> {
         let mut bytes = std::mem::take(&mut self.carry);
         let mut scanned = 0;
         loop {
-            let wanted = if bytes.len() < CHUNK { CHUNK } else { bytes.len() + CHUNK };
-            if !self.finished && let Err(cause) = self.fill(&mut bytes, wanted) {
+            let wanted = if bytes.len() < CHUNK {
+                CHUNK
+            } else {
+                bytes.len() + CHUNK
+            };
+            if !self.finished
+                && let Err(cause) = self.fill(&mut bytes, wanted)
+            {
                 damaged = Some(cause.to_string());
                 self.finished = true;
             }
@@ -98,7 +104,11 @@ impl<R: Read> ChunkReader<R> {
     fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
         let missing = wanted - bytes.len();
         bytes.reserve(missing);
-        let read = self.reader.by_ref().take(missing as u64).read_to_end(bytes)?;
+        let read = self
+            .reader
+            .by_ref()
+            .take(missing as u64)
+            .read_to_end(bytes)?;
         self.finished = read < missing;
         Ok(())
     }
@@ -218,15 +228,23 @@ mod tests {
 
     fn pieces(text: &[u8]) -> Vec<Vec<u8>> {
         let mut reader = ChunkReader::new(text);
-        std::iter::from_fn(|| reader.next_chunk()).map(|chunk| chunk.bytes.to_vec()).collect()
+        std::iter::from_fn(|| reader.next_chunk())
+            .map(|chunk| chunk.bytes.to_vec())
+            .collect()
     }
 
     #[test]
     fn pieces_add_up_and_end_with_lines() {
-        let text: Vec<u8> = (0..200_000).flat_map(|n| format!("{{\"n\":{n}, \"pad\":\"xxxxxxxxxxxx\"}}\n").into_bytes()).collect();
+        let text: Vec<u8> = (0..200_000)
+            .flat_map(|n| format!("{{\"n\":{n}, \"pad\":\"xxxxxxxxxxxx\"}}\n").into_bytes())
+            .collect();
         let pieces = pieces(&text);
         assert!(pieces.len() > 2);
-        assert!(pieces.iter().all(|piece| piece.ends_with(b"\n") && piece.starts_with(b"{")));
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| piece.ends_with(b"\n") && piece.starts_with(b"{"))
+        );
         assert_eq!(pieces.concat(), text);
     }
 
@@ -237,7 +255,11 @@ mod tests {
         let pieces = pieces(text.as_bytes());
         assert!(pieces.len() > 2);
         for piece in &pieces[..pieces.len() - 1] {
-            assert!(piece.ends_with(b"  }"), "{:?}", String::from_utf8_lossy(&piece[piece.len() - 20..]));
+            assert!(
+                piece.ends_with(b"  }"),
+                "{:?}",
+                String::from_utf8_lossy(&piece[piece.len() - 20..])
+            );
         }
         assert_eq!(pieces.concat(), text.as_bytes());
     }

@@ -128,7 +128,12 @@ impl<'a> Cursor<'a> {
         self.peek()?;
         let mut value = 0_u64;
         let start = self.at;
-        while let Some(digit) = self.text.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+        while let Some(digit) = self
+            .text
+            .get(self.at)
+            .map(|byte| byte.wrapping_sub(b'0'))
+            .filter(|&digit| digit < 10)
+        {
             value = value * 10 + u64::from(digit);
             self.at += 1;
             if self.at - start > 10 {
@@ -137,7 +142,10 @@ impl<'a> Cursor<'a> {
         }
         let length = self.at - start;
         let leading_zero = length > 1 && self.text[start] == b'0';
-        let ends = matches!(self.text.get(self.at), Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'));
+        let ends = matches!(
+            self.text.get(self.at),
+            Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')
+        );
         if length == 0 || leading_zero || !ends {
             return Err(Odd);
         }
@@ -252,7 +260,8 @@ impl<'a> Cursor<'a> {
         self.at += 1;
         // Escapes are rare; what they may look like is known to serde_json.
         if escapes {
-            serde_json::from_slice::<std::borrow::Cow<'_, str>>(&self.text[start..self.at]).map_err(|_| Odd)?;
+            serde_json::from_slice::<std::borrow::Cow<'_, str>>(&self.text[start..self.at])
+                .map_err(|_| Odd)?;
         }
         Ok(())
     }
@@ -263,7 +272,11 @@ impl<'a> Cursor<'a> {
             while cursor.text.get(cursor.at).is_some_and(u8::is_ascii_digit) {
                 cursor.at += 1;
             }
-            if cursor.at == start { Err(Odd) } else { Ok(cursor.at - start) }
+            if cursor.at == start {
+                Err(Odd)
+            } else {
+                Ok(cursor.at - start)
+            }
         };
         if self.text.get(self.at) == Some(&b'-') {
             self.at += 1;
@@ -348,7 +361,16 @@ mod tests {
         let read = |text: &str| Cursor::new(text.as_bytes()).u32();
         assert_eq!(read("4294967295,"), Ok(u32::MAX));
         assert_eq!(read(" 0}"), Ok(0));
-        for odd in ["4294967296,", "01,", "-1,", "1.0,", "1e3,", ",", "99999999999999,", "1"] {
+        for odd in [
+            "4294967296,",
+            "01,",
+            "-1,",
+            "1.0,",
+            "1e3,",
+            ",",
+            "99999999999999,",
+            "1",
+        ] {
             assert_eq!(read(odd), Err(Odd), "{odd}");
         }
     }

@@ -34,7 +34,9 @@ impl Input {
     pub fn open(&self) -> Result<Box<dyn Read + Send>, OpenError> {
         let reader: Box<dyn Read + Send> = match self {
             Self::Stdin => Box::new(io::stdin()),
-            Self::File(path) => Box::new(File::open(path).map_err(|cause| OpenError::new(path, cause))?),
+            Self::File(path) => {
+                Box::new(File::open(path).map_err(|cause| OpenError::new(path, cause))?)
+            }
         };
         decompressed(reader).map_err(|cause| OpenError {
             path: self.name(),
@@ -72,7 +74,9 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, OpenError> {
             inputs.push(Input::Stdin);
             continue;
         }
-        let metadata = path.metadata().map_err(|cause| OpenError::new(path, cause))?;
+        let metadata = path
+            .metadata()
+            .map_err(|cause| OpenError::new(path, cause))?;
         if metadata.is_dir() {
             let files = rotations(path).map_err(|cause| OpenError::new(path, cause))?;
             inputs.extend(files.into_iter().map(Input::File));
@@ -102,7 +106,9 @@ fn rotations(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn is_recording(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
-    [".log", ".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
+    [".log", ".json", ".jsonl", ".ndjson"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 /// (stem, has no time, time): the live file of a stem comes after its rotations.
@@ -113,7 +119,9 @@ fn rotation_key(path: &Path) -> (String, bool, String) {
     let time = base
         .char_indices()
         .find(|&(at, character)| {
-            character == '-' && base[at + 1..].starts_with(|digit: char| digit.is_ascii_digit()) && base[at + 1..].contains('T')
+            character == '-'
+                && base[at + 1..].starts_with(|digit: char| digit.is_ascii_digit())
+                && base[at + 1..].contains('T')
         })
         .map(|(at, _)| at);
     match time {
@@ -130,7 +138,10 @@ fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + S
     let kind = magic.clone();
     let whole: Sniffed = Cursor::new(magic).chain(reader);
     Ok(match kind.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))),
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(
+            1 << 16,
+            whole,
+        ))),
         [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(whole)?),
         _ => Box::new(whole),
     })
@@ -144,12 +155,28 @@ mod tests {
     #[test]
     fn rotations_come_oldest_first_and_the_live_file_last() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["events.log", "events-2026-06-02T00-00-00.000.log", "events-2026-06-01T10-00-00.000.log.gz", "notes.txt"] {
+        for name in [
+            "events.log",
+            "events-2026-06-02T00-00-00.000.log",
+            "events-2026-06-01T10-00-00.000.log.gz",
+            "notes.txt",
+        ] {
             File::create(directory.path().join(name)).unwrap();
         }
         let found = inputs(&[directory.path().to_owned()]).unwrap();
-        let names: Vec<String> = found.iter().map(Input::name).map(|name| name.rsplit('/').next().unwrap().to_owned()).collect();
-        assert_eq!(names, ["events-2026-06-01T10-00-00.000.log.gz", "events-2026-06-02T00-00-00.000.log", "events.log"]);
+        let names: Vec<String> = found
+            .iter()
+            .map(Input::name)
+            .map(|name| name.rsplit('/').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "events-2026-06-01T10-00-00.000.log.gz",
+                "events-2026-06-02T00-00-00.000.log",
+                "events.log"
+            ]
+        );
     }
 
     #[test]
@@ -162,14 +189,21 @@ mod tests {
                 match (compress, zstd_format) {
                     (false, _) => file.write_all(b"hello").unwrap(),
                     (true, false) => {
-                        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+                        let mut encoder =
+                            flate2::write::GzEncoder::new(file, flate2::Compression::fast());
                         encoder.write_all(b"hello").unwrap();
                         encoder.finish().unwrap();
                     }
-                    (true, true) => file.write_all(&zstd::encode_all(&b"hello"[..], 1).unwrap()).unwrap(),
+                    (true, true) => file
+                        .write_all(&zstd::encode_all(&b"hello"[..], 1).unwrap())
+                        .unwrap(),
                 }
                 let mut text = String::new();
-                Input::File(path.clone()).open().unwrap().read_to_string(&mut text).unwrap();
+                Input::File(path.clone())
+                    .open()
+                    .unwrap()
+                    .read_to_string(&mut text)
+                    .unwrap();
                 assert_eq!(text, "hello");
             }
         }

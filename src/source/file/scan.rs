@@ -10,8 +10,9 @@ use prost::Message;
 
 use super::cursor::{Cursor, Odd};
 use crate::flow::{
-    AuthType, CaptureEnum, Direction, DropReason, EndpointId, FlowType, Interner, ListId, NO_TIME, PairId,
-    Protocol, RawKind, Reply, Row, SockPoint, StrId, TracePoint, TraceReason, Verdict, flags,
+    AuthType, CaptureEnum, Direction, DropReason, EndpointId, FlowType, Interner, ListId, NO_TIME,
+    PairId, Protocol, RawKind, Reply, Row, SockPoint, StrId, TracePoint, TraceReason, Verdict,
+    flags,
 };
 use crate::proto::flow as pb;
 use crate::wire::{convert, json_read};
@@ -26,7 +27,11 @@ pub(super) enum Form {
 }
 
 /// Reads one JSON object, which has to be valid UTF-8, as a flow.
-pub(super) fn record(interner: &mut Interner, clock: &mut Clock, text: &[u8]) -> Result<(Row, Form), Odd> {
+pub(super) fn record(
+    interner: &mut Interner,
+    clock: &mut Clock,
+    text: &[u8],
+) -> Result<(Row, Form), Odd> {
     let mut cursor = Cursor::new(text);
     cursor.expect(b'{')?;
     let read = if cursor.rest().starts_with(b"\"flow\":{") {
@@ -39,23 +44,34 @@ pub(super) fn record(interner: &mut Interner, clock: &mut Clock, text: &[u8]) ->
     Ok(read)
 }
 
-fn wrapped(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> Result<Row, Odd> {
+fn wrapped(
+    interner: &mut Interner,
+    clock: &mut Clock,
+    cursor: &mut Cursor<'_>,
+) -> Result<Row, Odd> {
     cursor.expect(b'{')?;
     let mut row = flow(interner, clock, cursor)?;
     let (mut node, mut time) = (None, None);
     let mut first = false;
     while let Some(key) = cursor.key(&mut first)? {
         match key {
-            b"node_name" if node.is_none() => node = Some(interner.text_bytes(cursor.plain()?).map_err(|_| Odd)?),
+            b"node_name" if node.is_none() => {
+                node = Some(interner.text_bytes(cursor.plain()?).map_err(|_| Odd)?)
+            }
             b"time" if time.is_none() => time = Some(clock.read(cursor.plain()?)?),
             _ => return Err(Odd),
         }
     }
-    if row.time == NO_TIME && let Some(time) = time {
+    if row.time == NO_TIME
+        && let Some(time) = time
+    {
         row.time = time;
         row.flags |= flags::ENVELOPE_TIME;
     }
-    if row.node == StrId(0) && let Some(node) = node && node != StrId(0) {
+    if row.node == StrId(0)
+        && let Some(node) = node
+        && node != StrId(0)
+    {
         row.node = node;
         row.flags |= flags::ENVELOPE_NODE;
     }
@@ -90,7 +106,9 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
                 let text = cursor.plain()?;
                 match convert::parse_uuid(text) {
                     Some(bits) => row.uuid = bits,
-                    None => convert::set_uuid(&mut row, std::str::from_utf8(text).map_err(|_| Odd)?),
+                    None => {
+                        convert::set_uuid(&mut row, std::str::from_utf8(text).map_err(|_| Odd)?)
+                    }
                 }
                 1
             }
@@ -147,7 +165,9 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
                 14
             }
             b"Summary" => {
-                row.summary = interner.text_bytes(cursor.string(&mut scratch)?).map_err(|_| Odd)?;
+                row.summary = interner
+                    .text_bytes(cursor.string(&mut scratch)?)
+                    .map_err(|_| Odd)?;
                 15
             }
             b"reply" => {
@@ -197,7 +217,11 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
         once!(seen, bit);
     }
     // An object without any key of a flow is not a flow.
-    if seen & !(1 << UNKNOWN_KEY) == 0 { Err(Odd) } else { Ok(row) }
+    if seen & !(1 << UNKNOWN_KEY) == 0 {
+        Err(Odd)
+    } else {
+        Ok(row)
+    }
 }
 
 /// Bit of keys that are not known; they may come often.
@@ -205,7 +229,12 @@ const UNKNOWN_KEY: u32 = 63;
 
 /// Keys that few flows have. Returns the bit of the key.
 #[inline(never)]
-fn rare(interner: &mut Interner, row: &mut Row, key: &[u8], cursor: &mut Cursor<'_>) -> Result<u32, Odd> {
+fn rare(
+    interner: &mut Interner,
+    row: &mut Row,
+    key: &[u8],
+    cursor: &mut Cursor<'_>,
+) -> Result<u32, Odd> {
     let bit = match key {
         b"interface" => {
             let (index, name) = interface(interner, cursor)?;
@@ -278,19 +307,27 @@ fn rare(interner: &mut Interner, row: &mut Row, key: &[u8], cursor: &mut Cursor<
             37
         }
         b"egress_allowed_by" => {
-            policies(interner, cursor, |policy| row.extra().egress_allowed_by.push(policy))?;
+            policies(interner, cursor, |policy| {
+                row.extra().egress_allowed_by.push(policy)
+            })?;
             38
         }
         b"ingress_allowed_by" => {
-            policies(interner, cursor, |policy| row.extra().ingress_allowed_by.push(policy))?;
+            policies(interner, cursor, |policy| {
+                row.extra().ingress_allowed_by.push(policy)
+            })?;
             39
         }
         b"egress_denied_by" => {
-            policies(interner, cursor, |policy| row.extra().egress_denied_by.push(policy))?;
+            policies(interner, cursor, |policy| {
+                row.extra().egress_denied_by.push(policy)
+            })?;
             40
         }
         b"ingress_denied_by" => {
-            policies(interner, cursor, |policy| row.extra().ingress_denied_by.push(policy))?;
+            policies(interner, cursor, |policy| {
+                row.extra().ingress_denied_by.push(policy)
+            })?;
             41
         }
         // Written as text, with extensions of their own, or under another name.
@@ -309,7 +346,11 @@ fn read_message<M: Message + Default>(text: &[u8], name: &str) -> Result<M, Odd>
     M::decode(wire.as_slice()).map_err(|_| Odd)
 }
 
-fn policies(interner: &mut Interner, cursor: &mut Cursor<'_>, mut with: impl FnMut(crate::flow::Policy)) -> Result<(), Odd> {
+fn policies(
+    interner: &mut Interner,
+    cursor: &mut Cursor<'_>,
+    mut with: impl FnMut(crate::flow::Policy),
+) -> Result<(), Odd> {
     elements(cursor, |cursor| {
         let policy = message::<pb::Policy>(cursor, "flow.Policy")?;
         with(convert::policy(interner, &policy));
@@ -318,7 +359,10 @@ fn policies(interner: &mut Interner, cursor: &mut Cursor<'_>, mut with: impl FnM
 }
 
 /// Calls `each` at every element of an array.
-fn elements<'a>(cursor: &mut Cursor<'a>, mut each: impl FnMut(&mut Cursor<'a>) -> Result<(), Odd>) -> Result<(), Odd> {
+fn elements<'a>(
+    cursor: &mut Cursor<'a>,
+    mut each: impl FnMut(&mut Cursor<'a>) -> Result<(), Odd>,
+) -> Result<(), Odd> {
     cursor.expect(b'[')?;
     if cursor.peek()? == b']' {
         cursor.advance(1);
@@ -341,7 +385,10 @@ fn verdict(name: &[u8]) -> Result<Verdict, Odd> {
     match name {
         b"FORWARDED" => Ok(Verdict::FORWARDED),
         b"DROPPED" => Ok(Verdict::DROPPED),
-        other => std::str::from_utf8(other).ok().and_then(Verdict::from_name).ok_or(Odd),
+        other => std::str::from_utf8(other)
+            .ok()
+            .and_then(Verdict::from_name)
+            .ok_or(Odd),
     }
 }
 
@@ -618,7 +665,11 @@ impl Clock {
         }
         let two = |at: usize| -> Result<i64, Odd> {
             let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
-            if tens > 9 || ones > 9 { Err(Odd) } else { Ok(i64::from(tens * 10 + ones)) }
+            if tens > 9 || ones > 9 {
+                Err(Odd)
+            } else {
+                Ok(i64::from(tens * 10 + ones))
+            }
         };
         let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
         if hour > 23 || minute > 59 || second > 59 {
@@ -665,7 +716,15 @@ mod tests {
         assert_eq!(read("1970-01-02T00:00:01Z"), Ok(86_401_000_000_000));
         assert_eq!(read("1970-01-01T00:00:00.5Z"), Ok(500_000_000));
         assert_eq!(read("1970-01-01T00:00:00.000000001Z"), Ok(1));
-        for odd in ["", "1970-01-01", "1970-01-01T00:00:00+00:00", "1970-02-30T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:00:00.Z", "9999-01-01T00:00:00Z"] {
+        for odd in [
+            "",
+            "1970-01-01",
+            "1970-01-01T00:00:00+00:00",
+            "1970-02-30T00:00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:00.Z",
+            "9999-01-01T00:00:00Z",
+        ] {
             assert_eq!(read(odd), Err(Odd), "{odd}");
         }
     }
@@ -686,8 +745,18 @@ mod tests {
     #[test]
     fn a_key_that_comes_twice_or_is_not_known_goes_the_general_way() {
         let mut interner = Interner::new(1 << 20);
-        for odd in [r#"{"flow":{"verdict":"DROPPED","verdict":"DROPPED"}}"#, r#"{"flow":{"nodeName":"n"}}"#, "{}", r#"{"flow":{}}"#, r#"{"flow":{"verdict":"DROPPED"}} x"#] {
-            assert_eq!(record(&mut interner, &mut Clock::default(), odd.as_bytes()).err(), Some(Odd), "{odd}");
+        for odd in [
+            r#"{"flow":{"verdict":"DROPPED","verdict":"DROPPED"}}"#,
+            r#"{"flow":{"nodeName":"n"}}"#,
+            "{}",
+            r#"{"flow":{}}"#,
+            r#"{"flow":{"verdict":"DROPPED"}} x"#,
+        ] {
+            assert_eq!(
+                record(&mut interner, &mut Clock::default(), odd.as_bytes()).err(),
+                Some(Odd),
+                "{odd}"
+            );
         }
     }
 }

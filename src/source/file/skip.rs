@@ -42,7 +42,10 @@ impl SkipReason {
         match self {
             Self::Text => ("line of text", "lines of text"),
             Self::BadJson => ("line of broken JSON", "lines of broken JSON"),
-            Self::NotARecord => ("JSON object that is no Hubble event", "JSON objects that are no Hubble event"),
+            Self::NotARecord => (
+                "JSON object that is no Hubble event",
+                "JSON objects that are no Hubble event",
+            ),
             Self::BadRecord => ("event with a wrong value", "events with a wrong value"),
             Self::TooLong => ("line that is too long", "lines that are too long"),
             Self::NotUtf8 => ("line that is not UTF-8", "lines that are not UTF-8"),
@@ -75,7 +78,15 @@ impl Skips {
         self.reasons
             .entry(reason)
             .and_modify(|entry| entry.0 += 1)
-            .or_insert_with(|| (1, Place { line, detail: detail() }));
+            .or_insert_with(|| {
+                (
+                    1,
+                    Place {
+                        line,
+                        detail: detail(),
+                    },
+                )
+            });
     }
 
     /// Adds the counts of a piece that begins after `lines_before` lines.
@@ -97,7 +108,9 @@ impl Skips {
 
     /// Reasons with their counts and first places.
     pub fn iter(&self) -> impl Iterator<Item = (SkipReason, u64, &Place)> {
-        self.reasons.iter().map(|(&reason, (count, place))| (reason, *count, place))
+        self.reasons
+            .iter()
+            .map(|(&reason, (count, place))| (reason, *count, place))
     }
 
     /// How many were skipped for a reason.
@@ -109,8 +122,16 @@ impl Skips {
     /// One line a reason, `12 lines of text, first at events.log:3`.
     pub fn describe<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         self.iter().map(move |(reason, count, place)| {
-            let detail = if place.detail.is_empty() { String::new() } else { format!(" ({})", place.detail) };
-            format!("{}, first at {name}:{}{detail}", Counted(count, reason), place.line)
+            let detail = if place.detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", place.detail)
+            };
+            format!(
+                "{}, first at {name}:{}{detail}",
+                Counted(count, reason),
+                place.line
+            )
         })
     }
 }
