@@ -1,1 +1,3 @@
 //! flowwatch: a network-flow analyzer for Hubble and Cilium.
+
+pub mod pattern;
