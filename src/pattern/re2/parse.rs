@@ -91,7 +91,7 @@ impl Parser<'_> {
                 self.group.measure.end_alternative();
                 self.out.push('|');
             }
-            Some('[') => self.class(|cursor, out| class::bracketed(cursor, out))?,
+            Some('[') => self.class(class::bracketed)?,
             Some('*') => self.repeat(start, "*", |part| part.repeated(2), after_repeat)?,
             Some('+') => self.repeat(start, "+", |part| part.repeated(1), after_repeat)?,
             Some('?') => self.repeat(start, "?", |part| part.repeated(1), after_repeat)?,
@@ -143,12 +143,12 @@ impl Parser<'_> {
         }
     }
 
-    /// `\Q…\E`, or to the end.
+    /// `\Q..\E`, or to the end.
     fn quoted(&mut self) -> Result<(), Re2Error> {
         self.cursor.eat(r"\Q");
         let quoted = match self.cursor.until(r"\E") {
             Some(quoted) => quoted,
-            None => self.cursor.to_end(),
+            None => self.cursor.take_rest(),
         };
         quoted.chars().try_for_each(|c| self.literal(c.into()))
     }
@@ -241,7 +241,7 @@ impl Parser<'_> {
         })
     }
 
-    /// `(?…`: a named group, flags, or both flags and a group.
+    /// `(?`: a named group, flags, or both flags and a group.
     fn special_group(&mut self) -> Result<(), Re2Error> {
         let start = self.cursor.position();
         if self.cursor.eat("(?P<") || self.cursor.eat("(?<") {
