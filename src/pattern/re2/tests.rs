@@ -202,6 +202,8 @@ fn a_hostile_expression_is_refused_before_it_grows() {
         Re2::new(&nested),
         Err(Re2Error::Untranslatable { .. })
     ));
+    let bearable = format!("{}{}", "(?:a|b".repeat(80), ")*".repeat(80));
+    assert!(Re2::new(&bearable).unwrap().is_full_match("bba"));
     assert_eq!(invalid("((a{100}){10}){2}").1, "invalid repeat count");
     let deep = format!("{}a{}", "(".repeat(1001), ")".repeat(1001));
     assert_eq!(invalid(&deep).1, "expression nests too deeply");
