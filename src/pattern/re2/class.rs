@@ -17,12 +17,13 @@ const AFTER_SURROGATES: u32 = 0xE000;
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 const EVERYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 
-/// Reads a class whose `[` is next and writes it.
-pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<(), Re2Error> {
+/// Reads a class whose `[` is next and writes it; returns its [`fold_cost`].
+pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<u64, Re2Error> {
     let start = cursor.position();
     cursor.eat("[");
     let negated = cursor.eat("^");
     let mut items = String::new();
+    let mut cost = 0;
     let (mut touches_below, mut touches_above) = (false, false);
     let mut first = true;
     while first || cursor.peek() != Some(']') {
@@ -30,12 +31,16 @@ pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<(),
         if let Some(name) = posix_name(cursor) {
             let (negated, ranges) = posix(name)
                 .ok_or_else(|| cursor.invalid_at(start, "invalid character class range"))?;
+            let before = items.len();
             write_group(&mut items, negated, ranges);
+            cost += fold_cost(items.get(before..).unwrap_or_default());
         } else if let Some(text) = group(cursor)? {
+            cost += fold_cost(&text);
             items.push_str(&text);
         } else {
             let members = range(cursor, start)?;
             write_range(&mut items, *members.start(), *members.end());
+            cost += u64::from(members.end() - members.start()) + 1;
             touches_below |= members.contains(&BEFORE_SURROGATES);
             touches_above |= members.contains(&AFTER_SURROGATES);
         }
@@ -53,7 +58,17 @@ pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<(),
         out.push_str(&items);
         out.push(']');
     }
-    Ok(())
+    Ok(cost)
+}
+
+/// What folding the case of a group costs the `regex` crate, in code points of a range,
+/// which it goes through one by one; a whole group is measured to cost a sixteenth of that.
+pub(super) fn fold_cost(group: &str) -> u64 {
+    if group.starts_with('\\') || group.starts_with("[^") || group == EVERYTHING {
+        u64::from(MAX_CHAR) / 16
+    } else {
+        128
+    }
 }
 
 /// Reads `\d` and its like or a `\p` class, if one is next; they stand inside brackets

@@ -197,6 +197,19 @@ fn a_hostile_expression_is_refused_before_it_grows() {
         Re2::new(&"a".repeat(1 << 20)),
         Err(Re2Error::Untranslatable { .. })
     ));
+    for costly in [
+        r"[\x{0}-\x{10FFFF}]",
+        r"[\W]",
+        r"[[:^word:]]",
+        r"\pL",
+        r"[^\PL]",
+    ] {
+        let folded = format!("(?i){}", costly.repeat(2000));
+        assert!(matches!(
+            Re2::new(&folded),
+            Err(Re2Error::Untranslatable { .. })
+        ));
+    }
     let nested = format!("{}{}", "(?:a|b".repeat(900), ")*".repeat(900));
     assert!(matches!(
         Re2::new(&nested),
