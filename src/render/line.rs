@@ -167,7 +167,7 @@ impl LineRenderer {
             out.push(b']');
         }
         out.extend_from_slice(b": ");
-        let words = &self.words;
+        let words = self.words;
         words.host(out, row, left);
         out.push(b' ');
         words.identity(out, row, left);
@@ -198,7 +198,7 @@ impl LineRenderer {
     fn dict(&mut self, row: RowRef<'_>, out: &mut Vec<u8>) {
         self.separate(out);
         self.dict_time(row.time(), out);
-        let words = &self.words;
+        let words = self.words;
         if self.node_name {
             dict_node(words, row.str(row.node()), out);
         }
@@ -219,7 +219,7 @@ impl LineRenderer {
         self.separate(out);
         self.dict_time(time_of(notice), out);
         if self.node_name {
-            dict_node(&self.words, &notice.node, out);
+            dict_node(self.words, &notice.node, out);
         }
         out.extend_from_slice(b"     SOURCE: ");
         loss.push_source(out);
@@ -233,7 +233,7 @@ impl LineRenderer {
     fn table(&mut self, row: RowRef<'_>, out: &mut Vec<u8>) {
         self.header(out);
         self.time.write(row.time(), out);
-        let words = &self.words;
+        let words = self.words;
         if self.node_name {
             out.push(b'\t');
             words.text(out, row.str(row.node()));
@@ -322,7 +322,7 @@ impl Loss {
     }
 }
 
-fn dict_node(words: &Words, node: &str, out: &mut Vec<u8>) {
+fn dict_node(words: Words, node: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"       NODE: ");
     words.text(out, node);
     out.push(b'\n');

@@ -9,6 +9,8 @@ mod line;
 mod number;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 mod time;
 mod words;
 

@@ -12,12 +12,12 @@ pub(super) fn push(out: &mut Vec<u8>, mut number: u64) {
     let mut at = digits.len();
     while number >= 100 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(pair((number % 100) as usize));
+        digits[at..at + 2].copy_from_slice(&pair((number % 100) as usize));
         number /= 100;
     }
     if number >= 10 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(pair(number as usize));
+        digits[at..at + 2].copy_from_slice(&pair(number as usize));
     } else {
         at -= 1;
         digits[at] = b'0' + number as u8;
@@ -35,8 +35,8 @@ pub(super) fn push_signed(out: &mut Vec<u8>, number: i32) {
 
 /// The two digits of a number below 100.
 #[inline]
-pub(super) fn pair(number: usize) -> &'static [u8] {
-    &PAIRS[number * 2..number * 2 + 2]
+pub(super) fn pair(number: usize) -> [u8; 2] {
+    [PAIRS[number * 2], PAIRS[number * 2 + 1]]
 }
 
 #[cfg(test)]

@@ -77,8 +77,8 @@ impl TableWriter {
         self.renderer.node_status(notice, out);
     }
 
-    /// Writes the table and forgets its rows. A table without rows has no header
-    /// either.
+    /// Writes the table and forgets its rows; rows added later go on without a header.
+    /// A table without rows has no header either.
     ///
     /// # Errors
     /// Those of `out` and of the temporary file.

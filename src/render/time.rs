@@ -1,7 +1,8 @@
 //! Times as Hubble shows them, in UTC.
 //!
 //! Owns the formats and their names. A [`TimeWriter`] keeps the text of the last
-//! second it wrote, because flows come many a second and in order.
+//! second it wrote, because flows come many a
+//! second and in order, and only turns the clock on to the next.
 
 use std::str::FromStr;
 
@@ -12,6 +13,8 @@ use jiff::tz::Offset;
 use super::number;
 
 const NANOS: i64 = 1_000_000_000;
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 const DAYS: &[u8; 21] = b"MonTueWedThuFriSatSun";
 
@@ -88,8 +91,10 @@ pub struct TimeWriter {
     format: TimeFormat,
     /// The second `text` is of.
     second: Option<i64>,
-    /// The time down to the second, without what follows it.
+    /// The time down to the second, without the fraction that follows it.
     text: Vec<u8>,
+    /// Where the hour begins in `text`, for formats that show it.
+    clock: usize,
 }
 
 impl TimeWriter {
@@ -100,6 +105,7 @@ impl TimeWriter {
             format,
             second: None,
             text: Vec::new(),
+            clock: 0,
         }
     }
 
@@ -112,14 +118,14 @@ impl TimeWriter {
         };
         let (second, nanos) = (time.div_euclid(NANOS), time.rem_euclid(NANOS) as u32);
         if self.second != Some(second) {
-            self.start_second(second);
+            self.turn_to(second);
         }
         out.extend_from_slice(&self.text);
         match self.format {
             TimeFormat::StampMilli => {
                 let millis = (nanos / 1_000_000) as usize;
-                out.extend_from_slice(&[b'.', b'0' + (millis / 100) as u8]);
-                out.extend_from_slice(number::pair(millis % 100));
+                let [tens, ones] = number::pair(millis % 100);
+                out.extend_from_slice(&[b'.', b'0' + (millis / 100) as u8, tens, ones]);
             }
             TimeFormat::Rfc3339Milli => push_fraction(out, nanos / 1_000_000, 3),
             TimeFormat::Rfc3339Micro => push_fraction(out, nanos / 1000, 6),
@@ -132,56 +138,66 @@ impl TimeWriter {
         }
     }
 
-    fn start_second(&mut self, second: i64) {
-        let time = Timestamp::from_second(second).unwrap_or_default();
-        let time = Offset::UTC.to_datetime(time);
-        let two = |number: i8| number::pair(number.unsigned_abs().into());
-        let month = &MONTHS[usize::from(time.month().unsigned_abs() - 1) * 3..][..3];
-        let year = usize::from(time.year().unsigned_abs());
-        let year = [number::pair(year / 100 % 100), number::pair(year % 100)].concat();
-        let clock = [
-            two(time.hour()),
-            b":",
-            two(time.minute()),
-            b":",
-            two(time.second()),
-        ]
-        .concat();
-        let date = [&year, &b"-"[..], two(time.month()), b"-", two(time.day())].concat();
-
+    /// Makes `text` that of `second`; on the same day only its clock changes.
+    fn turn_to(&mut self, second: i64) {
+        let day = second.div_euclid(DAY);
+        if self.second.map(|second| second.div_euclid(DAY)) != Some(day) {
+            self.start_day(day);
+        }
         self.second = Some(second);
-        self.text = match self.format {
-            TimeFormat::StampMilli => {
-                let mut day = two(time.day()).to_vec();
-                if day[0] == b'0' {
-                    day[0] = b' ';
-                }
-                [month, b" ", &day, b" ", &clock].concat()
-            }
-            TimeFormat::YearMonthDay => date,
-            TimeFormat::YearMonthDayHour => [&date, &b"T"[..], two(time.hour()), b"Z"].concat(),
-            TimeFormat::YearMonthDayHourMinute => [&date, &b"T"[..], &clock[..5], b"Z"].concat(),
-            TimeFormat::Rfc3339 => [&date, &b"T"[..], &clock, b"Z"].concat(),
-            TimeFormat::Rfc3339Milli | TimeFormat::Rfc3339Micro | TimeFormat::Rfc3339Nano => {
-                [&date, &b"T"[..], &clock].concat()
-            }
-            TimeFormat::Rfc1123Z => {
-                let weekday = day_name(time.weekday());
-                [
-                    weekday,
-                    b", ",
-                    two(time.day()),
-                    b" ",
-                    month,
-                    b" ",
-                    &year,
-                    b" ",
-                    &clock,
-                    b" +0000",
-                ]
-                .concat()
-            }
+
+        let of_day = second.rem_euclid(DAY) as usize;
+        let [hour, minute, second] =
+            [of_day / 3600, of_day / 60 % 60, of_day % 60].map(number::pair);
+        let mut clock = *b"00:00:00";
+        for (at, digits) in [(0, hour), (3, minute), (6, second)] {
+            clock[at..at + 2].copy_from_slice(&digits);
+        }
+        let shown = match self.format {
+            TimeFormat::YearMonthDay => 0,
+            TimeFormat::YearMonthDayHour => 2,
+            TimeFormat::YearMonthDayHourMinute => 5,
+            _ => clock.len(),
         };
+        if let Some(place) = self.text.get_mut(self.clock..self.clock + shown) {
+            place.copy_from_slice(&clock[..shown]);
+        }
+    }
+
+    fn start_day(&mut self, day: i64) {
+        let date = Timestamp::from_second(day * DAY).unwrap_or_default();
+        let date = Offset::UTC.to_datetime(date);
+        let two = |number: i8| number::pair(number.unsigned_abs().into());
+        let month = &MONTHS[usize::from(date.month().unsigned_abs() - 1) * 3..][..3];
+        let year = usize::from(date.year().unsigned_abs());
+        let (century, year) = (number::pair(year / 100 % 100), number::pair(year % 100));
+        let (month_number, day) = (two(date.month()), two(date.day()));
+
+        let parts: &[&[u8]] = match self.format {
+            TimeFormat::StampMilli if day[0] == b'0' => &[month, b"  ", &day[1..], b" "],
+            TimeFormat::StampMilli => &[month, b" ", &day, b" "],
+            TimeFormat::Rfc1123Z => {
+                let weekday = day_name(date.weekday());
+                &[
+                    weekday, b", ", &day, b" ", month, b" ", &century, &year, b" ",
+                ]
+            }
+            TimeFormat::YearMonthDay => &[&century, &year, b"-", &month_number, b"-", &day],
+            _ => &[&century, &year, b"-", &month_number, b"-", &day, b"T"],
+        };
+        self.text = parts.concat();
+        self.clock = self.text.len();
+        self.text.extend_from_slice(match self.format {
+            TimeFormat::YearMonthDay => b"",
+            TimeFormat::YearMonthDayHour => b"00Z",
+            TimeFormat::YearMonthDayHourMinute => b"00:00Z",
+            TimeFormat::Rfc3339 => b"00:00:00Z",
+            TimeFormat::Rfc1123Z => b"00:00:00 +0000",
+            TimeFormat::StampMilli
+            | TimeFormat::Rfc3339Milli
+            | TimeFormat::Rfc3339Micro
+            | TimeFormat::Rfc3339Nano => b"00:00:00",
+        });
     }
 }
 

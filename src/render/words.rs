@@ -70,13 +70,13 @@ impl Side {
 impl Words {
     /// Appends foreign text.
     #[inline]
-    pub(super) fn text(&self, out: &mut Vec<u8>, text: &str) {
+    pub(super) fn text(self, out: &mut Vec<u8>, text: &str) {
         escape::push(out, text, self.tab);
     }
 
     /// Appends the host of a side and its port, or its MAC address where the flow has
     /// no IP layer. Nothing where it has neither.
-    pub(super) fn host(&self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
+    pub(super) fn host(self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
         if !row.has(flags::HAS_IP) {
             if let Some((source, destination)) = row.dictionaries().pair(row.ethernet()) {
                 let mac = if side.is_source { source } else { destination };
@@ -106,7 +106,7 @@ impl Words {
     /// Pod, else service, else DNS names, else address. A service's namespace stands
     /// in for that of the pod.
     #[inline]
-    fn name(&self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
+    fn name(self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
         let dictionaries = row.dictionaries();
         if self.ip_translation {
             let (mut namespace, mut name) = ("", "");
@@ -141,7 +141,7 @@ impl Words {
 
     /// Appends the identity of a side in parentheses.
     #[inline]
-    pub(super) fn identity(&self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
+    pub(super) fn identity(self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
         let endpoint = row.dictionaries().endpoint(side.endpoint);
         let identity = endpoint.map_or(0, |endpoint| endpoint.identity);
         self.open(out, IDENTITY);
@@ -158,7 +158,7 @@ impl Words {
 
     /// Appends what kind of event the flow is.
     #[inline]
-    pub(super) fn flow_type(&self, out: &mut Vec<u8>, row: RowRef<'_>) {
+    pub(super) fn flow_type(self, out: &mut Vec<u8>, row: RowRef<'_>) {
         if let Some(l7) = row.extra().and_then(|extra| extra.l7.as_deref()) {
             return self.l7_type(out, row, l7);
         }
@@ -188,7 +188,7 @@ impl Words {
         }
     }
 
-    fn l7_type(&self, out: &mut Vec<u8>, row: RowRef<'_>, l7: &L7) {
+    fn l7_type(self, out: &mut Vec<u8>, row: RowRef<'_>, l7: &L7) {
         out.extend_from_slice(match l7.record {
             Some(L7Record::Dns(_)) => b"dns-",
             Some(L7Record::Http(_)) => b"http-",
@@ -210,7 +210,7 @@ impl Words {
 
     /// Appends the verdict, in the words of a policy where one gave it.
     #[inline]
-    pub(super) fn verdict(&self, out: &mut Vec<u8>, row: RowRef<'_>) {
+    pub(super) fn verdict(self, out: &mut Vec<u8>, row: RowRef<'_>) {
         let of_policy = EventType(row.event_type()) == EventType::POLICY_VERDICT;
         let verdict = row.verdict();
         let (color, policy_word) = match verdict {
@@ -233,7 +233,7 @@ impl Words {
     }
 
     /// Appends the policies of a verdict that have a name and a kind.
-    fn policies(&self, out: &mut Vec<u8>, row: RowRef<'_>) {
+    fn policies(self, out: &mut Vec<u8>, row: RowRef<'_>) {
         let Some(extra) = row.extra() else { return };
         let allowed = matches!(row.verdict(), Verdict::FORWARDED | Verdict::REDIRECTED);
         let denied = matches!(row.verdict(), Verdict::DROPPED | Verdict::ERROR);
@@ -258,7 +258,7 @@ impl Words {
 
     /// Appends the summary, with the IP trace id before and authentication after it.
     #[inline]
-    pub(super) fn summary(&self, out: &mut Vec<u8>, row: RowRef<'_>) {
+    pub(super) fn summary(self, out: &mut Vec<u8>, row: RowRef<'_>) {
         let extra = row.extra();
         if let Some((trace_id @ 1.., _)) = extra.and_then(|extra| extra.ip_trace_id) {
             out.extend_from_slice(b"IP Trace ID: ");
@@ -285,14 +285,14 @@ impl Words {
     }
 
     #[inline]
-    fn open(&self, out: &mut Vec<u8>, color: &[u8]) {
+    fn open(self, out: &mut Vec<u8>, color: &[u8]) {
         if self.color {
             out.extend_from_slice(color);
         }
     }
 
     #[inline]
-    fn close(&self, out: &mut Vec<u8>) {
+    fn close(self, out: &mut Vec<u8>) {
         if self.color {
             out.extend_from_slice(RESET);
         }
