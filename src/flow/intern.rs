@@ -228,7 +228,12 @@ pub(crate) enum RawKind {
     Endpoint,
     Pair,
     List,
+    Ethernet,
+    Service,
+    Emitter,
 }
+
+const RAW_KINDS: usize = 6;
 
 /// The dictionaries a decoder fills. One decoder, one interner: no locks.
 #[derive(Debug)]
@@ -245,7 +250,7 @@ pub struct Interner {
     by_pair: HashTable<u32>,
     lists: Table<Arc<[StrId]>>,
     by_list: HashTable<u32>,
-    raw: [RawIndex; 3],
+    raw: [RawIndex; RAW_KINDS],
 }
 
 impl Interner {

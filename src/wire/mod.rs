@@ -2,3 +2,12 @@
 //! fallback.
 
 pub mod convert;
+mod json_error;
+pub mod json_read;
+mod json_scalar;
+mod put;
+mod read;
+mod record;
+mod rfc3339;
+pub mod shape;
+pub mod walk;
