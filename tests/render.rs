@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 
 use flowwatch::flow::{BatchBuilder, FlowBatch};
 use flowwatch::render::{LineFormat, LineOptions, LineRenderer, TableWriter, TimeFormat};
-use flowwatch::wire::convert;
-
-mod json;
+use flowwatch::wire::{json_read, walk};
 
 #[test]
 fn lines_are_those_of_hubble() {
@@ -102,7 +100,10 @@ fn read(path: &Path) -> FlowBatch {
     let text = fs::read_to_string(path).expect("the recorded flows are readable");
     let mut builder = BatchBuilder::default();
     for line in text.lines() {
-        convert::push_response(&mut builder, &json::response(line), || unreachable!());
+        let wire = json_read::object_to_wire(line.as_bytes(), "observer.GetFlowsResponse")
+            .expect("a recorded line is JSON of a response");
+        walk::push_message(&mut builder, &wire, || unreachable!())
+            .expect("the reader writes protobuf");
     }
     builder.finish()
 }
