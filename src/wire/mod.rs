@@ -4,6 +4,10 @@
 mod json_error;
 pub mod json_read;
 mod json_scalar;
+mod json_text;
+pub mod json_write;
+pub mod mask;
+mod pieces;
 mod put;
 mod record;
 mod rfc3339;
