@@ -105,6 +105,20 @@ impl BatchBuilder {
         });
     }
 
+    /// Notices so far.
+    #[must_use]
+    pub fn notices_len(&self) -> usize {
+        self.notices.len()
+    }
+
+    /// Whether the newest notice is of an envelope without a body.
+    #[must_use]
+    pub fn last_notice_is_empty(&self) -> bool {
+        self.notices
+            .last()
+            .is_some_and(|notice| notice.kind == NoticeKind::Empty)
+    }
+
     /// The batch of everything pushed since the last call.
     pub fn finish(&mut self) -> FlowBatch {
         let dictionaries = Arc::new(Dictionaries {

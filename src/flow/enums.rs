@@ -50,7 +50,6 @@ macro_rules! open_enum {
         }
     };
 }
-pub(crate) use open_enum;
 
 open_enum! {
     /// What Hubble says happened to the packet or request.

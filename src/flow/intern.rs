@@ -9,7 +9,8 @@
 //! with [`Interner::reset`]; ids are only comparable inside one epoch. Hashing is
 //! keyed per interner, so crafted keys cannot degrade it.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::str::Utf8Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,7 +44,7 @@ pub struct ListId(pub u32);
 pub struct PairId(pub u32);
 
 /// One side of a flow, decoded once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// Cilium endpoint id; node-local, 0 for endpoints of other nodes.
     pub id: u32,
@@ -62,7 +63,7 @@ pub struct Endpoint {
 }
 
 /// Owner of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Workload {
     /// Name.
     pub name: Arc<str>,
@@ -227,7 +228,12 @@ pub(crate) enum RawKind {
     Endpoint,
     Pair,
     List,
+    Ethernet,
+    Service,
+    Emitter,
 }
+
+const RAW_KINDS: usize = 6;
 
 /// The dictionaries a decoder fills. One decoder, one interner: no locks.
 #[derive(Debug)]
@@ -239,9 +245,12 @@ pub struct Interner {
     strings: Table<Arc<str>>,
     by_text: HashTable<u32>,
     endpoints: Table<Arc<Endpoint>>,
+    by_endpoint: HashTable<u32>,
     pairs: Table<(StrId, StrId)>,
+    by_pair: HashTable<u32>,
     lists: Table<Arc<[StrId]>>,
-    raw: [RawIndex; 3],
+    by_list: HashTable<u32>,
+    raw: [RawIndex; RAW_KINDS],
 }
 
 impl Interner {
@@ -256,8 +265,11 @@ impl Interner {
             strings: Table::new(Arc::from("")),
             by_text: HashTable::new(),
             endpoints: Table::new(Arc::default()),
+            by_endpoint: HashTable::new(),
             pairs: Table::new((StrId(0), StrId(0))),
+            by_pair: HashTable::new(),
             lists: Table::new(Arc::from([])),
+            by_list: HashTable::new(),
             raw: Default::default(),
         }
     }
@@ -287,27 +299,50 @@ impl Interner {
 
     /// The id of a text.
     pub fn text(&mut self, text: &str) -> StrId {
-        if text.is_empty() {
-            return StrId(0);
+        match self.find_text(text.as_bytes()) {
+            Ok(id) => id,
+            Err(hash) => self.add_text(hash, text),
         }
-        let hash_of = hash(&self.state, text.as_bytes());
+    }
+
+    /// The id of a text that may not be UTF-8; only a text that is new is checked.
+    ///
+    /// # Errors
+    /// That of the check.
+    pub fn text_bytes(&mut self, text: &[u8]) -> Result<StrId, Utf8Error> {
+        match self.find_text(text) {
+            Ok(id) => Ok(id),
+            Err(hash) => Ok(self.add_text(hash, std::str::from_utf8(text)?)),
+        }
+    }
+
+    /// The id of a known text, or the hash to add it under.
+    fn find_text(&self, text: &[u8]) -> Result<StrId, u64> {
+        if text.is_empty() {
+            return Ok(StrId(0));
+        }
+        let hash = hash(&self.state, text);
+        let same = |&id: &u32| {
+            self.strings
+                .get(id)
+                .is_some_and(|known| known.as_bytes() == text)
+        };
+        self.by_text
+            .find(hash, same)
+            .map(|&id| StrId(id))
+            .ok_or(hash)
+    }
+
+    fn add_text(&mut self, text_hash: u64, text: &str) -> StrId {
+        self.text_bytes += text.len() + ENTRY_OVERHEAD;
+        let id = self.strings.push(Arc::from(text));
         let Self {
             by_text,
             strings,
             state,
             ..
         } = self;
-        let same = |&id: &u32| {
-            strings
-                .get(id)
-                .is_some_and(|known| known.as_bytes() == text.as_bytes())
-        };
-        if let Some(&id) = by_text.find(hash_of, same) {
-            return StrId(id);
-        }
-        self.text_bytes += text.len() + ENTRY_OVERHEAD;
-        let id = strings.push(Arc::from(text));
-        by_text.insert_unique(hash_of, id, |&id| {
+        by_text.insert_unique(text_hash, id, |&id| {
             hash(state, strings.get(id).map_or(&[], |text| text.as_bytes()))
         });
         StrId(id)
@@ -325,27 +360,37 @@ impl Interner {
         self.strings.get(id.0).map_or("", |text| text)
     }
 
-    /// Adds an endpoint.
+    /// The id of an endpoint.
     pub fn endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        self.text_bytes += ENTRY_OVERHEAD * (4 + endpoint.labels.len());
-        EndpointId(self.endpoints.push(Arc::new(endpoint)))
+        let size = ENTRY_OVERHEAD * (4 + endpoint.labels.len());
+        let (id, new) = intern(
+            &self.state,
+            &mut self.by_endpoint,
+            &mut self.endpoints,
+            Arc::new(endpoint),
+        );
+        self.text_bytes += if new { size } else { 0 };
+        EndpointId(id)
     }
 
-    /// Adds a pair of texts.
+    /// The id of a pair of texts.
     pub fn pair(&mut self, left: &str, right: &str) -> PairId {
         let pair = (self.text(left), self.text(right));
-        self.text_bytes += ENTRY_OVERHEAD;
-        PairId(self.pairs.push(pair))
+        let (id, new) = intern(&self.state, &mut self.by_pair, &mut self.pairs, pair);
+        self.text_bytes += if new { ENTRY_OVERHEAD } else { 0 };
+        PairId(id)
     }
 
-    /// Adds a list of texts.
+    /// The id of a list of texts.
     pub fn list<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> ListId {
         let list: Arc<[StrId]> = texts.map(|text| self.text(text)).collect();
         if list.is_empty() {
             return ListId(0);
         }
-        self.text_bytes += ENTRY_OVERHEAD + 4 * list.len();
-        ListId(self.lists.push(list))
+        let size = ENTRY_OVERHEAD + 4 * list.len();
+        let (id, new) = intern(&self.state, &mut self.by_list, &mut self.lists, list);
+        self.text_bytes += if new { size } else { 0 };
+        ListId(id)
     }
 
     pub(crate) fn find_raw(&self, kind: RawKind, raw: &[u8]) -> Option<u32> {
@@ -379,6 +424,25 @@ impl Interner {
     pub(crate) fn list_snapshot(&self) -> Snapshot<Arc<[StrId]>> {
         self.lists.snapshot()
     }
+}
+
+/// Finds or adds a value; whether it was added comes second. Id 0 is not indexed: it
+/// stands for "absent".
+fn intern<T: Hash + Eq + Clone>(
+    state: &RandomState,
+    index: &mut HashTable<u32>,
+    table: &mut Table<T>,
+    value: T,
+) -> (u32, bool) {
+    let hash = state.hash_one(&value);
+    if let Some(&id) = index.find(hash, |&id| table.get(id) == Some(&value)) {
+        return (id, false);
+    }
+    let id = table.push(value);
+    index.insert_unique(hash, id, |&id| {
+        table.get(id).map_or(0, |value| state.hash_one(value))
+    });
+    (id, true)
 }
 
 fn next_epoch() -> u64 {

@@ -28,6 +28,7 @@ pub use enums::{
 pub use extra::{
     Aggregate, Dns, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record, Policy, Service, Tunnel,
 };
+pub(crate) use intern::RawKind;
 pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
 pub use reference::{FlowReference, tuple_hash};

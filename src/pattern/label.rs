@@ -13,7 +13,7 @@ const RESERVED: &str = "reserved";
 /// `$x` is `reserved:x`. A node's label (`zone=a`) has no source and gets `unspec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label<'a> {
-    /// Who gave it: `k8s`, `reserved`, `cidr`, …
+    /// Who gave it: `k8s`, `reserved`, `cidr`, and so on
     pub source: &'a str,
     /// Its name.
     pub key: &'a str,

@@ -1,2 +1,13 @@
 //! Strict protobuf walking and writing for the hot path; prost is the oracle and the
 //! fallback.
+
+pub mod convert;
+mod json_error;
+pub mod json_read;
+mod json_scalar;
+mod put;
+mod read;
+mod record;
+mod rfc3339;
+pub mod shape;
+pub mod walk;

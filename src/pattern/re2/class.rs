@@ -1,37 +1,56 @@
-//! Character classes: `[…]`, `\d`, `[:alpha:]`, `\pN`, and single-character escapes.
+//! Character classes: `[a-z]`, `\d`, `[:alpha:]`, `\pN`, and single-character escapes.
 //!
 //! Owns what is inside brackets and behind a backslash. Every class is written out as
 //! explicit ranges or a fully named property, so that neither the `regex` crate's
 //! Unicode `\d`, nor its nested classes and set operations can be met by accident.
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use super::Re2Error;
 use super::cursor::Cursor;
 use super::unicode::{self, Property};
 
 const MAX_CHAR: u32 = 0x0010_FFFF;
+const BEFORE_SURROGATES: u32 = 0xD7FF;
+const AFTER_SURROGATES: u32 = 0xE000;
 const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 const EVERYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 
-/// Reads a class whose `[` is next and writes it.
-pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<(), Re2Error> {
+/// Reads a class whose `[` is next and writes it; returns its [`fold_cost`].
+pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<u64, Re2Error> {
     let start = cursor.position();
     cursor.eat("[");
     let negated = cursor.eat("^");
     let mut items = String::new();
+    let mut cost = 0;
+    let (mut touches_below, mut touches_above) = (false, false);
     let mut first = true;
     while first || cursor.peek() != Some(']') {
         first = false;
         if let Some(name) = posix_name(cursor) {
             let (negated, ranges) = posix(name)
                 .ok_or_else(|| cursor.invalid_at(start, "invalid character class range"))?;
+            let before = items.len();
             write_group(&mut items, negated, ranges);
+            cost += fold_cost(items.get(before..).unwrap_or_default());
         } else if let Some(text) = group(cursor)? {
+            cost += fold_cost(&text);
             items.push_str(&text);
         } else {
-            range(cursor, start, &mut items)?;
+            let members = range(cursor, start)?;
+            write_range(&mut items, *members.start(), *members.end());
+            cost += u64::from(members.end() - members.start()) + 1;
+            touches_below |= members.contains(&BEFORE_SURROGATES);
+            touches_above |= members.contains(&AFTER_SURROGATES);
         }
     }
     cursor.eat("]");
+    if touches_below && touches_above {
+        // The `regex` crate negates two ranges that have only surrogates between them as
+        // if the gap were the two ends; made one range, they have no gap.
+        write_range(&mut items, BEFORE_SURROGATES, AFTER_SURROGATES);
+    }
     if items.is_empty() {
         out.push_str(if negated { EVERYTHING } else { NOTHING });
     } else {
@@ -39,7 +58,17 @@ pub(super) fn bracketed(cursor: &mut Cursor<'_>, out: &mut String) -> Result<(),
         out.push_str(&items);
         out.push(']');
     }
-    Ok(())
+    Ok(cost)
+}
+
+/// What folding the case of a group costs the `regex` crate, in code points of a range,
+/// which it goes through one by one; a whole group is measured to cost a sixteenth of that.
+pub(super) fn fold_cost(group: &str) -> u64 {
+    if group.starts_with('\\') || group.starts_with("[^") || group == EVERYTHING {
+        u64::from(MAX_CHAR) / 16
+    } else {
+        128
+    }
 }
 
 /// Reads `\d` and its like or a `\p` class, if one is next; they stand inside brackets
@@ -89,20 +118,31 @@ pub(super) fn escape(cursor: &mut Cursor<'_>) -> Result<u32, Re2Error> {
     code.ok_or_else(|| cursor.invalid_at(start, "invalid escape sequence"))
 }
 
-/// Writes the code points `low` to `high`, less the surrogates, which no text contains.
+/// Writes the code points `low` to `high`; surrogates at its ends, which no text
+/// contains, are left out.
 pub(super) fn write_range(out: &mut String, low: u32, high: u32) {
-    let below = (low, high.min(0xD7FF));
-    let above = (low.max(0xE000), high);
-    for (low, high) in [below, above] {
-        if low > high {
-            continue;
-        }
-        write_code(out, low);
-        if low < high {
-            out.push('-');
-            write_code(out, high);
-        }
+    let low = if is_surrogate(low) {
+        AFTER_SURROGATES
+    } else {
+        low
+    };
+    let high = if is_surrogate(high) {
+        BEFORE_SURROGATES
+    } else {
+        high
+    };
+    if low > high {
+        return;
     }
+    write_code(out, low);
+    if low < high {
+        out.push('-');
+        write_code(out, high);
+    }
+}
+
+fn is_surrogate(code: u32) -> bool {
+    (BEFORE_SURROGATES + 1..AFTER_SURROGATES).contains(&code)
 }
 
 /// Writes a single code point as an expression of its own.
@@ -117,7 +157,10 @@ pub(super) fn write_literal(out: &mut String, code: u32) {
 fn write_code(out: &mut String, code: u32) {
     match char::from_u32(code) {
         Some(plain) if plain.is_ascii_alphanumeric() => out.push(plain),
-        _ => out.push_str(&format!("\\x{{{code:X}}}")),
+        _ => {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{{{code:X}}}");
+        }
     }
 }
 
@@ -129,7 +172,7 @@ fn write_group(out: &mut String, negated: bool, ranges: &[(u8, u8)]) {
     out.push(']');
 }
 
-fn range(cursor: &mut Cursor<'_>, class: usize, out: &mut String) -> Result<(), Re2Error> {
+fn range(cursor: &mut Cursor<'_>, class: usize) -> Result<RangeInclusive<u32>, Re2Error> {
     let start = cursor.position();
     let low = member(cursor, class)?;
     let rest = cursor.rest();
@@ -142,8 +185,7 @@ fn range(cursor: &mut Cursor<'_>, class: usize, out: &mut String) -> Result<(), 
     if high < low {
         return Err(cursor.invalid_at(start, "invalid character class range"));
     }
-    write_range(out, low, high);
-    Ok(())
+    Ok(low..=high)
 }
 
 fn member(cursor: &mut Cursor<'_>, class: usize) -> Result<u32, Re2Error> {

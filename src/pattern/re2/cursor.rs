@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
-    pub(super) fn to_end(&mut self) -> &'a str {
+    pub(super) fn take_rest(&mut self) -> &'a str {
         let rest = self.rest();
         self.position = self.pattern.len();
         rest

@@ -13,6 +13,8 @@ const MAX_PATTERN: usize = 64 << 10;
 /// Levels the compiler of the `regex` crate may recurse over.
 const MAX_DEPTH: u32 = 256;
 const MAX_REPEAT: u32 = 1000;
+/// Code points that classes may make the `regex` crate fold: about a second's work.
+const MAX_FOLDED: u64 = 64 << 20;
 
 /// The equivalent expression for the `regex` crate.
 pub(super) fn translate(pattern: &str) -> Result<String, Re2Error> {
@@ -24,6 +26,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, Re2Error> {
         group: Group::outermost(),
         last_start: 0,
         after_repeat: false,
+        folded: 0,
     };
     if pattern.len() > MAX_PATTERN {
         return Err(parser
@@ -47,6 +50,8 @@ struct Parser<'a> {
     last_start: usize,
     /// Whether the step before this one was a repetition.
     after_repeat: bool,
+    /// Code points of classes that are to be folded.
+    folded: u64,
 }
 
 struct Group {
@@ -91,7 +96,7 @@ impl Parser<'_> {
                 self.group.measure.end_alternative();
                 self.out.push('|');
             }
-            Some('[') => self.class(|cursor, out| class::bracketed(cursor, out))?,
+            Some('[') => self.class(class::bracketed)?,
             Some('*') => self.repeat(start, "*", |part| part.repeated(2), after_repeat)?,
             Some('+') => self.repeat(start, "+", |part| part.repeated(1), after_repeat)?,
             Some('?') => self.repeat(start, "?", |part| part.repeated(1), after_repeat)?,
@@ -134,7 +139,7 @@ impl Parser<'_> {
                     self.cursor = ahead;
                     return self.class(|_, out| {
                         out.push_str(&text);
-                        Ok(())
+                        Ok(class::fold_cost(&text))
                     });
                 }
                 let code = class::escape(&mut self.cursor)?;
@@ -143,12 +148,12 @@ impl Parser<'_> {
         }
     }
 
-    /// `\Q…\E`, or to the end.
+    /// `\Q..\E`, or to the end.
     fn quoted(&mut self) -> Result<(), Re2Error> {
         self.cursor.eat(r"\Q");
         let quoted = match self.cursor.until(r"\E") {
             Some(quoted) => quoted,
-            None => self.cursor.to_end(),
+            None => self.cursor.take_rest(),
         };
         quoted.chars().try_for_each(|c| self.literal(c.into()))
     }
@@ -168,15 +173,21 @@ impl Parser<'_> {
 
     fn class(
         &mut self,
-        write: impl FnOnce(&mut Cursor<'_>, &mut String) -> Result<(), Re2Error>,
+        write: impl FnOnce(&mut Cursor<'_>, &mut String) -> Result<u64, Re2Error>,
     ) -> Result<(), Re2Error> {
         self.last_start = self.out.len();
         if self.flags.fold {
             self.out.push_str("(?i:");
         }
-        write(&mut self.cursor, &mut self.out)?;
+        let cost = write(&mut self.cursor, &mut self.out)?;
         if self.flags.fold {
             self.out.push(')');
+            self.folded += cost;
+        }
+        if self.folded > MAX_FOLDED {
+            return Err(self.cursor.untranslatable(format!(
+                "its classes fold the case of more than {MAX_FOLDED} code points"
+            )));
         }
         self.push(Part::atom())
     }
@@ -241,7 +252,7 @@ impl Parser<'_> {
         })
     }
 
-    /// `(?…`: a named group, flags, or both flags and a group.
+    /// `(?`: a named group, flags, or both flags and a group.
     fn special_group(&mut self) -> Result<(), Re2Error> {
         let start = self.cursor.position();
         if self.cursor.eat("(?P<") || self.cursor.eat("(?<") {

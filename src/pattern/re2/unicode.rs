@@ -1,4 +1,4 @@
-//! The names RE2 knows inside `\p{…}`, in Go's spelling rules.
+//! The names RE2 knows inside `\p{..}`, in Go's spelling rules.
 //!
 //! Owns which names exist. The `regex` crate knows many more (binary properties, ages,
 //! script extensions), which RE2 refuses; its tables may be of a later Unicode.

@@ -21,7 +21,7 @@ pub(super) fn requirements(text: &str) -> Result<Vec<Requirement>, SelectorError
     .requirements()
 }
 
-/// Puts the source of every key before a dot: `k8s:app` → `k8s.app`, `app` → `any.app`.
+/// Puts the source of every key before a dot: `k8s:app` is `k8s.app`, `app` is `any.app`.
 ///
 /// A key begins behind a comma outside parentheses and ends at a space or an operator;
 /// anything else is left to the grammar.

@@ -1,0 +1,277 @@
+//! A file in pieces that can be read on their own, on any core.
+//!
+//! Owns where a piece may end: at the end of a line, before a line that begins an
+//! object where there is one, so that pretty-printed objects stay whole; in a file that
+//! is a JSON array or is printed over many lines, at the end of an object. Holds one
+//! piece and the beginning of the next; a line over [`MAX_LINE`] is dropped and counted.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+
+/// Bytes a piece has at least, except the last.
+const CHUNK: usize = 2 << 20;
+/// Longest line or object that is kept.
+pub const MAX_LINE: usize = 64 << 20;
+
+/// A piece of a file.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Its bytes: whole lines, or whole objects.
+    pub bytes: Bytes,
+    /// Lines over [`MAX_LINE`] that were dropped before it.
+    pub dropped: u64,
+    /// The stream ended with an error after this piece, such as damaged compression.
+    pub damaged: Option<String>,
+}
+
+/// Cuts a stream into pieces.
+pub struct ChunkReader<R> {
+    reader: R,
+    carry: Vec<u8>,
+    layout: Option<Layout>,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// An object a line.
+    Lines,
+    /// Objects over many lines, or inside an array.
+    Documents(Depth),
+}
+
+impl<R: Read> ChunkReader<R> {
+    /// Reads from `reader`.
+    pub fn new(reader: R) -> Self {
+        Self {
+            reader,
+            carry: Vec::new(),
+            layout: None,
+            finished: false,
+        }
+    }
+
+    /// The next piece, `None` at the end.
+    pub fn next_chunk(&mut self) -> Option<Chunk> {
+        let mut dropped = 0;
+        let mut damaged = None;
+        let mut bytes = std::mem::take(&mut self.carry);
+        let mut scanned = 0;
+        loop {
+            let wanted = if bytes.len() < CHUNK {
+                CHUNK
+            } else {
+                bytes.len() + CHUNK
+            };
+            if !self.finished
+                && let Err(cause) = self.fill(&mut bytes, wanted)
+            {
+                damaged = Some(cause.to_string());
+                self.finished = true;
+            }
+            if self.finished {
+                break;
+            }
+            let layout = *self.layout.get_or_insert_with(|| sniff(&bytes));
+            if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
+                self.carry = Vec::with_capacity(CHUNK + (bytes.len() - end));
+                self.carry.extend_from_slice(&bytes[end..]);
+                bytes.truncate(end);
+                break;
+            }
+            if bytes.len() > MAX_LINE {
+                dropped += 1;
+                bytes.clear();
+                scanned = 0;
+                if let Err(cause) = self.skip_line(&mut bytes) {
+                    damaged = Some(cause.to_string());
+                    self.finished = true;
+                }
+                self.layout = Some(Layout::Lines);
+            }
+        }
+        if bytes.is_empty() && dropped == 0 && damaged.is_none() {
+            return None;
+        }
+        Some(Chunk {
+            bytes: bytes.into(),
+            dropped,
+            damaged,
+        })
+    }
+
+    fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
+        let missing = wanted - bytes.len();
+        bytes.reserve(missing);
+        let read = self
+            .reader
+            .by_ref()
+            .take(missing as u64)
+            .read_to_end(bytes)?;
+        self.finished = read < missing;
+        Ok(())
+    }
+
+    /// Where the piece ends, or `None` where more has to be read. `scanned` remembers
+    /// how far earlier tries have looked.
+    fn cut(&mut self, layout: Layout, bytes: &[u8], scanned: &mut usize) -> Option<usize> {
+        match layout {
+            Layout::Lines => {
+                let mut end = bytes.len();
+                while let Some(newline) = memchr::memrchr(b'\n', &bytes[..end]) {
+                    if bytes.get(newline + 1) == Some(&b'{') {
+                        return Some(newline + 1);
+                    }
+                    end = newline;
+                }
+                memchr::memrchr(b'\n', &bytes[*scanned..]).map(|newline| *scanned + newline + 1)
+            }
+            Layout::Documents(mut depth) => {
+                let end = depth.scan(&bytes[*scanned..]).map(|end| *scanned + end);
+                *scanned = bytes.len();
+                if let Some(end) = end {
+                    // What follows is scanned again with the next piece.
+                    self.layout = Some(Layout::Documents(Depth::default()));
+                    return Some(end);
+                }
+                self.layout = Some(Layout::Documents(depth));
+                None
+            }
+        }
+    }
+
+    /// Reads on to the end of the line; what follows it is left in `rest`.
+    fn skip_line(&mut self, rest: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            rest.clear();
+            let read = self.reader.by_ref().take(1 << 16).read_to_end(rest)?;
+            if let Some(newline) = memchr::memchr(b'\n', rest) {
+                rest.drain(..=newline);
+                return Ok(());
+            }
+            if read < 1 << 16 {
+                rest.clear();
+                self.finished = true;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Decides how a file is laid out by its first object.
+fn sniff(bytes: &[u8]) -> Layout {
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let line = line.trim_ascii();
+        match line.first() {
+            Some(b'[') => return Layout::Documents(Depth::default()),
+            Some(b'{') => {
+                let mut depth = Depth::default();
+                depth.scan(line);
+                return if depth.braces == 0 && !depth.in_string {
+                    Layout::Lines
+                } else {
+                    Layout::Documents(Depth::default())
+                };
+            }
+            _ => {}
+        }
+    }
+    Layout::Lines
+}
+
+/// Follows braces and strings through a text that need not be valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Depth {
+    braces: u32,
+    in_string: bool,
+    escaped: bool,
+    line_start: bool,
+}
+
+impl Depth {
+    /// Goes through `text`; the end of the last object that closed in it.
+    fn scan(&mut self, text: &[u8]) -> Option<usize> {
+        let mut last = None;
+        for (at, &byte) in text.iter().enumerate() {
+            let line_start = std::mem::replace(&mut self.line_start, byte == b'\n');
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    // A string cannot hold a line break: something was cut off.
+                    b'"' | b'\n' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' if self.braces > 0 => self.in_string = true,
+                b'{' if line_start => self.braces = 1,
+                b'{' => self.braces += 1,
+                b'}' => {
+                    self.braces = self.braces.saturating_sub(1);
+                    if self.braces == 0 {
+                        last = Some(at + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(text: &[u8]) -> Vec<Vec<u8>> {
+        let mut reader = ChunkReader::new(text);
+        std::iter::from_fn(|| reader.next_chunk())
+            .map(|chunk| chunk.bytes.to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn pieces_add_up_and_end_with_lines() {
+        let text: Vec<u8> = (0..200_000)
+            .flat_map(|n| format!("{{\"n\":{n}, \"pad\":\"xxxxxxxxxxxx\"}}\n").into_bytes())
+            .collect();
+        let pieces = pieces(&text);
+        assert!(pieces.len() > 2);
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| piece.ends_with(b"\n") && piece.starts_with(b"{"))
+        );
+        assert_eq!(pieces.concat(), text);
+    }
+
+    #[test]
+    fn pretty_objects_and_arrays_stay_whole() {
+        let object = format!("  {{\n    \"pad\": \"{}}}\"\n  }}", "y{".repeat(4000));
+        let text = format!("[\n{}\n]\n", vec![object; 800].join(",\n"));
+        let pieces = pieces(text.as_bytes());
+        assert!(pieces.len() > 2);
+        for piece in &pieces[..pieces.len() - 1] {
+            assert!(
+                piece.ends_with(b"  }"),
+                "{:?}",
+                String::from_utf8_lossy(&piece[piece.len() - 20..])
+            );
+        }
+        assert_eq!(pieces.concat(), text.as_bytes());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_dropped_and_counted() {
+        let mut text = vec![b'x'; MAX_LINE + CHUNK + 5];
+        text.extend_from_slice(b"\n{\"time\":\"\"}\n");
+        let mut reader = ChunkReader::new(text.as_slice());
+        let first = reader.next_chunk().unwrap();
+        assert_eq!(first.dropped, 1);
+        assert_eq!(&first.bytes[..], b"{\"time\":\"\"}\n");
+        assert!(reader.next_chunk().is_none());
+    }
+}

@@ -1,0 +1,423 @@
+//! A piece of a file to rows and notices.
+//!
+//! Owns the forms of lines: objects on one line or many, arrays, CRI prefixes, log lines
+//! in between. An object goes the fast way (`scan`) or, where that leaves it, the
+//! general way through `wire`; both give the same columns. Nothing is dropped
+//! silently: whatever gives no row is counted by reason.
+
+use bytes::Bytes;
+
+use super::chunk::Chunk;
+use super::cursor::Cursor;
+use super::scan::{self, Clock, Form};
+use super::skip::{SkipReason, Skips};
+use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw};
+use crate::wire::json_read::{Record, record_to_wire};
+use crate::wire::walk;
+
+/// Reads pieces. Keeps dictionaries from piece to piece; one per thread.
+#[derive(Debug, Default)]
+pub struct LineDecoder {
+    builder: BatchBuilder,
+    clock: Clock,
+    partial: Vec<u8>,
+}
+
+/// What one piece held beside its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PieceReport {
+    /// Line breaks.
+    pub lines: u64,
+    /// What gave no row; lines count from the start of the piece.
+    pub skips: Skips,
+}
+
+impl LineDecoder {
+    /// Makes a decoder around a builder, which says whether rows keep their line.
+    #[must_use]
+    pub fn new(builder: BatchBuilder) -> Self {
+        Self {
+            builder,
+            clock: Clock::default(),
+            partial: Vec::new(),
+        }
+    }
+
+    /// Gives a batch's memory back.
+    pub fn recycle(&mut self, batch: FlowBatch) {
+        self.builder.recycle(batch);
+    }
+
+    /// Reads one piece and hands over its batches, the last one also when it is empty.
+    pub fn decode(
+        &mut self,
+        chunk: &Chunk,
+        mut batches: impl FnMut(&mut Self, FlowBatch),
+    ) -> PieceReport {
+        let mut report = PieceReport::default();
+        for _ in 0..chunk.dropped {
+            report.skips.add(SkipReason::TooLong, 1, String::new);
+        }
+        let text = &chunk.bytes;
+        let valid = std::str::from_utf8(text).is_ok();
+        let mut at = 0;
+        while at < text.len() {
+            at = self.line(text, at, valid, &mut report);
+            if self.builder.is_full() {
+                let batch = self.builder.finish();
+                batches(self, batch);
+            }
+        }
+        if let Some(cause) = &chunk.damaged {
+            let line = report.lines + 1;
+            report
+                .skips
+                .add(SkipReason::Damaged, line, || cause.clone());
+        }
+        let batch = self.builder.finish();
+        batches(self, batch);
+        report
+    }
+
+    /// Reads what begins at `at`; returns where the next line or object begins.
+    fn line(&mut self, text: &Bytes, at: usize, valid: bool, report: &mut PieceReport) -> usize {
+        let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline);
+        let next = (end + 1).min(text.len());
+        let line_number = report.lines + 1;
+        let line = text[at..end].trim_ascii();
+        let start = at + offset(&text[at..end], line);
+        if !valid && std::str::from_utf8(line).is_err() {
+            report.lines += 1;
+            report
+                .skips
+                .add(SkipReason::NotUtf8, line_number, String::new);
+            return next;
+        }
+        match line.first() {
+            None => {}
+            Some(b'{') => {
+                if self.fast(text, start, line) {
+                    report.lines += u64::from(end < text.len());
+                    return next;
+                }
+                return self.object(text, start, end, next, valid, report);
+            }
+            // Punctuation of an array; an object may follow on the same line.
+            Some(b'[' | b',' | b']') => {
+                let inner = line
+                    .trim_ascii_start()
+                    .iter()
+                    .position(|byte| !matches!(byte, b'[' | b',' | b']' | b' ' | b'\t'));
+                match inner {
+                    None => {}
+                    Some(object) if line[object] == b'{' => return start + object,
+                    Some(_) => report.skips.add(SkipReason::BadJson, line_number, || {
+                        "array of something else than objects".to_owned()
+                    }),
+                }
+            }
+            Some(_) => self.prefixed(text, start, line, line_number, report),
+        }
+        report.lines += u64::from(end < text.len());
+        next
+    }
+
+    fn fast(&mut self, text: &Bytes, start: usize, line: &[u8]) -> bool {
+        let Ok((row, form)) = scan::record(self.builder.interner(), &mut self.clock, line) else {
+            return false;
+        };
+        self.builder.push(row, || {
+            let raw = text.slice(start..start + line.len());
+            match form {
+                Form::Wrapped => Raw::Json(raw),
+                Form::Bare => Raw::BareJson(raw),
+            }
+        });
+        true
+    }
+
+    /// An object that the fast way left: it may span lines, or share one.
+    fn object(
+        &mut self,
+        text: &Bytes,
+        start: usize,
+        line_end: usize,
+        next: usize,
+        valid: bool,
+        report: &mut PieceReport,
+    ) -> usize {
+        let line_number = report.lines + 1;
+        let line = text[start..line_end].trim_ascii_end();
+        // Beyond the line only where the bytes there are known to be UTF-8.
+        let reach = if valid { &text[start..] } else { line };
+        let object = Cursor::new(reach)
+            .value()
+            .ok()
+            .filter(|object| object.len() != line.len());
+        let Some(object) = object else {
+            report.lines += u64::from(line_end < text.len());
+            self.general(line, text, start, line_number, report);
+            return next;
+        };
+        let end = start + object.len();
+        let lines = memchr::memchr_iter(b'\n', object).count() as u64;
+        if !self.fast(text, start, object) {
+            self.general(object, text, start, line_number, report);
+        }
+        report.lines += lines;
+        // The rest of the line: nothing, the punctuation of an array, or the next object.
+        let rest = &text[end..];
+        let skip = rest
+            .iter()
+            .position(|byte| !matches!(byte, b',' | b']' | b' ' | b'\t' | b'\r'))
+            .unwrap_or(rest.len());
+        match rest.get(skip) {
+            Some(b'\n') => {
+                report.lines += 1;
+                end + skip + 1
+            }
+            Some(b'{') | None => end + skip,
+            Some(_) => {
+                let line_end =
+                    memchr::memchr(b'\n', rest).map_or(text.len(), |newline| end + newline);
+                let line_number = report.lines + 1;
+                report.skips.add(SkipReason::BadJson, line_number, || {
+                    "text after an object".to_owned()
+                });
+                report.lines += u64::from(line_end < text.len());
+                (line_end + 1).min(text.len())
+            }
+        }
+    }
+
+    /// A line that does not begin with an object: a container runtime's prefix, or text.
+    fn prefixed(
+        &mut self,
+        text: &Bytes,
+        start: usize,
+        line: &[u8],
+        line_number: u64,
+        report: &mut PieceReport,
+    ) {
+        let Some((content, whole)) = cri(line) else {
+            report.skips.add(SkipReason::Text, line_number, String::new);
+            return;
+        };
+        if !whole {
+            // A line the runtime has cut at its own limit; the pieces follow each other.
+            if self.partial.len() + content.len() <= super::chunk::MAX_LINE {
+                self.partial.extend_from_slice(content);
+            }
+            return;
+        }
+        if !self.partial.is_empty() {
+            let mut joined = std::mem::take(&mut self.partial);
+            joined.extend_from_slice(content);
+            let joined = Bytes::from(joined);
+            self.content(&joined, 0, &joined, line_number, report);
+            return;
+        }
+        self.content(
+            text,
+            start + offset(line, content),
+            content,
+            line_number,
+            report,
+        );
+    }
+
+    fn content(
+        &mut self,
+        text: &Bytes,
+        start: usize,
+        content: &[u8],
+        line_number: u64,
+        report: &mut PieceReport,
+    ) {
+        if content.first() != Some(&b'{') {
+            report.skips.add(SkipReason::Text, line_number, String::new);
+        } else if !self.fast(text, start, content) {
+            self.general(content, text, start, line_number, report);
+        }
+    }
+
+    /// The general way: any spelling protojson takes.
+    #[inline(never)]
+    fn general(
+        &mut self,
+        object: &[u8],
+        text: &Bytes,
+        start: usize,
+        line_number: u64,
+        report: &mut PieceReport,
+    ) {
+        let raw = || text.slice(start..start + object.len());
+        let builder = &mut self.builder;
+        let (wire, form) = match record_to_wire(object) {
+            Ok(Record::Response(wire)) => (wire, Raw::Json as fn(Bytes) -> Raw),
+            Ok(Record::BareFlow(wire)) => (wire, Raw::BareJson as fn(Bytes) -> Raw),
+            Ok(Record::AgentEvent(node, time)) => {
+                report
+                    .skips
+                    .add(SkipReason::AgentEvent, line_number, String::new);
+                builder.push_notice(
+                    &node,
+                    time.unwrap_or(NO_TIME),
+                    NoticeKind::AgentEvent,
+                    || Raw::Json(raw()),
+                );
+                return;
+            }
+            Ok(Record::DebugEvent(node, time)) => {
+                report
+                    .skips
+                    .add(SkipReason::DebugEvent, line_number, String::new);
+                builder.push_notice(
+                    &node,
+                    time.unwrap_or(NO_TIME),
+                    NoticeKind::DebugEvent,
+                    || Raw::Json(raw()),
+                );
+                return;
+            }
+            Ok(Record::NotARecord) => {
+                report
+                    .skips
+                    .add(SkipReason::NotARecord, line_number, String::new);
+                return;
+            }
+            Err(error) => {
+                let reason = if error.is_syntax() {
+                    SkipReason::BadJson
+                } else {
+                    SkipReason::BadRecord
+                };
+                report.skips.add(reason, line_number, || error.to_string());
+                return;
+            }
+        };
+        let before = builder.notices_len();
+        if let Err(error) = walk::push_message(builder, &wire, || form(raw())) {
+            report
+                .skips
+                .add(SkipReason::BadRecord, line_number, || error.to_string());
+        }
+        if builder.notices_len() > before && builder.last_notice_is_empty() {
+            report
+                .skips
+                .add(SkipReason::Empty, line_number, String::new);
+        }
+    }
+}
+
+/// Offset of a part in the text it was cut from.
+fn offset(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
+}
+
+/// The content of a CRI log line, `<time> stdout F <content>`, and whether it ends here.
+fn cri(line: &[u8]) -> Option<(&[u8], bool)> {
+    let (time, rest) = split_space(line)?;
+    let digits = time.first()?.is_ascii_digit() && time.contains(&b'T');
+    let (stream, rest) = split_space(rest)?;
+    let (tag, content) = split_space(rest)?;
+    if !digits || !matches!(stream, b"stdout" | b"stderr") {
+        return None;
+    }
+    match tag.first()? {
+        b'F' => Some((content, true)),
+        b'P' => Some((content, false)),
+        _ => None,
+    }
+}
+
+fn split_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b' ', text)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<String>, PieceReport) {
+        let chunk = Chunk {
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
+            dropped: 0,
+            damaged: None,
+        };
+        let mut verdicts = Vec::new();
+        let report = LineDecoder::default().decode(&chunk, |_, batch| {
+            verdicts.extend(batch.rows().map(|row| row.verdict().to_string()));
+        });
+        (verdicts, report)
+    }
+
+    #[test]
+    fn objects_on_one_line_or_many_in_arrays_and_behind_prefixes_are_read() {
+        let text = "level=WARN msg=hello\n\
+            {\"flow\":{\"verdict\":\"DROPPED\"}}\n\
+            {\n  \"verdict\": \"AUDIT\",\n  \"IP\": {}\n}\n\
+            [{\"verdict\":\"ERROR\"}, {\"flow\": {\"verdict\":\"TRACED\"}},\n\
+            {\"verdict\":\"TRANSLATED\"}]\n\
+            2026-06-01T10:00:00.1Z stdout F {\"flow\":{\"verdict\":\"FORWARDED\"}}\n\
+            2026-06-01T10:00:00.1Z stdout P {\"flow\":{\"verd\n\
+            2026-06-01T10:00:00.1Z stdout F ict\":\"REDIRECTED\"}}\n\
+            {\"flow\":{\"verdict\":\"DROPPED\"}";
+        let (verdicts, report) = read(text);
+        assert_eq!(
+            verdicts,
+            [
+                "DROPPED",
+                "AUDIT",
+                "ERROR",
+                "TRACED",
+                "TRANSLATED",
+                "FORWARDED",
+                "REDIRECTED"
+            ]
+        );
+        assert_eq!(report.lines, text.lines().count() as u64 - 1);
+        let skipped: Vec<String> = report.skips.describe("f").collect();
+        assert_eq!(skipped.len(), 2, "{skipped:?}");
+        assert_eq!(skipped[0], "1 line of text, first at f:1");
+        assert!(
+            skipped[1].starts_with("1 line of broken JSON, first at f:12 ("),
+            "{skipped:?}"
+        );
+    }
+
+    #[test]
+    fn a_bad_line_never_loses_the_good_ones_beside_it() {
+        let good = "{\"flow\":{\"verdict\":\"DROPPED\"}}";
+        for bad in [
+            "{",
+            "{\"flow\":{\"verdict\":",
+            "{\"flow\":{\"verdict\":\"DROP",
+            "}",
+            "[",
+            "{\"flow\":[]}",
+            "{\"a\":1}",
+            "\u{0}",
+            "{\"flow\":{\"l4\":7}}",
+        ] {
+            let (verdicts, report) = read(&format!("{good}\n{bad}\n{good}\n"));
+            assert_eq!(verdicts.len(), 2, "{bad}: {report:?}");
+            assert_eq!(report.lines, 3, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bare_flow_keeps_its_line_when_asked() {
+        let chunk = Chunk {
+            bytes: Bytes::from_static(b"  {\"verdict\":\"AUDIT\"} \n"),
+            dropped: 0,
+            damaged: None,
+        };
+        let mut decoder = LineDecoder::new(BatchBuilder::default().keeping_raw());
+        decoder.decode(&chunk, |_, batch| {
+            let raw = Raw::BareJson(Bytes::from_static(b"{\"verdict\":\"AUDIT\"}"));
+            assert_eq!(batch.raw(0), Some(&raw));
+        });
+    }
+}

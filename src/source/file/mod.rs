@@ -1,0 +1,19 @@
+//! Recorded flows: every form a file of them has.
+//!
+//! Owns opening (`open`), cutting into pieces (`chunk`), reading pieces (`decode`, with
+//! `scan` as its fast way) and doing that on all cores in order (`pipeline`). Does not
+//! judge, filter or print.
+
+mod chunk;
+mod cursor;
+mod decode;
+mod open;
+mod pipeline;
+mod scan;
+mod skip;
+
+pub use chunk::{Chunk, ChunkReader, MAX_LINE};
+pub use decode::{LineDecoder, PieceReport};
+pub use open::{Input, OpenError, inputs};
+pub use pipeline::ordered;
+pub use skip::{Place, SkipReason, Skips};

@@ -1,0 +1,217 @@
+//! Opening recordings: standard input, plain and compressed files, and directories of
+//! exporter rotations in time order.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+/// Something to read flows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input, `-` on the command line.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// How it is named in messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Opens it, and decompresses by what it holds, not by its name.
+    ///
+    /// # Errors
+    /// [`OpenError`], which names the file.
+    pub fn open(&self) -> Result<Box<dyn Read + Send>, OpenError> {
+        let reader: Box<dyn Read + Send> = match self {
+            Self::Stdin => Box::new(io::stdin()),
+            Self::File(path) => {
+                Box::new(File::open(path).map_err(|cause| OpenError::new(path, cause))?)
+            }
+        };
+        decompressed(reader).map_err(|cause| OpenError {
+            path: self.name(),
+            cause,
+        })
+    }
+}
+
+/// A file that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("open {path}: {cause}")]
+pub struct OpenError {
+    path: String,
+    cause: io::Error,
+}
+
+impl OpenError {
+    fn new(path: &Path, cause: io::Error) -> Self {
+        Self {
+            path: path.display().to_string(),
+            cause,
+        }
+    }
+}
+
+/// The inputs that command-line paths name: `-` is standard input, a directory is the
+/// recordings in it, oldest first.
+///
+/// # Errors
+/// [`OpenError`] for a path that does not exist or cannot be listed.
+pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, OpenError> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            inputs.push(Input::Stdin);
+            continue;
+        }
+        let metadata = path
+            .metadata()
+            .map_err(|cause| OpenError::new(path, cause))?;
+        if metadata.is_dir() {
+            let files = rotations(path).map_err(|cause| OpenError::new(path, cause))?;
+            inputs.extend(files.into_iter().map(Input::File));
+        } else {
+            inputs.push(Input::File(path.clone()));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Recordings of a directory in time order.
+///
+/// Exporters rotate `events.log` to `events-<UTC time>.log[.gz]`, so that names of one
+/// stem sort by time and the file without a time is the newest.
+fn rotations(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in directory.read_dir()? {
+        let path = entry?.path();
+        if path.is_file() && is_recording(&path) {
+            files.push(path);
+        }
+    }
+    files.sort_by_cached_key(|path| rotation_key(path));
+    Ok(files)
+}
+
+fn is_recording(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    [".log", ".json", ".jsonl", ".ndjson"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+/// (stem, has no time, time): the live file of a stem comes after its rotations.
+fn rotation_key(path: &Path) -> (String, bool, String) {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let base = name.split_once('.').map_or(name, |(base, _)| base);
+    // events-2026-06-01T10-00-00.000.log
+    let time = base
+        .char_indices()
+        .find(|&(at, character)| {
+            character == '-'
+                && base[at + 1..].starts_with(|digit: char| digit.is_ascii_digit())
+                && base[at + 1..].contains('T')
+        })
+        .map(|(at, _)| at);
+    match time {
+        Some(at) => (base[..at].to_owned(), false, name[at + 1..].to_owned()),
+        None => (base.to_owned(), true, String::new()),
+    }
+}
+
+type Sniffed = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
+fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut magic = Vec::new();
+    reader.by_ref().take(4).read_to_end(&mut magic)?;
+    let kind = magic.clone();
+    let whole: Sniffed = Cursor::new(magic).chain(reader);
+    Ok(match kind.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(
+            1 << 16,
+            whole,
+        ))),
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(whole)?),
+        _ => Box::new(whole),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn rotations_come_oldest_first_and_the_live_file_last() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [
+            "events.log",
+            "events-2026-06-02T00-00-00.000.log",
+            "events-2026-06-01T10-00-00.000.log.gz",
+            "notes.txt",
+        ] {
+            File::create(directory.path().join(name)).unwrap();
+        }
+        let found = inputs(&[directory.path().to_owned()]).unwrap();
+        let names: Vec<String> = found
+            .iter()
+            .map(Input::name)
+            .map(|name| name.rsplit('/').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "events-2026-06-01T10-00-00.000.log.gz",
+                "events-2026-06-02T00-00-00.000.log",
+                "events.log"
+            ]
+        );
+    }
+
+    #[test]
+    fn compression_is_found_by_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("plain-name");
+        for compress in [false, true] {
+            for zstd_format in [false, true] {
+                let mut file = File::create(&path).unwrap();
+                match (compress, zstd_format) {
+                    (false, _) => file.write_all(b"hello").unwrap(),
+                    (true, false) => {
+                        let mut encoder =
+                            flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+                        encoder.write_all(b"hello").unwrap();
+                        encoder.finish().unwrap();
+                    }
+                    (true, true) => file
+                        .write_all(&zstd::encode_all(&b"hello"[..], 1).unwrap())
+                        .unwrap(),
+                }
+                let mut text = String::new();
+                Input::File(path.clone())
+                    .open()
+                    .unwrap()
+                    .read_to_string(&mut text)
+                    .unwrap();
+                assert_eq!(text, "hello");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = inputs(&[PathBuf::from("/nowhere/flows.jsonl")]).unwrap_err();
+        assert!(error.to_string().starts_with("open /nowhere/flows.jsonl: "));
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading protobuf's wire format without decoding it.
+//!
+//! Owns varints, tags and lengths, as strict as prost. Anything prost would refuse,
+//! or that merges by rules of its own (groups), is [`Odd`]: the caller hands the whole
+//! message to prost, which decides.
+
+/// Something the walk does not decide; prost does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Odd;
+
+/// Wire types that are walked.
+pub(crate) const VARINT: u32 = 0;
+pub(crate) const FIXED64: u32 = 1;
+pub(crate) const LENGTH: u32 = 2;
+pub(crate) const FIXED32: u32 = 5;
+
+/// A cursor over the fields of one message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Wire<'a> {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next tag as it is encoded (`number << 3 | wire type`), `None` at the end.
+    #[inline]
+    pub(crate) fn tag(&mut self) -> Result<Option<u32>, Odd> {
+        let Some(&first) = self.rest.first() else {
+            return Ok(None);
+        };
+        let tag = if first < 0x80 {
+            self.rest = &self.rest[1..];
+            u32::from(first)
+        } else {
+            u32::try_from(self.long_varint()?).map_err(|_| Odd)?
+        };
+        // Field number 0 is not a field.
+        if tag < 8 { Err(Odd) } else { Ok(Some(tag)) }
+    }
+
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, Odd> {
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, Odd> {
+        let mut value = 0_u64;
+        for (at, &byte) in self.rest.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                // The tenth byte has room for one bit.
+                if at == 9 && byte > 1 {
+                    return Err(Odd);
+                }
+                self.rest = &self.rest[at + 1..];
+                return Ok(value);
+            }
+        }
+        Err(Odd)
+    }
+
+    /// The bytes of a length-delimited field.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Odd> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Odd)?;
+        if length > self.rest.len() {
+            return Err(Odd);
+        }
+        let (bytes, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// Skips the value of a field that is not known.
+    pub(crate) fn skip(&mut self, tag: u32) -> Result<(), Odd> {
+        let fixed = |wire: &mut Self, size: usize| {
+            wire.rest = wire.rest.get(size..).ok_or(Odd)?;
+            Ok(())
+        };
+        match tag & 7 {
+            VARINT => self.varint().map(drop),
+            FIXED64 => fixed(self, 8),
+            LENGTH => self.bytes().map(drop),
+            FIXED32 => fixed(self, 4),
+            _ => Err(Odd),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn varints_are_read_as_prost_reads_them(bytes in proptest::collection::vec(any::<u8>(), 0..14)) {
+            let mut ours = Wire::new(&bytes);
+            let mut theirs = bytes.as_slice();
+            match prost::encoding::decode_varint(&mut theirs) {
+                Ok(value) => {
+                    prop_assert_eq!(ours.varint(), Ok(value));
+                    prop_assert_eq!(ours.rest().len(), theirs.len());
+                }
+                Err(_) => prop_assert!(ours.varint().is_err()),
+            }
+        }
+    }
+}
