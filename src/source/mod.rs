@@ -1,1 +1,3 @@
 //! Where flows come from.
+
+pub mod observer;
