@@ -44,3 +44,4 @@ impl Sorter {
         Ok(())
     }
 }
+pub mod observer;
