@@ -160,7 +160,10 @@ mod tests {
         assert_eq!(with(|args| args.last = Some(4)), conflict("last"));
         assert_eq!(with(|args| args.all = true), conflict("all"));
         assert_eq!(with(|args| args.follow = true), conflict("follow"));
-        assert_eq!(with(|args| args.last = Some(0)).unwrap().count, Count::First(3));
+        assert_eq!(
+            with(|args| args.last = Some(0)).unwrap().count,
+            Count::First(3)
+        );
     }
 
     #[test]

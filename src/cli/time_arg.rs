@@ -78,7 +78,11 @@ fn rfc1123(text: &str) -> Option<i64> {
 fn nanoseconds(at: DateTime, offset: Offset) -> Option<i64> {
     // The year 0 and the last hours of 9999 have no timestamp in every offset.
     let time = TimeZone::fixed(offset).to_timestamp(at).ok()?;
-    let limit = if time.as_nanosecond() < 0 { i64::MIN + 1 } else { i64::MAX };
+    let limit = if time.as_nanosecond() < 0 {
+        i64::MIN + 1
+    } else {
+        i64::MAX
+    };
     Some(i64::try_from(time.as_nanosecond()).unwrap_or(limit))
 }
 
@@ -180,17 +184,34 @@ mod tests {
         assert_eq!(parse_time("2026-06-01", 0), Ok(MOMENT - minutes(602)));
         assert_eq!(parse_time("2m", MOMENT), Ok(MOMENT - minutes(2)));
         assert_eq!(parse_time("-1.5h", MOMENT), Ok(MOMENT + minutes(90)));
-        assert_eq!(parse_time("2026-06-01T10:02:00.5Z", 0), Ok(MOMENT + 500_000_000));
-        assert_eq!(parse_time("2026-06-01T10:02:00.1234567899Z", 0), Ok(MOMENT + 123_456_789));
+        assert_eq!(
+            parse_time("2026-06-01T10:02:00.5Z", 0),
+            Ok(MOMENT + 500_000_000)
+        );
+        assert_eq!(
+            parse_time("2026-06-01T10:02:00.1234567899Z", 0),
+            Ok(MOMENT + 123_456_789)
+        );
     }
 
     #[test]
     fn what_is_no_time_is_named() {
         for text in [
-            "", "yesterday", "2026-06-01T10:02", "2026-13-01", "2026-02-30", "2026-06-01T25Z",
-            "2026-06-01T10:02:60Z", "2026-06-01 10:02Z", "2026-06-01T10:02:00.Z", "2026-06-01Z",
-            "2026-06-01T10:02:00+0200", "Jun 01 10:02:00.000", "Mon, 01 Jun 2026 10:02:00 Z",
-            "Xyz, 01 Jun 2026 10:02:00 +0000", "2026-6-1",
+            "",
+            "yesterday",
+            "2026-06-01T10:02",
+            "2026-13-01",
+            "2026-02-30",
+            "2026-06-01T25Z",
+            "2026-06-01T10:02:60Z",
+            "2026-06-01 10:02Z",
+            "2026-06-01T10:02:00.Z",
+            "2026-06-01Z",
+            "2026-06-01T10:02:00+0200",
+            "Jun 01 10:02:00.000",
+            "Mon, 01 Jun 2026 10:02:00 Z",
+            "Xyz, 01 Jun 2026 10:02:00 +0000",
+            "2026-6-1",
         ] {
             assert_eq!(parse_time(text, 0), Err(TimeArgError(text.to_owned())));
         }

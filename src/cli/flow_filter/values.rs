@@ -224,7 +224,10 @@ mod tests {
     fn types_and_sub_types_by_name_and_number() {
         let parsed = |text| {
             let filter = event_type(text).ok()?;
-            Some((filter.r#type, filter.match_sub_type.then_some(filter.sub_type)))
+            Some((
+                filter.r#type,
+                filter.match_sub_type.then_some(filter.sub_type),
+            ))
         };
         assert_eq!(parsed("trace"), Some((4, None)));
         assert_eq!(parsed("trace:to-endpoint"), Some((4, Some(0))));
@@ -233,7 +236,15 @@ mod tests {
         assert_eq!(parsed("drop:181"), Some((1, Some(181))));
         assert_eq!(parsed("129"), Some((129, None)));
         assert_eq!(parsed("agent:policy-updated"), Some((130, Some(5))));
-        for bad in ["nope", "trace:nope", "drop:to-proxy", "", "trace:", "4:to-proxy", "+4"] {
+        for bad in [
+            "nope",
+            "trace:nope",
+            "drop:to-proxy",
+            "",
+            "trace:",
+            "4:to-proxy",
+            "+4",
+        ] {
             assert_eq!(parsed(bad), None, "{bad}");
         }
     }
@@ -245,7 +256,17 @@ mod tests {
         assert_eq!(identity("017"), Ok(15));
         assert_eq!(identity("0x_ff_ff"), Ok(0xffff));
         assert_eq!(identity("0"), Ok(0));
-        for bad in ["unknown", "nobody", "", "-1", "+1", "1_0", "0x", "4294967296", "08"] {
+        for bad in [
+            "unknown",
+            "nobody",
+            "",
+            "-1",
+            "+1",
+            "1_0",
+            "0x",
+            "4294967296",
+            "08",
+        ] {
             assert!(identity(bad).is_err(), "{bad}");
         }
     }
