@@ -1,6 +1,7 @@
 //! The one integration test binary; a module a topic.
 
 mod golden;
+mod golden_filters;
 mod proto;
 mod render;
 mod support;

@@ -1,9 +1,14 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
 mod error;
+pub mod flow_filter;
 mod format;
+mod generate;
+pub mod selection;
+mod signal;
 mod sink;
 mod tail;
+pub mod time_arg;
 
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
