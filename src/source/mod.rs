@@ -1,3 +1,5 @@
 //! Where flows come from.
 
 pub mod file;
+pub mod sort;
+pub mod spill;
