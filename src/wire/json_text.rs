@@ -137,7 +137,7 @@ mod tests {
             string(
                 "a<b>&\"\\\n\u{1}\u{8}\u{1f}\u{7f}\u{2028}\u{2029}\u{2027}\u{20ac}",
                 out,
-            )
+            );
         });
         assert_eq!(
             written,

@@ -1,6 +1,7 @@
 //! Strict protobuf walking and writing for the hot path; prost is the oracle and the
 //! fallback.
 
+mod check;
 mod json_error;
 pub mod json_read;
 mod json_scalar;

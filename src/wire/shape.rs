@@ -135,14 +135,13 @@ impl MessageShape {
     /// The field with a number.
     #[inline]
     pub fn by_number(&self, number: u32) -> Option<&Field> {
-        let index = match self.small_numbers.get(number as usize) {
-            Some(index_plus_one) => index_plus_one.checked_sub(1)?,
-            None => {
-                let found = self
-                    .large_numbers
-                    .binary_search_by_key(&number, |&(number, _)| number);
-                self.large_numbers.get(found.ok()?)?.1
-            }
+        let index = if let Some(index_plus_one) = self.small_numbers.get(number as usize) {
+            index_plus_one.checked_sub(1)?
+        } else {
+            let found = self
+                .large_numbers
+                .binary_search_by_key(&number, |&(number, _)| number);
+            self.large_numbers.get(found.ok()?)?.1
         };
         self.fields.get(usize::from(index))
     }
