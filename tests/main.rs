@@ -5,3 +5,4 @@ mod golden_filters;
 mod proto;
 mod render;
 mod support;
+mod wire;

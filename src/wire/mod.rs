@@ -2,6 +2,7 @@
 //! fallback.
 
 pub mod convert;
+mod check;
 mod json_error;
 pub mod json_read;
 mod json_scalar;
