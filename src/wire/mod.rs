@@ -2,6 +2,8 @@
 //! fallback.
 
 pub mod convert;
+#[cfg(test)]
+pub(crate) mod generate;
 mod json_error;
 pub mod json_read;
 mod json_scalar;
