@@ -3,6 +3,8 @@
 
 pub mod convert;
 mod check;
+#[cfg(test)]
+pub(crate) mod generate;
 mod json_error;
 pub mod json_read;
 mod json_scalar;
