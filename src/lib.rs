@@ -9,6 +9,8 @@ pub mod proto;
 
 pub mod wire;
 
+pub mod pattern;
+
 pub mod filter;
 
 pub mod source;

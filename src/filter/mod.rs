@@ -1,1 +1,94 @@
 //! Hubble's flow filters, compiled to columns.
+//!
+//! Owns what a `FlowFilter` means (Cilium 1.19, client and server alike) and its CEL
+//! expressions. Does not parse flags and knows nothing of who filters.
+//!
+//! [`Filters::compile`] once, then one clone a worker: evaluation keeps answers per
+//! dictionary id.
+
+mod address;
+mod cel;
+mod compile;
+mod duration;
+mod error;
+mod memo;
+mod name;
+mod predicate;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+pub use duration::parse_go_duration;
+pub use error::FilterError;
+
+use crate::flow::{Notice, NoticeKind, RowRef};
+use crate::proto::flow as pb;
+use predicate::Predicate;
+
+/// What to keep: a flow that any of the allow filters matches (all, if there are none)
+/// and none of the deny filters.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    allow: Vec<Filter>,
+    deny: Vec<Filter>,
+}
+
+impl Filters {
+    /// Compiles the filters of a request.
+    ///
+    /// # Errors
+    /// [`FilterError`] for the first value that means nothing.
+    pub fn compile(allow: &[pb::FlowFilter], deny: &[pb::FlowFilter]) -> Result<Self, FilterError> {
+        let compile = |filters: &[pb::FlowFilter]| -> Result<Vec<Filter>, FilterError> {
+            filters.iter().map(Filter::compile).collect()
+        };
+        Ok(Self {
+            allow: compile(allow)?,
+            deny: compile(deny)?,
+        })
+    }
+
+    /// Whether everything is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
+    /// Whether a flow is kept.
+    pub fn matches(&mut self, row: RowRef<'_>) -> bool {
+        (self.allow.is_empty() || self.allow.iter_mut().any(|filter| filter.matches(row)))
+            && !self.deny.iter_mut().any(|filter| filter.matches(row))
+    }
+
+    /// Whether an event without a flow is kept.
+    ///
+    /// To Hubble it is a flow of which nothing is set; only lost events are of every
+    /// event type. So almost any allow filter drops it.
+    #[must_use]
+    pub fn keeps_notice(&self, notice: &Notice) -> bool {
+        let lost = matches!(notice.kind, NoticeKind::Lost { .. });
+        let matches = |filter: &Filter| filter.matches_flowless(lost);
+        (self.allow.is_empty() || self.allow.iter().any(matches)) && !self.deny.iter().any(matches)
+    }
+}
+
+/// One filter: all its predicates must hold.
+#[derive(Clone, Debug)]
+struct Filter(Vec<Predicate>);
+
+impl Filter {
+    fn compile(filter: &pb::FlowFilter) -> Result<Self, FilterError> {
+        compile::predicates(filter).map(Self)
+    }
+
+    fn matches(&mut self, row: RowRef<'_>) -> bool {
+        self.0.iter_mut().all(|predicate| predicate.matches(row))
+    }
+
+    fn matches_flowless(&self, lost: bool) -> bool {
+        self.0
+            .iter()
+            .all(|predicate| predicate.matches_flowless(lost))
+    }
+}

@@ -78,10 +78,11 @@ impl Dictionaries {
 pub enum Raw {
     /// A protobuf `GetFlowsResponse`.
     Message(Bytes),
-    /// A JSON object with the envelope of `GetFlowsResponse`.
+    /// A JSON object on one line, as Hubble writes them: with the envelope of
+    /// `GetFlowsResponse` and proto names.
     Json(Bytes),
-    /// A JSON object that is the flow itself.
-    BareJson(Bytes),
+    /// A JSON object in any other form that is read.
+    LooseJson(Bytes),
 }
 
 /// Something that is not a flow and came before row `before_row` of its batch.

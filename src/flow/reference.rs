@@ -91,7 +91,7 @@ mod tests {
             .rows()
             .map(|row| FlowReference::of(row).to_string())
             .collect();
-        assert_eq!(names[0], "c/n/5/cd45aff19ae96f34");
+        assert_eq!(names[0], "c/n/5/ede8673f219ad503");
         assert_ne!(names[0], names[1]);
     }
 }

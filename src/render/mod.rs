@@ -1,1 +1,19 @@
-//! How flows are shown.
+//! How flows are shown: Hubble's compact, dict and table forms, and its notices.
+//!
+//! Owns layout, colour, time formats and the making harmless of what a flow says
+//! about itself. Computes nothing and opens no output: text goes into a buffer of the
+//! caller. JSON is written elsewhere.
+
+pub mod escape;
+mod line;
+mod number;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod time;
+mod words;
+
+pub use line::{LineFormat, LineOptions, LineRenderer};
+pub use table::TableWriter;
+pub use time::{ParseTimeFormatError, TimeFormat, TimeWriter};

@@ -159,11 +159,6 @@ impl MessageShape {
             .map_or("", String::as_str)
     }
 
-    /// How many oneofs there are.
-    pub(super) fn oneof_count(&self) -> usize {
-        self.oneofs.len()
-    }
-
     /// [`Kind::Message`], or the kind of a message with a form of its own in JSON.
     pub fn kind(&self) -> Kind {
         self.well_known.unwrap_or(Kind::Message)

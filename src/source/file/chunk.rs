@@ -31,6 +31,7 @@ pub struct ChunkReader<R> {
     carry: Vec<u8>,
     layout: Option<Layout>,
     finished: bool,
+    eager: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,16 @@ impl<R: Read> ChunkReader<R> {
             carry: Vec::new(),
             layout: None,
             finished: false,
+            eager: false,
+        }
+    }
+
+    /// Reads from something that may be slower than we are, such as a pipe: a piece is
+    /// what has come so far.
+    pub fn eager(reader: R) -> Self {
+        Self {
+            eager: true,
+            ..Self::new(reader)
         }
     }
 
@@ -72,6 +83,9 @@ impl<R: Read> ChunkReader<R> {
             }
             if self.finished {
                 break;
+            }
+            if self.eager && memchr::memchr(b'\n', &bytes[scanned..]).is_none() && bytes.len() <= MAX_LINE {
+                continue;
             }
             let layout = *self.layout.get_or_insert_with(|| sniff(&bytes));
             if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
@@ -102,6 +116,9 @@ impl<R: Read> ChunkReader<R> {
     }
 
     fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
+        if self.eager {
+            return self.fill_eagerly(bytes);
+        }
         let missing = wanted - bytes.len();
         bytes.reserve(missing);
         let read = self
@@ -113,10 +130,36 @@ impl<R: Read> ChunkReader<R> {
         Ok(())
     }
 
+    /// Reads until the source has nothing ready, as far as a short read tells.
+    fn fill_eagerly(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        const PIPE: usize = 1 << 16;
+        let wanted = bytes.len() + CHUNK;
+        while bytes.len() < wanted {
+            let start = bytes.len();
+            bytes.resize(start + PIPE, 0);
+            let read = match self.reader.read(&mut bytes[start..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                Ok(0) => {
+                    self.finished = true;
+                    Ok(0)
+                }
+                other => other,
+            };
+            bytes.truncate(start + *read.as_ref().unwrap_or(&0));
+            if read? < PIPE {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Where the piece ends, or `None` where more has to be read. `scanned` remembers
     /// how far earlier tries have looked.
     fn cut(&mut self, layout: Layout, bytes: &[u8], scanned: &mut usize) -> Option<usize> {
         match layout {
+            Layout::Lines if self.eager => {
+                memchr::memrchr(b'\n', &bytes[*scanned..]).map(|newline| *scanned + newline + 1)
+            }
             Layout::Lines => {
                 let mut end = bytes.len();
                 while let Some(newline) = memchr::memrchr(b'\n', &bytes[..end]) {

@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::scan::{self, Clock, Form};
 use super::skip::{SkipReason, Skips};
 use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw};
-use crate::wire::json_read::{Record, record_to_wire};
+use crate::wire::json_read::{ReadOptions, Record, read_record};
 use crate::wire::walk;
 
 /// Reads pieces. Keeps dictionaries from piece to piece; one per thread.
@@ -128,9 +128,10 @@ impl LineDecoder {
         };
         self.builder.push(row, || {
             let raw = text.slice(start..start + line.len());
-            match form {
-                Form::Wrapped => Raw::Json(raw),
-                Form::Bare => Raw::BareJson(raw),
+            if form == Form::Wrapped && memchr::memchr(b'\n', line).is_none() {
+                Raw::Json(raw)
+            } else {
+                Raw::LooseJson(raw)
             }
         });
         true
@@ -253,9 +254,16 @@ impl LineDecoder {
     ) {
         let raw = || text.slice(start..start + object.len());
         let builder = &mut self.builder;
-        let (wire, form) = match record_to_wire(object) {
-            Ok(Record::Response(wire)) => (wire, Raw::Json as fn(Bytes) -> Raw),
-            Ok(Record::BareFlow(wire)) => (wire, Raw::BareJson as fn(Bytes) -> Raw),
+        let read = read_record(object, &ReadOptions::default());
+        // What a newer version has added would be lost on the way through our messages.
+        let newer = read.as_ref().is_ok_and(|(record, report)| {
+            matches!(record, Record::Response(_))
+                && report.unknown_fields + report.unknown_enums > 0
+                && memchr::memchr(b'\n', object).is_none()
+        });
+        let form = if newer { Raw::Json } else { Raw::LooseJson };
+        let wire = match read.map(|(record, _)| record) {
+            Ok(Record::Response(wire) | Record::BareFlow(wire)) => wire,
             Ok(Record::AgentEvent(node, time)) => {
                 report
                     .skips
@@ -264,7 +272,7 @@ impl LineDecoder {
                     &node,
                     time.unwrap_or(NO_TIME),
                     NoticeKind::AgentEvent,
-                    || Raw::Json(raw()),
+                    || Raw::LooseJson(raw()),
                 );
                 return;
             }
@@ -276,7 +284,7 @@ impl LineDecoder {
                     &node,
                     time.unwrap_or(NO_TIME),
                     NoticeKind::DebugEvent,
-                    || Raw::Json(raw()),
+                    || Raw::LooseJson(raw()),
                 );
                 return;
             }
@@ -416,7 +424,7 @@ mod tests {
         };
         let mut decoder = LineDecoder::new(BatchBuilder::default().keeping_raw());
         decoder.decode(&chunk, |_, batch| {
-            let raw = Raw::BareJson(Bytes::from_static(b"{\"verdict\":\"AUDIT\"}"));
+            let raw = Raw::LooseJson(Bytes::from_static(b"{\"verdict\":\"AUDIT\"}"));
             assert_eq!(batch.raw(0), Some(&raw));
         });
     }

@@ -1,0 +1,49 @@
+//! Errors at the door, and the exit codes they mean.
+
+use std::process::ExitCode;
+
+/// Exit code of an error.
+pub const ERROR: u8 = 2;
+/// Exit code of wrong usage (`EX_USAGE`).
+pub const USAGE: u8 = 64;
+
+/// Arguments that do not mean anything together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct UsageError {
+    message: String,
+}
+
+impl UsageError {
+    /// An error with a text for the person who typed.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The arguments are wrong.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// Anything else; the text is for people.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CommandError {
+    /// An error that is not about arguments.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(USAGE),
+            Self::Failed(_) => ExitCode::from(ERROR),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Standard output as a command writes to it.
+//!
+//! A reader that closes the pipe has seen enough: that ends the command without an error.
+
+use std::io::{self, Write};
+
+/// Why a command stopped writing.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The reader closed the pipe; not an error of ours.
+    #[error("output was closed")]
+    Closed,
+    /// Anything else, such as a full disk.
+    #[error("write output: {0}")]
+    Write(io::Error),
+}
+
+impl From<io::Error> for SinkError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Closed
+        } else {
+            Self::Write(error)
+        }
+    }
+}
+
+/// Writes all of `text`.
+///
+/// # Errors
+/// [`SinkError`].
+pub fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), SinkError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    out.write_all(text).map_err(SinkError::from)
+}
+
+/// Writes a line to standard error; a closed one is nobody's concern.
+pub fn say(err: &mut dyn Write, line: &str) {
+    let _ = writeln!(err, "{line}");
+}

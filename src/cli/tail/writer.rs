@@ -1,0 +1,133 @@
+//! One batch as text: the filtered rows and notices, in their order.
+
+use super::tally::Tally;
+use crate::cli::format::{Output, OutputForm};
+use crate::filter::Filters;
+use crate::flow::{FlowBatch, NO_TIME, NodeState, Notice, NoticeKind};
+use crate::render::{JsonRenderer, LineRenderer};
+
+/// Turns batches into text. One per thread; its filters remember answers.
+pub(super) struct BatchWriter {
+    filters: Filters,
+    since: i64,
+    until: i64,
+    form: Form,
+    silent: bool,
+}
+
+enum Form {
+    Lines(Box<LineRenderer>, crate::render::LineOptions),
+    Json(JsonRenderer),
+}
+
+/// The text of a piece.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// For standard output.
+    pub(super) out: Vec<u8>,
+    /// Where each record of `out` ends.
+    pub(super) ends: Vec<u32>,
+    /// Time of each record, for sorting.
+    pub(super) times: Vec<i64>,
+    /// For standard error: states of nodes.
+    pub(super) err: Vec<u8>,
+    /// What was counted.
+    pub(super) tally: Tally,
+    /// Records that could not be written.
+    pub(super) failed: u64,
+}
+
+impl BatchWriter {
+    pub(super) fn new(output: &Output, filters: Filters, since: Option<i64>, until: Option<i64>) -> Self {
+        Self {
+            filters,
+            since: since.unwrap_or(i64::MIN),
+            until: until.unwrap_or(i64::MAX),
+            form: match &output.form {
+                OutputForm::Lines(options) => Form::Lines(Box::new(LineRenderer::new(*options)), *options),
+                OutputForm::Json(mask) => Form::Json(JsonRenderer::new(mask.clone())),
+            },
+            silent: output.silent_errors || output.quiet,
+        }
+    }
+
+    /// Begins a piece: what comes next is the first record of its text.
+    pub(super) fn begin(&mut self) {
+        if let Form::Lines(renderer, options) = &mut self.form {
+            **renderer = LineRenderer::new(*options);
+        }
+    }
+
+    /// Appends what is kept of a batch.
+    pub(super) fn batch(&mut self, batch: &FlowBatch, text: &mut Text) {
+        text.tally.batch(batch);
+        let mut notices = batch.notices().iter().peekable();
+        let every = self.filters.is_empty() && self.since == i64::MIN && self.until == i64::MAX;
+        for row in batch.rows() {
+            while let Some(notice) = notices.next_if(|notice| notice.before_row <= row.index()) {
+                self.notice(notice, text);
+            }
+            if !every && !(self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row)) {
+                continue;
+            }
+            text.tally.matched += 1;
+            match &mut self.form {
+                Form::Lines(renderer, _) => renderer.flow(row, &mut text.out),
+                Form::Json(renderer) => {
+                    let written = batch.raw(row.index()).map(|raw| renderer.write(raw, &mut text.out));
+                    if !matches!(written, Some(Ok(()))) {
+                        text.failed += 1;
+                        continue;
+                    }
+                }
+            }
+            text.ends.push(text.out.len() as u32);
+            text.times.push(row.time().unwrap_or(NO_TIME));
+        }
+        for notice in notices {
+            self.notice(notice, text);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice, text: &mut Text) {
+        match &notice.kind {
+            NoticeKind::Lost { .. } => {
+                let time = if notice.time == NO_TIME { 0 } else { notice.time };
+                if !self.in_time(time) || !self.filters.keeps_notice(notice) {
+                    return;
+                }
+                let before = text.out.len();
+                match &mut self.form {
+                    Form::Lines(renderer, _) => renderer.notice(notice, &mut text.out),
+                    Form::Json(renderer) => {
+                        if let Some(raw) = &notice.raw {
+                            text.failed += u64::from(renderer.write(raw, &mut text.out).is_err());
+                        }
+                    }
+                }
+                if text.out.len() > before {
+                    text.ends.push(text.out.len() as u32);
+                    text.times.push(notice.time);
+                }
+            }
+            NoticeKind::Nodes { state, .. } if !self.silent => {
+                let shown = matches!(*state, NodeState::NODE_UNAVAILABLE | NodeState::NODE_ERROR | NodeState::NODE_GONE);
+                if shown {
+                    match &mut self.form {
+                        Form::Lines(renderer, _) => renderer.node_status(notice, &mut text.err),
+                        Form::Json(renderer) => {
+                            if let Some(raw) = &notice.raw {
+                                text.failed += u64::from(renderer.write(raw, &mut text.err).is_err());
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn in_time(&self, time: i64) -> bool {
+        time >= self.since && time <= self.until
+    }
+}

@@ -1,0 +1,177 @@
+//! CEL expressions over a flow: `_flow.verdict == Verdict.DROPPED`.
+//!
+//! Owns compiling (parse, check, rewrite) and running. `check` knows the types, `view`
+//! shows a row as the message `flow.Flow`, `clock` has timestamps and durations.
+//!
+//! Nothing of a row is copied beforehand: the interpreter asks the view for the fields
+//! that the expression mentions, as it goes.
+
+mod check;
+mod clock;
+mod part;
+mod types;
+mod view;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::types::{BOOL_TYPE, CelBool, CelString, STRING_TYPE};
+use cel::common::value::CowVal;
+use cel::parser::Expression;
+use cel::{Context, DeclarationError, Env, ExecutionError, Value};
+
+use self::view::Message;
+use super::FilterError;
+use crate::flow::{BatchBuilder, Raw, Row, RowRef};
+use crate::pattern::Re2;
+
+/// Longest expression, as in Hubble.
+const MAX_EXPRESSION: usize = 4096;
+/// Patterns of `matches()` a thread keeps compiled.
+const MAX_PATTERNS: usize = 64;
+/// The name of the flow in an expression.
+const FLOW: &str = "_flow";
+
+/// The expressions of one filter, any of which may hold.
+#[derive(Clone, Debug)]
+pub(super) struct Expressions(Vec<Expression>);
+
+impl Expressions {
+    /// Parses and checks the expressions.
+    pub(super) fn compile(texts: &[String]) -> Result<Self, FilterError> {
+        let compiled: Result<Vec<Expression>, FilterError> = texts
+            .iter()
+            .map(|text| {
+                compile(text).map_err(|reason| FilterError::Cel {
+                    expression: text.clone(),
+                    reason,
+                })
+            })
+            .collect();
+        compiled.map(Self)
+    }
+
+    /// Whether one of them holds. An error ends the search, as in Hubble: no match.
+    pub(super) fn matches(&self, row: RowRef<'_>) -> bool {
+        let context = context(row);
+        for expression in &self.0 {
+            match Value::resolve_val(expression, &context) {
+                Ok(value) => match value.downcast_ref::<CelBool>() {
+                    Some(answer) if *answer.inner() => return true,
+                    Some(_) => {}
+                    None => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+}
+
+/// The checked expression, with enum constants and presence tests resolved.
+fn compile(text: &str) -> Result<Expression, String> {
+    if text.len() > MAX_EXPRESSION {
+        return Err(format!("longer than {MAX_EXPRESSION} bytes"));
+    }
+    let program = ENVIRONMENT
+        .compile(text)
+        .map_err(|errors| errors.to_string())?;
+    let mut expression = program.expression().clone();
+    check::condition(&mut expression)?;
+    try_out(&expression)?;
+    Ok(expression)
+}
+
+/// Runs an expression on an empty flow, for what the check cannot know. Errors that
+/// depend on the data (an index out of bounds, a missing key) say nothing.
+fn try_out(expression: &Expression) -> Result<(), String> {
+    let mut builder = BatchBuilder::default();
+    builder.push(Row::default(), || Raw::Message(bytes::Bytes::new()));
+    let batch = builder.finish();
+    match Value::resolve_val(expression, &context(batch.row(0))) {
+        Ok(value) if *value.get_type() == BOOL_TYPE => Ok(()),
+        Ok(value) => Err(format!(
+            "got {:?}, wanted \"bool\" result type",
+            value.get_type().name()
+        )),
+        Err(
+            error @ (ExecutionError::UndeclaredReference(_)
+            | ExecutionError::NoSuchOverload(_)
+            | ExecutionError::InvalidArgumentCount { .. }
+            | ExecutionError::UnexpectedType { .. }
+            | ExecutionError::ValuesNotComparable(..)),
+        ) => Err(error.to_string()),
+        Err(_) => Ok(()),
+    }
+}
+
+fn context(row: RowRef<'_>) -> Context<'_, '_> {
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    context.add_variable_as_val(FLOW, Box::new(Message::flow(row)));
+    context
+}
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::default();
+    if let Ok(standard) = standard() {
+        env = standard;
+    }
+    Arc::new(env)
+});
+
+/// The standard library, with what the crate leaves out without its features: times,
+/// and `matches` (which is to be RE2 anyway).
+fn standard() -> Result<Env, DeclarationError> {
+    let mut env = Env::stdlib().with_optional_support(false);
+    clock::declare(&mut env)?;
+    env.add_overload(
+        "matches",
+        "matches",
+        vec![STRING_TYPE, STRING_TYPE],
+        matches,
+    )?;
+    env.add_member_overload(
+        "matches",
+        "matches_string",
+        STRING_TYPE,
+        vec![STRING_TYPE],
+        matches,
+    )?;
+    Ok(env)
+}
+
+fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    thread_local! {
+        static PATTERNS: RefCell<HashMap<String, Option<Re2>>> = RefCell::default();
+    }
+    let [text, pattern] = args.as_slice() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let (Some(text), Some(pattern)) = (
+        text.downcast_ref::<CelString>(),
+        pattern.downcast_ref::<CelString>(),
+    ) else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let answer = PATTERNS.with_borrow_mut(|patterns| {
+        if !patterns.contains_key(pattern.inner()) {
+            if patterns.len() >= MAX_PATTERNS {
+                patterns.clear();
+            }
+            patterns.insert(pattern.inner().to_owned(), Re2::new(pattern.inner()).ok());
+        }
+        let regex = patterns.get(pattern.inner())?.as_ref()?;
+        Some(regex.is_match(text.inner()))
+    });
+    match answer {
+        Some(answer) => Ok(CowVal::owned(CelBool::from(answer))),
+        None => Err(ExecutionError::function_error(
+            "matches",
+            format!("invalid pattern {:?}", pattern.inner()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! What CEL expressions mean, on small flows.

@@ -1,0 +1,68 @@
+//! A flow or a notice as a line of JSON, as Hubble's `-o json` has it.
+//!
+//! Owns the choice between passing a recorded line on and writing it anew.
+
+use crate::flow::Raw;
+use crate::wire::json_read::{JsonError, Record, record_to_wire};
+use crate::wire::json_write::{WireError, wire_to_json};
+use crate::wire::mask::FieldMask;
+use crate::wire::shape;
+
+/// A row that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonLineError {
+    /// The recorded object does not read a second time.
+    #[error("read the recorded object: {0}")]
+    Read(#[from] JsonError),
+    /// The message cannot be written as JSON, such as a time out of range.
+    #[error("write the message as JSON: {0}")]
+    Write(#[from] WireError),
+}
+
+/// Writes JSON lines.
+#[derive(Clone, Debug, Default)]
+pub struct JsonRenderer {
+    mask: Option<FieldMask>,
+    masked: Vec<u8>,
+}
+
+impl JsonRenderer {
+    /// Makes a renderer that leaves out what `mask` does not name.
+    #[must_use]
+    pub fn new(mask: Option<FieldMask>) -> Self {
+        Self {
+            mask: mask.filter(|mask| !mask.keeps_all()),
+            masked: Vec::new(),
+        }
+    }
+
+    /// Appends what `raw` holds as one line.
+    ///
+    /// A line as Hubble writes it is passed on as it is, with whatever a newer version
+    /// put into it; any other form is written anew.
+    ///
+    /// # Errors
+    /// [`JsonLineError`]; `out` is then as it was.
+    pub fn write(&mut self, raw: &Raw, out: &mut Vec<u8>) -> Result<(), JsonLineError> {
+        match raw {
+            Raw::Json(line) if self.mask.is_none() => out.extend_from_slice(line),
+            Raw::Message(message) => self.message(message, out)?,
+            Raw::Json(object) | Raw::LooseJson(object) => match record_to_wire(object)? {
+                Record::Response(wire) | Record::BareFlow(wire) => self.message(&wire, out)?,
+                // Agent and debug events are not responses: their line is all there is.
+                _ => return Ok(()),
+            },
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
+        let Some(mask) = &self.mask else {
+            return wire_to_json(shape::get_flows_response(), message, out);
+        };
+        self.masked.clear();
+        mask.apply_to_response(message, &mut self.masked)?;
+        wire_to_json(shape::get_flows_response(), &self.masked, out)
+    }
+}

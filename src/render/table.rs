@@ -1,0 +1,212 @@
+//! A table whose columns are as wide as their widest cell.
+//!
+//! Owns alignment and its memory: cells wait until the last row is known, beyond a
+//! bound in an unnamed temporary file. What the cells say is [`super::line`]'s.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, Write};
+
+use memchr::memchr_iter;
+
+use super::line::{LineFormat, LineOptions, LineRenderer};
+use crate::flow::{Notice, RowRef};
+
+/// Bytes of cells kept in memory.
+const MEMORY: usize = 8 << 20;
+/// Spaces between columns.
+const PADDING: usize = 3;
+/// Bytes gathered before they are written.
+const CHUNK: usize = 1 << 16;
+
+/// Collects flows and losses and writes them aligned.
+#[derive(Debug)]
+pub struct TableWriter {
+    renderer: LineRenderer,
+    memory: usize,
+    /// Rows as [`LineFormat::Table`] writes them.
+    rows: Vec<u8>,
+    /// Rows that came before those.
+    spilled: Option<File>,
+    /// Characters of the widest cell of each column but the last.
+    widths: Vec<usize>,
+}
+
+impl TableWriter {
+    /// Makes a writer of an empty table; `options.format` is taken as
+    /// [`LineFormat::Table`].
+    #[must_use]
+    pub fn new(options: LineOptions) -> Self {
+        Self::with_memory(options, MEMORY)
+    }
+
+    fn with_memory(options: LineOptions, memory: usize) -> Self {
+        Self {
+            renderer: LineRenderer::new(LineOptions {
+                format: LineFormat::Table,
+                ..options
+            }),
+            memory,
+            rows: Vec::new(),
+            spilled: None,
+            widths: Vec::new(),
+        }
+    }
+
+    /// Adds a flow.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn flow(&mut self, row: RowRef<'_>) -> io::Result<()> {
+        let start = self.rows.len();
+        self.renderer.flow(row, &mut self.rows);
+        self.added(start)
+    }
+
+    /// Adds a notice of lost events; other notices are not part of a table.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn notice(&mut self, notice: &Notice) -> io::Result<()> {
+        let start = self.rows.len();
+        self.renderer.notice(notice, &mut self.rows);
+        self.added(start)
+    }
+
+    /// Appends how nodes behind a relay are, for standard error.
+    pub fn node_status(&mut self, notice: &Notice, out: &mut Vec<u8>) {
+        self.renderer.node_status(notice, out);
+    }
+
+    /// Writes the table and forgets its rows; rows added later go on without a header.
+    /// A table without rows has no header either.
+    ///
+    /// # Errors
+    /// Those of `out` and of the temporary file.
+    pub fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let mut aligned = Vec::new();
+        if let Some(mut file) = self.spilled.take() {
+            file.rewind()?;
+            let mut file = BufReader::with_capacity(CHUNK, file);
+            let mut row = Vec::new();
+            while file.read_until(b'\n', &mut row)? > 0 {
+                self.align(&row, &mut aligned);
+                row.clear();
+                flush_beyond(CHUNK, &mut aligned, out)?;
+            }
+        }
+        for row in self.rows.split_inclusive(|&byte| byte == b'\n') {
+            self.align(row, &mut aligned);
+            flush_beyond(CHUNK, &mut aligned, out)?;
+        }
+        flush_beyond(0, &mut aligned, out)?;
+        self.rows.clear();
+        self.widths.clear();
+        Ok(())
+    }
+
+    /// Measures the rows from `start` on and makes room where they are too many.
+    fn added(&mut self, start: usize) -> io::Result<()> {
+        for row in self.rows[start..].split_inclusive(|&byte| byte == b'\n') {
+            for (column, cell) in cells(row).enumerate() {
+                let width = characters(cell);
+                match self.widths.get_mut(column) {
+                    Some(widest) => *widest = width.max(*widest),
+                    None => self.widths.push(width),
+                }
+            }
+        }
+        if self.rows.len() > self.memory {
+            let file = match &mut self.spilled {
+                Some(file) => file,
+                none => none.insert(tempfile::tempfile()?),
+            };
+            file.write_all(&self.rows)?;
+            self.rows.clear();
+        }
+        Ok(())
+    }
+
+    fn align(&self, row: &[u8], out: &mut Vec<u8>) {
+        let mut end = 0;
+        for (cell, widest) in cells(row).zip(&self.widths) {
+            out.extend_from_slice(cell);
+            let spaces = widest + PADDING - characters(cell).min(*widest);
+            out.resize(out.len() + spaces, b' ');
+            end += cell.len() + 1;
+        }
+        out.extend_from_slice(&row[end..]);
+    }
+}
+
+/// The cells of a row that end in a tab: all but the last.
+fn cells(row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b'\t', row).map(move |end| {
+        let cell = &row[start..end];
+        start = end + 1;
+        cell
+    })
+}
+
+/// Characters of UTF-8 text.
+fn characters(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+}
+
+fn flush_beyond(bytes: usize, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
+    if text.len() > bytes {
+        out.write_all(text)?;
+        text.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{BatchBuilder, FlowBatch, Row, flags};
+
+    fn batch(rows: usize) -> FlowBatch {
+        let mut builder = BatchBuilder::default();
+        for number in 0..rows {
+            let row = Row {
+                source_ip: builder.interner().text(&"\u{e9}".repeat(number % 40)),
+                summary: builder.interner().text("a\tb\nc"),
+                flags: flags::HAS_IP,
+                ..Row::default()
+            };
+            builder.push(row, || unreachable!());
+        }
+        builder.finish()
+    }
+
+    fn table(batch: &FlowBatch, memory: usize) -> String {
+        let mut table = TableWriter::with_memory(LineOptions::default(), memory);
+        for row in batch.rows() {
+            table.flow(row).unwrap();
+        }
+        let mut out = Vec::new();
+        table.finish(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_aligned_by_characters_and_cells_cannot_break_out() {
+        assert_eq!(
+            table(&batch(8), MEMORY).lines().nth(8).unwrap(),
+            "N/A         \u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}                 UNKNOWN   VERDICT_UNKNOWN   a\\tb\\nc"
+        );
+        assert_eq!(table(&batch(8), MEMORY).lines().count(), 9);
+    }
+
+    #[test]
+    fn a_table_that_went_to_disk_is_the_same() {
+        let batch = batch(3000);
+        assert_eq!(table(&batch, 1000), table(&batch, MEMORY));
+    }
+
+    #[test]
+    fn a_table_without_rows_is_empty() {
+        assert_eq!(table(&batch(0), MEMORY), "");
+    }
+}
