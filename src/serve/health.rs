@@ -2,7 +2,7 @@
 //!
 //! Owns which services are known and that they serve. Says nothing of flows.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -12,16 +12,29 @@ use crate::proto::health::{
     health_server::Health as HealthService,
 };
 
+use super::faults::Faults;
+
 /// What a Hubble client asks the health of.
 const OBSERVER: &str = "hubble.server.Observer";
 
 /// The health of the server.
-#[derive(Clone, Debug, Default)]
-pub struct Health {}
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    pub(super) faults: Option<Arc<Faults>>,
+}
 
 impl Health {
     fn status(&self, service: &str) -> Option<ServingStatus> {
-        matches!(service, "" | OBSERVER).then_some(ServingStatus::Serving)
+        let failing = self
+            .faults
+            .as_ref()
+            .is_some_and(|faults| faults.fails_check());
+        let status = if failing {
+            ServingStatus::NotServing
+        } else {
+            ServingStatus::Serving
+        };
+        matches!(service, "" | OBSERVER).then_some(status)
     }
 }
 
@@ -40,7 +53,8 @@ impl HealthService for Health {
         }
     }
 
-    /// Answers once: what is served does not change until the server ends.
+    /// Answers once: what is served does not change until the server ends. (Scripted
+    /// failures are of checks.)
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,

@@ -23,6 +23,7 @@ use crate::proto::health::health_server::HealthServer;
 
 use super::{
     connection::{Connection, Listener},
+    faults::{Faults, Script},
     health::Health,
     observer::Observer,
     store::Recording,
@@ -47,6 +48,8 @@ pub enum Address {
 pub struct ServerOptions {
     /// Serve TLS with these files; plain without.
     pub tls: Option<TlsFiles>,
+    /// Go wrong by this script.
+    pub faults: Option<Script>,
 }
 
 /// PEM files for TLS.
@@ -66,6 +69,7 @@ pub struct Bound {
     listener: Listener,
     server: Server,
     recording: Arc<Recording>,
+    faults: Option<Arc<Faults>>,
 }
 
 /// Why the server cannot serve.
@@ -127,6 +131,10 @@ pub async fn bind(
         listener,
         server,
         recording,
+        faults: options
+            .faults
+            .clone()
+            .map(|script| Arc::new(Faults::new(script))),
     })
 }
 
@@ -142,14 +150,26 @@ impl Bound {
     /// [`ListenError::Serve`] when the transport fails as a whole.
     pub async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ListenError> {
         let (stop, stopping) = watch::channel(false);
-        let observer = Observer::new(Arc::clone(&self.recording), stopping.clone());
+        let observer = Observer::new(
+            Arc::clone(&self.recording),
+            stopping.clone(),
+            self.faults.clone(),
+        );
+        let health = Health {
+            faults: self.faults.clone(),
+        };
         let routes = self
             .server
             .add_service(observer)
-            .add_service(HealthServer::new(Health::default()));
+            .add_service(HealthServer::new(health));
 
         let (connections, incoming) = mpsc::channel(16);
-        let acceptor = tokio::spawn(accept(self.listener, connections, stopping.clone()));
+        let acceptor = tokio::spawn(accept(
+            self.listener,
+            connections,
+            self.faults.clone(),
+            stopping.clone(),
+        ));
         let mut stopped = stopping;
         let serving =
             routes.serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
@@ -176,6 +196,7 @@ impl Bound {
 async fn accept(
     listener: Listener,
     connections: mpsc::Sender<io::Result<Connection>>,
+    faults: Option<Arc<Faults>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     loop {
@@ -184,6 +205,10 @@ async fn accept(
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         match accepted {
+            Ok(_)
+                if faults
+                    .as_ref()
+                    .is_some_and(|faults| faults.refuses_connection()) => {}
             Ok(connection) => {
                 if connections.send(Ok(connection)).await.is_err() {
                     return;

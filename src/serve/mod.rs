@@ -7,6 +7,7 @@
 mod census;
 mod connection;
 mod envelope;
+mod faults;
 #[cfg(test)]
 mod harness;
 mod health;
@@ -23,8 +24,7 @@ mod tests;
 
 pub use census::NodeSeen;
 pub use envelope::EntryKind;
-pub use health::Health;
+pub use faults::{Act, Fault, Overrun, Script, ScriptError, When};
 pub use listen::{Address, Bound, ListenError, ServerOptions, TlsFiles, bind};
-pub use observer::Observer;
 pub use ring::{Bounds, Entry};
 pub use store::{Loaded, NotAResponse, Recording, Totals};

@@ -19,6 +19,7 @@ use tonic::{
     body::Body,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::{Grpc, NamedService, ServerStreamingService, UnaryService},
+    transport::server::TlsConnectInfo,
 };
 use tonic_prost::ProstCodec;
 use tower::Service;
@@ -32,7 +33,9 @@ use crate::proto::{
 };
 
 use super::{
-    outlet::{Messages, outlet},
+    connection::Scissors,
+    faults::Faults,
+    outlet::{Messages, Sabotage, outlet},
     reader::Reader,
     request::Extent,
     select::Selection,
@@ -43,32 +46,46 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send
 
 /// The Observer API over one recording.
 #[derive(Clone, Debug)]
-pub struct Observer {
+pub(super) struct Observer {
     recording: Arc<Recording>,
     stopping: watch::Receiver<bool>,
+    faults: Option<Arc<Faults>>,
 }
 
 impl Observer {
     /// Streams end with `UNAVAILABLE` when `stopping` turns true.
-    pub fn new(recording: Arc<Recording>, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        recording: Arc<Recording>,
+        stopping: watch::Receiver<bool>,
+        faults: Option<Arc<Faults>>,
+    ) -> Self {
         Self {
             recording,
             stopping,
+            faults,
         }
     }
 
     fn get_flows(&self, request: &Request<GetFlowsRequest>) -> Result<Messages, Status> {
+        let scissors = scissors(request);
         let request = request.get_ref();
         let extent =
             Extent::of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let selection =
             Selection::of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let (outlet, messages) = outlet();
+        let (sabotage, overrun) = match &self.faults {
+            Some(faults) => {
+                let (faults, overrun) = faults.next_stream();
+                (Some(Sabotage { faults, scissors }), overrun)
+            }
+            None => (None, 0),
+        };
+        let (outlet, messages) = outlet(sabotage);
         let reader = Reader {
             recording: Arc::clone(&self.recording),
             extent,
             selection,
-            overrun: 0,
+            overrun,
             stopping: self.stopping.clone(),
         };
         tokio::spawn(reader.run(outlet));
@@ -116,6 +133,15 @@ impl Observer {
                 .map(|(cluster, namespace)| Namespace { cluster, namespace })
                 .collect(),
         }
+    }
+}
+
+/// What cuts the connection that a request came by.
+fn scissors<T>(request: &Request<T>) -> Option<Scissors> {
+    let extensions = request.extensions();
+    match extensions.get::<TlsConnectInfo<Scissors>>() {
+        Some(tls) => Some(tls.get_ref().clone()),
+        None => extensions.get::<Scissors>().cloned(),
     }
 }
 

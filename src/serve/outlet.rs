@@ -6,6 +6,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,10 +14,17 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Status;
 
+use super::{
+    connection::Scissors,
+    faults::{FaultyStream, Step},
+};
+
 /// Batches between the reader and the transport.
 const BATCHES: usize = 4;
 /// Messages a batch.
 const BATCH: usize = 256;
+/// Time for what was sent to leave before its connection is cut.
+const BEFORE_CUT: Duration = Duration::from_millis(50);
 
 /// The client is gone, or a fault ended the stream.
 #[derive(Debug)]
@@ -27,6 +35,14 @@ pub(super) struct Closed;
 pub(super) struct Outlet {
     sender: mpsc::Sender<Result<Vec<Bytes>, Status>>,
     batch: Vec<Bytes>,
+    faults: Option<Sabotage>,
+}
+
+/// The faults of a stream, and what cuts its connection.
+#[derive(Debug)]
+pub(super) struct Sabotage {
+    pub(super) faults: FaultyStream,
+    pub(super) scissors: Option<Scissors>,
 }
 
 /// The transport's end.
@@ -36,11 +52,12 @@ pub(super) struct Messages {
     batch: std::vec::IntoIter<Bytes>,
 }
 
-pub(super) fn outlet() -> (Outlet, Messages) {
+pub(super) fn outlet(faults: Option<Sabotage>) -> (Outlet, Messages) {
     let (sender, receiver) = mpsc::channel(BATCHES);
     let outlet = Outlet {
         sender,
         batch: Vec::new(),
+        faults,
     };
     let messages = Messages {
         receiver,
@@ -52,11 +69,22 @@ pub(super) fn outlet() -> (Outlet, Messages) {
 impl Outlet {
     /// Sends a message, at the latest with the next [`Outlet::flush`].
     pub(super) async fn send(&mut self, message: Bytes) -> Result<(), Closed> {
-        self.batch.push(message);
-        if self.batch.len() >= BATCH {
-            self.flush().await?;
+        match &mut self.faults {
+            None => self.put(message).await,
+            Some(sabotage) => {
+                let steps = sabotage.faults.pass(message);
+                self.take(steps).await
+            }
         }
-        Ok(())
+    }
+
+    /// Sends all that is left; nothing follows.
+    pub(super) async fn finish(&mut self) -> Result<(), Closed> {
+        if let Some(sabotage) = &mut self.faults {
+            let steps = sabotage.faults.end();
+            self.take(steps).await?;
+        }
+        self.flush().await
     }
 
     /// Sends what is held back.
@@ -72,6 +100,46 @@ impl Outlet {
     pub(super) async fn fail(&mut self, status: Status) -> Result<(), Closed> {
         self.flush().await?;
         self.sender.send(Err(status)).await.map_err(|_| Closed)
+    }
+
+    async fn put(&mut self, message: Bytes) -> Result<(), Closed> {
+        self.batch.push(message);
+        if self.batch.len() >= BATCH {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, steps: Vec<Step>) -> Result<(), Closed> {
+        for step in steps {
+            match step {
+                Step::Send(message) => self.put(message).await?,
+                Step::Wait(time) => {
+                    self.flush().await?;
+                    tokio::time::sleep(time).await;
+                }
+                Step::End(None) => {
+                    self.flush().await?;
+                    return Err(Closed);
+                }
+                Step::End(Some(status)) => {
+                    self.fail(status).await?;
+                    return Err(Closed);
+                }
+                Step::Cut => {
+                    self.flush().await?;
+                    tokio::time::sleep(BEFORE_CUT).await;
+                    let sabotage = self.faults.as_ref();
+                    if let Some(scissors) = sabotage.and_then(|held| held.scissors.as_ref()) {
+                        scissors.cut();
+                    }
+                    // The end of the stream must not get there before the cut.
+                    self.closed().await;
+                    return Err(Closed);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Completes when the client is gone.

@@ -30,7 +30,6 @@ use super::{
 const PAGE: usize = 512;
 
 /// One stream's way through the recording.
-#[derive(Debug)]
 pub(super) struct Reader {
     pub(super) recording: Arc<Recording>,
     pub(super) extent: Extent,
@@ -72,7 +71,7 @@ impl Reader {
                 outlet.flush().await?;
                 self.arrivals(arrivals, &mut sent, outlet).await
             }
-            _ => outlet.flush().await,
+            _ => outlet.finish().await,
         }
     }
 
@@ -168,12 +167,12 @@ impl Reader {
                     }
                     latest = entries.last().map_or(latest, |entry| entry.time);
                     if self.send(entries, sent, outlet).await? == Flow::Done {
-                        return outlet.flush().await;
+                        return outlet.finish().await;
                     }
                     outlet.flush().await?;
                 }
                 Err(RecvError::Lagged(count)) => outlet.send(lapped(count, latest)).await?,
-                Err(RecvError::Closed) => return outlet.flush().await,
+                Err(RecvError::Closed) => return outlet.finish().await,
             }
         }
     }
