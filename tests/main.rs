@@ -1,4 +1,6 @@
 //! The one integration test binary; a module a topic.
 
+mod golden;
 mod proto;
 mod render;
+mod support;
