@@ -11,13 +11,19 @@ mod tail;
 pub mod time_arg;
 
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use signal::Interrupt;
 
 /// Network flows of Hubble and Cilium: shown, explained, compared with policy.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    name = "flowwatch",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -25,9 +31,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show flows, from recordings or live
+    /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Write completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Write man pages
+    Man(generate::ManArgs),
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code.
@@ -45,9 +55,10 @@ pub fn main() -> ExitCode {
     };
     let mut out = std::io::stdout();
     let mut err = std::io::stderr();
-    let interrupted = AtomicBool::new(false);
     let result = match &cli.command {
-        Command::Tail(args) => args.run(&mut out, &mut err, &interrupted),
+        Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Completions(args) => args.run(Cli::command(), &mut out),
+        Command::Man(args) => args.run(Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,9 +11,16 @@ const PADDING: usize = 3;
 /// A status as lines.
 #[must_use]
 pub fn status_compact(status: &ServerStatusResponse) -> String {
-    let mut text = format!("Current/Max Flows: {}/{}", grouped(status.num_flows), grouped(status.max_flows));
+    let mut text = format!(
+        "Current/Max Flows: {}/{}",
+        grouped(status.num_flows),
+        grouped(status.max_flows)
+    );
     if status.max_flows > 0 {
-        text.push_str(&format!(" ({:.2}%)", percent(status.num_flows, status.max_flows)));
+        text.push_str(&format!(
+            " ({:.2}%)",
+            percent(status.num_flows, status.max_flows)
+        ));
     }
     let uptime = status.uptime_ns as f64 / 1e9;
     let rate = match rate(status) {
@@ -47,25 +54,36 @@ pub fn status_compact(status: &ServerStatusResponse) -> String {
 /// A status as a line a field.
 #[must_use]
 pub fn status_dict(status: &ServerStatusResponse) -> String {
-    fields(status).iter().map(|(name, value)| format!("{name:>19}: {value}\n")).collect()
+    fields(status)
+        .iter()
+        .map(|(name, value)| format!("{name:>19}: {value}\n"))
+        .collect()
 }
 
 /// A status as a table of one row.
 #[must_use]
 pub fn status_table(status: &ServerStatusResponse) -> String {
     let fields = fields(status);
-    let header = fields.iter().map(|(name, _)| name.replace("UNAVAIL.", "UNAVAILABLE")).collect();
+    let header = fields
+        .iter()
+        .map(|(name, _)| name.replace("UNAVAIL.", "UNAVAILABLE"))
+        .collect();
     let row = fields.into_iter().map(|(_, value)| value).collect();
     aligned(&[header, row])
 }
 
 fn fields(status: &ServerStatusResponse) -> Vec<(&'static str, String)> {
-    let count = |count: Option<u32>| count.map_or_else(|| NOT_AVAILABLE.to_owned(), |count| count.to_string());
+    let count = |count: Option<u32>| {
+        count.map_or_else(|| NOT_AVAILABLE.to_owned(), |count| count.to_string())
+    };
     vec![
         ("NUM FLOWS", grouped(status.num_flows)),
         ("MAX FLOWS", grouped(status.max_flows)),
         ("SEEN FLOWS", grouped(status.seen_flows)),
-        ("FLOWS PER SECOND", rate(status).unwrap_or_else(|| NOT_AVAILABLE.to_owned())),
+        (
+            "FLOWS PER SECOND",
+            rate(status).unwrap_or_else(|| NOT_AVAILABLE.to_owned()),
+        ),
         ("UPTIME", go_duration(status.uptime_ns)),
         ("NUM CONNECTED NODES", count(status.num_connected_nodes)),
         ("NUM UNAVAIL. NODES", count(status.num_unavailable_nodes)),
@@ -76,7 +94,13 @@ fn fields(status: &ServerStatusResponse) -> Vec<(&'static str, String)> {
 /// Nodes as a table; `wide` adds version, address and TLS.
 #[must_use]
 pub fn nodes_table(nodes: &[Node], wide: bool) -> String {
-    let mut rows = vec![words(&["NAME", "STATUS", "AGE", "FLOWS/S", "CURRENT/MAX-FLOWS"])];
+    let mut rows = vec![words(&[
+        "NAME",
+        "STATUS",
+        "AGE",
+        "FLOWS/S",
+        "CURRENT/MAX-FLOWS",
+    ])];
     if wide {
         rows[0].extend(words(&["VERSION", "ADDRESS", "TLS"]));
     }
@@ -85,18 +109,36 @@ pub fn nodes_table(nodes: &[Node], wide: bool) -> String {
         let uptime = node.uptime_ns.saturating_add(500_000_000) / 1_000_000_000;
         let (age, rate) = if uptime > 0 {
             let rate = node.seen_flows as f64 / uptime as f64;
-            (go_duration(uptime.saturating_mul(1_000_000_000)), format!("{rate:.2}"))
+            (
+                go_duration(uptime.saturating_mul(1_000_000_000)),
+                format!("{rate:.2}"),
+            )
         } else {
             (NOT_AVAILABLE.to_owned(), NOT_AVAILABLE.to_owned())
         };
         let ratio = if node.max_flows > 0 {
-            format!("{}/{} ({:6.2}%)", node.num_flows, node.max_flows, percent(node.num_flows, node.max_flows))
+            format!(
+                "{}/{} ({:6.2}%)",
+                node.num_flows,
+                node.max_flows,
+                percent(node.num_flows, node.max_flows)
+            )
         } else {
             NOT_AVAILABLE.to_owned()
         };
-        let mut row = vec![harmless(&node.name), state(node.state).to_owned(), age, rate, ratio];
+        let mut row = vec![
+            harmless(&node.name),
+            state(node.state).to_owned(),
+            age,
+            rate,
+            ratio,
+        ];
         if wide {
-            row.push(if node.version.is_empty() { NOT_AVAILABLE.to_owned() } else { harmless(&node.version) });
+            row.push(if node.version.is_empty() {
+                NOT_AVAILABLE.to_owned()
+            } else {
+                harmless(&node.version)
+            });
             row.push(harmless(&node.address));
             row.push(
                 match &node.tls {
@@ -115,7 +157,11 @@ pub fn nodes_table(nodes: &[Node], wide: bool) -> String {
 /// Namespaces as a table; `wide` adds the cluster.
 #[must_use]
 pub fn namespaces_table(namespaces: &[Namespace], wide: bool) -> String {
-    let mut rows = vec![words(if wide { &["NAMESPACE", "CLUSTER"] } else { &["NAMESPACE"] })];
+    let mut rows = vec![words(if wide {
+        &["NAMESPACE", "CLUSTER"]
+    } else {
+        &["NAMESPACE"]
+    })];
     for namespace in namespaces {
         let mut row = vec![harmless(&namespace.namespace)];
         if wide {
@@ -158,7 +204,11 @@ fn harmless(text: &str) -> String {
 fn aligned(rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     for row in rows {
         for (column, cell) in row.iter().enumerate() {

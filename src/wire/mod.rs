@@ -1,8 +1,8 @@
 //! Strict protobuf walking and writing for the hot path; prost is the oracle and the
 //! fallback.
 
-pub mod convert;
 mod check;
+pub mod convert;
 #[cfg(test)]
 pub(crate) mod generate;
 mod json_error;

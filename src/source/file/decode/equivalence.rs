@@ -341,7 +341,11 @@ fn cuts(seed: u64, layout: usize) {
     assert!(whole.len() >= 9, "{text}");
     for _ in 0..6 {
         let size = 1 + writer.generator.below(text.len() + 10);
-        let size = if writer.generator.chance(300) { size % 90 + 1 } else { size };
+        let size = if writer.generator.chance(300) {
+            size % 90 + 1
+        } else {
+            size
+        };
         let rows = in_pieces(text.as_bytes(), size);
         assert_eq!(rows, whole, "layout {layout}, pieces of {size}: {text}");
     }
