@@ -313,10 +313,12 @@ fn an_event_without_a_flow_passes_where_hubble_lets_it() {
     let none = Filters::default();
     assert!(none.is_empty() && none.keeps_notice(&lost));
     let allow = Filters::compile(&[drops()], &[]).unwrap();
-    assert!(allow.keeps_notice(&lost));
-    assert!(!allow.keeps_notice(&notice(NoticeKind::Empty)));
+    assert!(!allow.keeps_notice(&lost));
+    assert!(allow.sends_notice(&lost));
+    assert!(!allow.sends_notice(&notice(NoticeKind::Empty)));
     let deny = Filters::compile(&[], &[drops()]).unwrap();
-    assert!(!deny.keeps_notice(&lost));
+    assert!(deny.keeps_notice(&lost));
+    assert!(!deny.sends_notice(&lost));
     let verdict = pb::FlowFilter {
         verdict: vec![0],
         ..pb::FlowFilter::default()
