@@ -1,5 +1,6 @@
 //! Where flows come from.
 
 pub mod file;
+pub mod merge;
 pub mod sort;
 pub mod spill;
