@@ -2,5 +2,6 @@
 
 pub mod file;
 pub mod observer;
+pub mod merge;
 pub mod sort;
 pub mod spill;

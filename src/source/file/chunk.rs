@@ -233,6 +233,11 @@ fn sniff(bytes: &[u8]) -> Layout {
     Layout::Lines
 }
 
+/// Whether a file that begins so holds an object a line, from its first line on.
+pub(super) fn is_lines(start: &[u8]) -> bool {
+    start.trim_ascii_start().first() == Some(&b'{') && sniff(start) == Layout::Lines
+}
+
 /// Follows braces and strings through a text that need not be valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Depth {

@@ -4,6 +4,7 @@
 //! `scan` as its fast way) and doing that on all cores in order (`pipeline`). Does not
 //! judge, filter or print.
 
+mod backward;
 mod chunk;
 mod cursor;
 mod decode;
@@ -16,6 +17,7 @@ mod scan;
 mod skip;
 mod standard_input;
 
+pub use backward::{BackwardReader, FileOrder};
 pub use chunk::{Chunk, ChunkReader, MAX_LINE};
 pub use decode::{LineDecoder, PieceReport};
 pub use follow::{Change, Follower};
