@@ -141,7 +141,7 @@ async fn collect(
             }
         }
     };
-    timeout(Duration::from_secs(60), reading).await.unwrap();
+    timeout(Duration::from_mins(1), reading).await.unwrap();
     drop(receiver);
     let result = timeout(Duration::from_secs(5), task)
         .await

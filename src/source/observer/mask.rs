@@ -75,15 +75,14 @@ pub fn mask_for(needs: Needs, filters: &[FlowFilter]) -> Option<Vec<String>> {
     if policies {
         paths.extend(POLICIES);
     }
-    let extra: [(&str, fn(&FlowFilter) -> bool); 3] = [
-        ("node_labels", |filter| !filter.node_labels.is_empty()),
-        ("interface", |filter| !filter.interface.is_empty()),
-        ("trace_context", |filter| !filter.trace_id.is_empty()),
-    ];
-    for (path, is_needed) in extra {
-        if filters.iter().any(is_needed) {
-            paths.push(path);
-        }
+    if filters.iter().any(|filter| !filter.node_labels.is_empty()) {
+        paths.push("node_labels");
+    }
+    if filters.iter().any(|filter| !filter.interface.is_empty()) {
+        paths.push("interface");
+    }
+    if filters.iter().any(|filter| !filter.trace_id.is_empty()) {
+        paths.push("trace_context");
     }
     Some(paths.into_iter().map(str::to_owned).collect())
 }
