@@ -68,3 +68,4 @@ pub fn main() -> ExitCode {
         }
     }
 }
+pub mod connection;
