@@ -2,6 +2,7 @@
 
 mod error;
 mod format;
+mod serve;
 mod sink;
 mod tail;
 
@@ -23,6 +24,8 @@ enum Command {
     /// Show flows, from recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Serve recorded flows as an Observer API
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code.
@@ -41,8 +44,12 @@ pub fn main() -> ExitCode {
     let mut out = std::io::stdout();
     let mut err = std::io::stderr();
     let interrupted = AtomicBool::new(false);
-    let result = match &cli.command {
+    let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &interrupted),
+        Command::Serve(args) => args
+            .plan()
+            .map_err(error::CommandError::from)
+            .and_then(|plan| serve::run(plan, &mut out, &mut err)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
