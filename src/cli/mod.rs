@@ -6,6 +6,7 @@ mod format;
 mod generate;
 pub mod selection;
 mod signal;
+mod serve;
 mod sink;
 mod tail;
 pub mod time_arg;
@@ -38,6 +39,8 @@ enum Command {
     Completions(generate::CompletionsArgs),
     /// Write man pages
     Man(generate::ManArgs),
+    /// Serve recorded flows as an Observer API
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code.
@@ -59,6 +62,13 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
         Command::Man(args) => args.run(Cli::command()),
+    let interrupted = AtomicBool::new(false);
+    let result = match cli.command {
+        Command::Tail(args) => args.run(&mut out, &mut err, &interrupted),
+        Command::Serve(args) => args
+            .plan()
+            .map_err(error::CommandError::from)
+            .and_then(|plan| serve::run(plan, &mut out, &mut err)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

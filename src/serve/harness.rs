@@ -88,10 +88,19 @@ impl Served {
         bounds: Bounds,
         options: &ServerOptions,
     ) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::at(&address, responses, bounds, options).await
+    }
+
+    pub(super) async fn at(
+        address: &Address,
+        responses: &[GetFlowsResponse],
+        bounds: Bounds,
+        options: &ServerOptions,
+    ) -> Self {
         let recording = Arc::new(Recording::new(bounds));
         recording.load(responses.iter().map(encoded));
-        let address = "127.0.0.1:0".parse().unwrap();
-        let bound = bind(&address, Arc::clone(&recording), options)
+        let bound = bind(address, Arc::clone(&recording), options)
             .await
             .unwrap();
         let address = bound.address().clone();
@@ -99,7 +108,12 @@ impl Served {
         let server = tokio::spawn(bound.serve(async {
             let _ = stopped.await;
         }));
-        let channel = Channel::from_shared(format!("http://{address}"))
+        // Of a unix socket it says nothing; such a test brings its own.
+        let authority = match &address {
+            Address::Tcp(address) => address.to_string(),
+            Address::Unix(_) => "localhost:1".to_owned(),
+        };
+        let channel = Channel::from_shared(format!("http://{authority}"))
             .unwrap()
             .connect_lazy();
         Self {
@@ -112,20 +126,14 @@ impl Served {
         }
     }
 
+    /// The same server by another way.
+    pub(super) fn through(&self, channel: Channel) -> Asker {
+        Asker(ObserverClient::new(channel))
+    }
+
     /// The whole answer, and the error that ended it.
     pub(super) async fn ask(&self, request: GetFlowsRequest) -> (Vec<String>, Option<Status>) {
-        let mut names = Vec::new();
-        let mut stream = match self.client.clone().get_flows(request).await {
-            Ok(response) => response.into_inner(),
-            Err(status) => return (names, Some(status)),
-        };
-        loop {
-            match stream.message().await {
-                Ok(Some(response)) => names.push(name(&response)),
-                Ok(None) => return (names, None),
-                Err(status) => return (names, Some(status)),
-            }
-        }
+        Asker(self.client.clone()).ask(request).await
     }
 
     /// The whole answer, which has to end well.
@@ -172,6 +180,27 @@ impl Served {
     pub(super) async fn stop(self) -> Result<(), ListenError> {
         let _ = self.stop.send(());
         self.server.await.unwrap()
+    }
+}
+
+/// One way to ask.
+pub(super) struct Asker(ObserverClient<Channel>);
+
+impl Asker {
+    /// The whole answer, and the error that ended it.
+    pub(super) async fn ask(&self, request: GetFlowsRequest) -> (Vec<String>, Option<Status>) {
+        let mut names = Vec::new();
+        let mut stream = match self.0.clone().get_flows(request).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => return (names, Some(status)),
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(response)) => names.push(name(&response)),
+                Ok(None) => return (names, None),
+                Err(status) => return (names, Some(status)),
+            }
+        }
     }
 }
 

@@ -43,6 +43,14 @@ pub struct Loaded {
     pub left: u64,
 }
 
+impl std::ops::AddAssign for Loaded {
+    fn add_assign(&mut self, more: Self) {
+        self.responses += more.responses;
+        self.undecodable += more.undecodable;
+        self.left += more.left;
+    }
+}
+
 /// The bytes are not a `GetFlowsResponse`.
 #[derive(Debug, thiserror::Error)]
 #[error("not a response of GetFlows: {0}")]
