@@ -2,3 +2,4 @@
 
 mod proto;
 mod render;
+mod samples;
