@@ -1,3 +1,9 @@
-//! The `flowwatch` program: parses arguments, runs one command, sets the exit code.
+//! The `flowwatch` program.
 
-fn main() {}
+/// Flows are many small texts; the system's allocator would show in the profile.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    flowwatch::cli::main()
+}

@@ -17,7 +17,9 @@ pub struct UsageError {
 impl UsageError {
     /// An error with a text for the person who typed.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }
 

@@ -88,10 +88,13 @@ pub enum OutputForm {
 }
 
 impl OutputForm {
-    /// Whether it is a table, whose lines can be written only at the end.
+    /// The options of a table, whose lines can be written only at the end.
     #[must_use]
-    pub fn is_table(&self) -> bool {
-        matches!(self, Self::Lines(options) if options.format == LineFormat::Table)
+    pub fn table(&self) -> Option<LineOptions> {
+        match self {
+            Self::Lines(options) if options.format == LineFormat::Table => Some(*options),
+            _ => None,
+        }
     }
 
     /// Whether it is text records under each other.
@@ -118,7 +121,12 @@ impl FormatArgs {
             "dict" => Some(LineFormat::Dict),
             "table" | "tab" => Some(LineFormat::Table),
             "json" | "jsonpb" => None,
-            _ => return Err(UsageError::new(format!("invalid output format: {}", self.output))),
+            _ => {
+                return Err(UsageError::new(format!(
+                    "invalid output format: {}",
+                    self.output
+                )));
+            }
         };
         if format.is_some() && !self.field_mask.is_empty() {
             return Err(UsageError::new("--field-mask goes with -o json only"));

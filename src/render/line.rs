@@ -86,6 +86,12 @@ impl LineRenderer {
         }
     }
 
+    /// Goes on where others have begun: without a table's header, and with a dict's
+    /// separator before the first record.
+    pub fn resume(&mut self) {
+        self.begun = true;
+    }
+
     /// Appends a flow.
     ///
     /// Time and node are those of the envelope where the flow has none of its own.
@@ -267,8 +273,9 @@ impl LineRenderer {
         out.push(b'\n');
     }
 
-    fn header(&self, out: &mut Vec<u8>) {
-        if self.begun {
+    /// The header of a table, once.
+    pub(super) fn header(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.begun, true) {
             return;
         }
         out.extend_from_slice(b"TIMESTAMP\t");

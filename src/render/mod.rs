@@ -2,9 +2,10 @@
 //!
 //! Owns layout, colour, time formats and the making harmless of what a flow says
 //! about itself. Computes nothing and opens no output: text goes into a buffer of the
-//! caller. JSON is written elsewhere.
+//! caller.
 
 pub mod escape;
+mod json;
 mod line;
 mod number;
 mod status;
@@ -14,6 +15,7 @@ mod tests;
 mod time;
 mod words;
 
+pub use json::{JsonLineError, JsonRenderer};
 pub use line::{LineFormat, LineOptions, LineRenderer};
 pub use table::TableWriter;
 pub use time::{ParseTimeFormatError, TimeFormat, TimeWriter};

@@ -72,6 +72,17 @@ impl TableWriter {
         self.added(start)
     }
 
+    /// Adds rows that a resumed [`LineRenderer`] of [`LineFormat::Table`] wrote.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn rows(&mut self, rows: &[u8]) -> io::Result<()> {
+        let start = self.rows.len();
+        self.renderer.header(&mut self.rows);
+        self.rows.extend_from_slice(rows);
+        self.added(start)
+    }
+
     /// Appends how nodes behind a relay are, for standard error.
     pub fn node_status(&mut self, notice: &Notice, out: &mut Vec<u8>) {
         self.renderer.node_status(notice, out);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::flow::{DropClass, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict};
+use crate::flow::{
+    DropClass, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
+};
 
 /// Nodes shown by name in the status line.
 const NODES_SHOWN: usize = 3;
@@ -61,7 +63,11 @@ impl Tally {
             };
             let lost = self.lost.entry(node).or_default();
             lost.events += events;
-            lost.everywhere += if source == LostSource::HUBBLE_RING_BUFFER { 0 } else { events };
+            lost.everywhere += if source == LostSource::HUBBLE_RING_BUFFER {
+                0
+            } else {
+                events
+            };
         }
     }
 
@@ -99,7 +105,13 @@ impl Tally {
         let mut drops: Vec<String> = DropClass::ALL
             .iter()
             .filter(|class| self.drops[**class as usize] > 0)
-            .map(|class| format!("{} {}", class.name(), thousands(self.drops[*class as usize])))
+            .map(|class| {
+                format!(
+                    "{} {}",
+                    class.name(),
+                    thousands(self.drops[*class as usize])
+                )
+            })
             .collect();
         if self.denied_l7 > 0 {
             drops.push(format!("L7 {}", thousands(self.denied_l7)));
@@ -110,14 +122,25 @@ impl Tally {
         let lost: u64 = self.lost.values().map(|lost| lost.events).sum();
         if lost > 0 {
             let everywhere: u64 = self.lost.values().map(|lost| lost.everywhere).sum();
-            text.push_str(&format!(" \u{b7} lost: {} on {}", counted(lost, "event"), names(self.lost.keys())));
+            text.push_str(&format!(
+                " \u{b7} lost: {} on {}",
+                counted(lost, "event"),
+                names(self.lost.keys())
+            ));
             if everywhere > 0 && everywhere < lost {
-                text.push_str(&format!(" ({} before Hubble, for every reader)", thousands(everywhere)));
+                text.push_str(&format!(
+                    " ({} before Hubble, for every reader)",
+                    thousands(everywhere)
+                ));
             }
         }
         let holes: u64 = self.holes.values().sum();
         if holes > 0 {
-            text.push_str(&format!(" \u{b7} {} on {}", counted(holes, "hole"), names(self.holes.keys())));
+            text.push_str(&format!(
+                " \u{b7} {} on {}",
+                counted(holes, "hole"),
+                names(self.holes.keys())
+            ));
         }
         text
     }
@@ -127,7 +150,13 @@ fn names<'a>(nodes: impl ExactSizeIterator<Item = &'a Arc<str>>) -> String {
     let count = nodes.len();
     let shown: Vec<&str> = nodes
         .take(NODES_SHOWN)
-        .map(|node| if node.is_empty() { "an unnamed node" } else { node })
+        .map(|node| {
+            if node.is_empty() {
+                "an unnamed node"
+            } else {
+                node
+            }
+        })
         .collect();
     let mut text = shown.join(", ");
     if count > NODES_SHOWN {
@@ -171,7 +200,11 @@ mod tests {
     fn numbers_and_plurals_read_as_people_write_them() {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(12), "12");
-        let mut tally = Tally { flows: 1, matched: 1, ..Tally::default() };
+        let mut tally = Tally {
+            flows: 1,
+            matched: 1,
+            ..Tally::default()
+        };
         tally.hole("c/n");
         tally.hole("c/n");
         assert_eq!(

@@ -16,7 +16,7 @@ pub(super) struct BatchWriter {
 }
 
 enum Form {
-    Lines(Box<LineRenderer>, crate::render::LineOptions),
+    Lines(Box<LineRenderer>),
     Json(JsonRenderer),
 }
 
@@ -37,24 +37,38 @@ pub(super) struct Text {
     pub(super) failed: u64,
 }
 
+impl Text {
+    /// Every record with its time.
+    pub(super) fn records(&self) -> impl Iterator<Item = (i64, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .zip(&self.times)
+            .map(|((start, &end), &time)| (time, &self.out[start as usize..end as usize]))
+    }
+}
+
 impl BatchWriter {
-    pub(super) fn new(output: &Output, filters: Filters, since: Option<i64>, until: Option<i64>) -> Self {
+    pub(super) fn new(
+        output: &Output,
+        filters: Filters,
+        since: Option<i64>,
+        until: Option<i64>,
+    ) -> Self {
         Self {
             filters,
             since: since.unwrap_or(i64::MIN),
             until: until.unwrap_or(i64::MAX),
             form: match &output.form {
-                OutputForm::Lines(options) => Form::Lines(Box::new(LineRenderer::new(*options)), *options),
+                OutputForm::Lines(options) => {
+                    // Pieces are put one after the other: what begins and separates them is the caller's.
+                    let mut renderer = LineRenderer::new(*options);
+                    renderer.resume();
+                    Form::Lines(Box::new(renderer))
+                }
                 OutputForm::Json(mask) => Form::Json(JsonRenderer::new(mask.clone())),
             },
             silent: output.silent_errors || output.quiet,
-        }
-    }
-
-    /// Begins a piece: what comes next is the first record of its text.
-    pub(super) fn begin(&mut self) {
-        if let Form::Lines(renderer, options) = &mut self.form {
-            **renderer = LineRenderer::new(*options);
         }
     }
 
@@ -72,9 +86,11 @@ impl BatchWriter {
             }
             text.tally.matched += 1;
             match &mut self.form {
-                Form::Lines(renderer, _) => renderer.flow(row, &mut text.out),
+                Form::Lines(renderer) => renderer.flow(row, &mut text.out),
                 Form::Json(renderer) => {
-                    let written = batch.raw(row.index()).map(|raw| renderer.write(raw, &mut text.out));
+                    let written = batch
+                        .raw(row.index())
+                        .map(|raw| renderer.write(raw, &mut text.out));
                     if !matches!(written, Some(Ok(()))) {
                         text.failed += 1;
                         continue;
@@ -92,13 +108,17 @@ impl BatchWriter {
     fn notice(&mut self, notice: &Notice, text: &mut Text) {
         match &notice.kind {
             NoticeKind::Lost { .. } => {
-                let time = if notice.time == NO_TIME { 0 } else { notice.time };
+                let time = if notice.time == NO_TIME {
+                    0
+                } else {
+                    notice.time
+                };
                 if !self.in_time(time) || !self.filters.keeps_notice(notice) {
                     return;
                 }
                 let before = text.out.len();
                 match &mut self.form {
-                    Form::Lines(renderer, _) => renderer.notice(notice, &mut text.out),
+                    Form::Lines(renderer) => renderer.notice(notice, &mut text.out),
                     Form::Json(renderer) => {
                         if let Some(raw) = &notice.raw {
                             text.failed += u64::from(renderer.write(raw, &mut text.out).is_err());
@@ -111,13 +131,17 @@ impl BatchWriter {
                 }
             }
             NoticeKind::Nodes { state, .. } if !self.silent => {
-                let shown = matches!(*state, NodeState::NODE_UNAVAILABLE | NodeState::NODE_ERROR | NodeState::NODE_GONE);
+                let shown = matches!(
+                    *state,
+                    NodeState::NODE_UNAVAILABLE | NodeState::NODE_ERROR | NodeState::NODE_GONE
+                );
                 if shown {
                     match &mut self.form {
-                        Form::Lines(renderer, _) => renderer.node_status(notice, &mut text.err),
+                        Form::Lines(renderer) => renderer.node_status(notice, &mut text.err),
                         Form::Json(renderer) => {
                             if let Some(raw) = &notice.raw {
-                                text.failed += u64::from(renderer.write(raw, &mut text.err).is_err());
+                                text.failed +=
+                                    u64::from(renderer.write(raw, &mut text.err).is_err());
                             }
                         }
                     }

@@ -84,7 +84,10 @@ impl<R: Read> ChunkReader<R> {
             if self.finished {
                 break;
             }
-            if self.eager && memchr::memchr(b'\n', &bytes[scanned..]).is_none() && bytes.len() <= MAX_LINE {
+            if self.eager
+                && memchr::memchr(b'\n', &bytes[scanned..]).is_none()
+                && bytes.len() <= MAX_LINE
+            {
                 continue;
             }
             let layout = *self.layout.get_or_insert_with(|| sniff(&bytes));

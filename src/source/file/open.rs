@@ -27,6 +27,28 @@ impl Input {
         }
     }
 
+    /// Whether it may be slower than its reader: a pipe, a socket, a terminal.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        match self {
+            Self::Stdin => true,
+            Self::File(path) => path.metadata().is_ok_and(|metadata| !metadata.is_file()),
+        }
+    }
+
+    /// Bytes as stored, `None` for a stream.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => path
+                .metadata()
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|metadata| metadata.len()),
+        }
+    }
+
     /// Opens it, and decompresses by what it holds, not by its name.
     ///
     /// # Errors
