@@ -3,4 +3,5 @@
 mod golden;
 mod proto;
 mod render;
+mod serve_hubble;
 mod support;
