@@ -7,5 +7,6 @@ mod proto;
 mod readme;
 mod render;
 mod samples;
+mod serve_hubble;
 mod support;
 mod wire;
