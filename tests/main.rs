@@ -2,8 +2,10 @@
 
 mod floors;
 mod golden;
+mod golden_filters;
 mod proto;
 mod readme;
 mod render;
 mod samples;
 mod support;
+mod wire;

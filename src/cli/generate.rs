@@ -32,10 +32,7 @@ impl CompletionsArgs {
     pub fn run(&self, mut command: Command, out: &mut dyn Write) -> Result<(), CommandError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "flowwatch", &mut script);
-        match out.write_all(&script) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::failed(error)),
-            _ => Ok(()),
-        }
+        super::sink::all(out, &script)
     }
 }
 
@@ -45,13 +42,18 @@ impl ManArgs {
     /// # Errors
     /// [`CommandError`], which names the path.
     pub fn run(&self, command: Command) -> Result<(), CommandError> {
-        let failed = |path: &Path, error: io::Error| CommandError::failed(format!("write {}: {error}", path.display()));
+        let failed = |path: &Path, error: io::Error| {
+            CommandError::failed(format!("write {}: {error}", path.display()))
+        };
         fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, error))?;
         let mut command = command.disable_help_subcommand(true);
         command.build();
         let mut pages = vec![("flowwatch".to_owned(), command)];
         while let Some((name, command)) = pages.pop() {
-            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            for inner in command
+                .get_subcommands()
+                .filter(|inner| !inner.is_hide_set())
+            {
                 pages.push((format!("{name}-{}", inner.get_name()), inner.clone()));
             }
             let mut page = Vec::new();
@@ -72,8 +74,14 @@ mod tests {
     #[test]
     fn every_command_gets_a_page() {
         let directory = tempfile::tempdir().unwrap();
-        let args = ManArgs { directory: directory.path().join("man1") };
-        args.run(Command::new("flowwatch").subcommand(Command::new("list").subcommand(Command::new("nodes")))).unwrap();
+        let args = ManArgs {
+            directory: directory.path().join("man1"),
+        };
+        args.run(
+            Command::new("flowwatch")
+                .subcommand(Command::new("list").subcommand(Command::new("nodes"))),
+        )
+        .unwrap();
         for page in ["flowwatch.1", "flowwatch-list.1", "flowwatch-list-nodes.1"] {
             let text = fs::read_to_string(args.directory.join(page)).unwrap();
             assert!(text.contains(page.trim_end_matches(".1")), "{page}");

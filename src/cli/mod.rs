@@ -1,18 +1,30 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
 mod error;
+pub mod flow_filter;
 mod format;
+mod generate;
+pub mod selection;
+mod signal;
+mod serve;
 mod sink;
 mod tail;
+pub mod time_arg;
 
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use signal::Interrupt;
 
 /// Network flows of Hubble and Cilium: shown, explained, compared with policy.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    name = "flowwatch",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,9 +32,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show flows, from recordings or live
+    /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Write completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Write man pages
+    Man(generate::ManArgs),
+    /// Serve recorded flows as an Observer API
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code.
@@ -40,9 +58,17 @@ pub fn main() -> ExitCode {
     };
     let mut out = std::io::stdout();
     let mut err = std::io::stderr();
-    let interrupted = AtomicBool::new(false);
     let result = match &cli.command {
+        Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Completions(args) => args.run(Cli::command(), &mut out),
+        Command::Man(args) => args.run(Cli::command()),
+    let interrupted = AtomicBool::new(false);
+    let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &interrupted),
+        Command::Serve(args) => args
+            .plan()
+            .map_err(error::CommandError::from)
+            .and_then(|plan| serve::run(plan, &mut out, &mut err)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,3 +78,4 @@ pub fn main() -> ExitCode {
         }
     }
 }
+pub mod connection;

@@ -61,10 +61,15 @@ impl Interrupt {
     }
 
     fn wait(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            let streams = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            let streams = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+            );
             let (Ok(mut interrupt), Ok(mut terminate)) = streams else {
                 return;
             };

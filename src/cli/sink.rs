@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use super::error::CommandError;
+
 /// Why a command stopped writing.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
@@ -39,4 +41,15 @@ pub fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), SinkError> {
 /// Writes a line to standard error; a closed one is nobody's concern.
 pub fn say(err: &mut dyn Write, line: &str) {
     let _ = writeln!(err, "{line}");
+}
+
+/// Writes the whole output of a command.
+///
+/// # Errors
+/// [`CommandError`] where it cannot be written; a closed pipe is no error.
+pub fn all(out: &mut dyn Write, text: &[u8]) -> Result<(), CommandError> {
+    match write(out, text).and_then(|()| out.flush().map_err(SinkError::from)) {
+        Err(error @ SinkError::Write(_)) => Err(CommandError::failed(error)),
+        Ok(()) | Err(SinkError::Closed) => Ok(()),
+    }
 }

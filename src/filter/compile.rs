@@ -14,6 +14,7 @@ use super::predicate::{
 use crate::flow::{EventType, Protocol, flags};
 use crate::pattern::{FqdnGlob, GlobError, LabelSelector, NodeGlob, Re2};
 use crate::proto::flow as pb;
+use crate::wire::convert::parse_uuid;
 
 /// The predicates of one filter, cheapest first.
 pub(super) fn predicates(filter: &pb::FlowFilter) -> Result<Vec<Predicate>, FilterError> {
@@ -371,18 +372,11 @@ fn tcp_flags(wanted: pb::TcpFlags) -> u32 {
     .fold(0, |mask, (_, bit)| mask | bit)
 }
 
-/// Bits of a uuid in lower case with its four dashes; any other text as it is.
+/// By its bits where the columns hold those; any other text as it is. The empty text
+/// is that of flows without a uuid.
 fn uuid(text: &str) -> Uuid {
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    let lower_hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-');
-    if groups == [8, 4, 4, 4, 12]
-        && text.bytes().all(lower_hex)
-        && let Ok(bits) = u128::from_str_radix(&text.replace('-', ""), 16)
-    {
-        return Uuid::Bits(bits);
-    }
     if text.is_empty() {
         return Uuid::Bits(0);
     }
-    Uuid::Text(text.to_owned())
+    parse_uuid(text.as_bytes()).map_or_else(|| Uuid::Text(text.to_owned()), Uuid::Bits)
 }

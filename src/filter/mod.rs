@@ -61,14 +61,25 @@ impl Filters {
             && !self.deny.iter_mut().any(|filter| filter.matches(row))
     }
 
-    /// Whether an event without a flow is kept.
+    /// Whether an event without a flow is kept by a client that filters for itself, as
+    /// Hubble's does with a file.
     ///
-    /// To Hubble it is a flow of which nothing is set; only lost events are of every
-    /// event type. So almost any allow filter drops it.
+    /// To it such an event is a flow of which nothing is set, whatever it says. So
+    /// almost any allow filter drops it.
     #[must_use]
-    pub fn keeps_notice(&self, notice: &Notice) -> bool {
-        let lost = matches!(notice.kind, NoticeKind::Lost { .. });
-        let matches = |filter: &Filter| filter.matches_flowless(lost);
+    pub fn keeps_notice(&self, _notice: &Notice) -> bool {
+        self.keeps_flowless(false)
+    }
+
+    /// Whether an event without a flow is sent by a server: as
+    /// [`Filters::keeps_notice`], but lost events are of every event type.
+    #[must_use]
+    pub fn sends_notice(&self, notice: &Notice) -> bool {
+        self.keeps_flowless(matches!(notice.kind, NoticeKind::Lost { .. }))
+    }
+
+    fn keeps_flowless(&self, every_type: bool) -> bool {
+        let matches = |filter: &Filter| filter.matches_flowless(every_type);
         (self.allow.is_empty() || self.allow.iter().any(matches)) && !self.deny.iter().any(matches)
     }
 }
@@ -86,9 +97,9 @@ impl Filter {
         self.0.iter_mut().all(|predicate| predicate.matches(row))
     }
 
-    fn matches_flowless(&self, lost: bool) -> bool {
+    fn matches_flowless(&self, every_type: bool) -> bool {
         self.0
             .iter()
-            .all(|predicate| predicate.matches_flowless(lost))
+            .all(|predicate| predicate.matches_flowless(every_type))
     }
 }

@@ -221,10 +221,10 @@ impl Predicate {
     }
 
     /// Whether an event without a flow fits. Only what Hubble reads out of nothing does:
-    /// no labels, not encrypted; and lost events are of every type.
-    pub(super) fn matches_flowless(&self, lost: bool) -> bool {
+    /// no labels, not encrypted; and the event type, where it is one of `every_type`.
+    pub(super) fn matches_flowless(&self, every_type: bool) -> bool {
         match self {
-            Self::EventType(_) => lost,
+            Self::EventType(_) => every_type,
             Self::Encrypted(wanted) => wanted.contains(&false),
             Self::Endpoint(_, test @ EndpointTest::Label(_), _) => test.matches(None),
             Self::NodeLabels(wanted, _) => wanted

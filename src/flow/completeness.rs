@@ -30,6 +30,8 @@ pub enum HoleCause {
     HubbleRing,
     /// Relay could not reach the node.
     NodeUnavailable,
+    /// Our connection to the server was cut, and what came meanwhile was not sent again.
+    Disconnected,
     /// We were too slow for our own bound.
     BackPressure,
 }

@@ -222,18 +222,21 @@ fn hash(state: &RandomState, bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Which kind of thing raw bytes stand for; each has an index of its own.
+/// Which kind of thing raw bytes stand for, in which encoding; each has an index of its
+/// own, since the bytes of one may be those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RawKind {
     Endpoint,
     Pair,
     List,
-    Ethernet,
-    Service,
-    Emitter,
+    JsonEndpoint,
+    JsonEthernet,
+    JsonService,
+    JsonEmitter,
+    JsonList,
 }
 
-const RAW_KINDS: usize = 6;
+const RAW_KINDS: usize = 8;
 
 /// The dictionaries a decoder fills. One decoder, one interner: no locks.
 #[derive(Debug)]

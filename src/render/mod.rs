@@ -8,6 +8,7 @@ pub mod escape;
 mod json;
 mod line;
 mod number;
+pub mod server;
 mod status;
 mod table;
 #[cfg(test)]

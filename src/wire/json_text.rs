@@ -10,19 +10,25 @@ pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if !SPECIAL[usize::from(byte)] {
-            continue;
-        }
+    let mut at = 0;
+    while let Some(skipped) = bytes[at..]
+        .iter()
+        .position(|&byte| SPECIAL[usize::from(byte)])
+    {
+        at += skipped;
         // U+2028 and U+2029 are E2 80 A8 and E2 80 A9; what else starts with E2 stands.
-        let length = match (byte, bytes.get(at + 1..at + 3)) {
+        let length = match (bytes[at], bytes.get(at + 1..at + 3)) {
             (0xe2, Some([0x80, 0xa8 | 0xa9])) => 3,
-            (0xe2, _) => continue,
+            (0xe2, _) => {
+                at += 1;
+                continue;
+            }
             _ => 1,
         };
         out.extend_from_slice(&bytes[from..at]);
-        escape(byte, bytes.get(at + 2), out);
-        from = at + length;
+        escape(bytes[at], bytes.get(at + 2), out);
+        at += length;
+        from = at;
     }
     out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
@@ -137,7 +143,7 @@ mod tests {
             string(
                 "a<b>&\"\\\n\u{1}\u{8}\u{1f}\u{7f}\u{2028}\u{2029}\u{2027}\u{20ac}",
                 out,
-            )
+            );
         });
         assert_eq!(
             written,

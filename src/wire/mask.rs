@@ -178,16 +178,14 @@ impl Node {
             if let Keep::Nothing = keep {
                 *keep = Keep::Some(Self::new(inner));
             }
-            match keep {
-                Keep::Some(inner) => node = inner,
+            let Keep::Some(next) = keep else {
                 // The whole is kept already; the rest of the path has still to exist.
-                _ => {
-                    let rest: Vec<&str> = names.collect();
-                    return Self::new(inner)
-                        .add(&rest.join("."))
-                        .map_err(|error| invalid(&error.name, &error.message));
-                }
-            }
+                let rest: Vec<&str> = names.collect();
+                return Self::new(inner)
+                    .add(&rest.join("."))
+                    .map_err(|error| invalid(&error.name, &error.message));
+            };
+            node = next;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! Strict protobuf walking and writing for the hot path; prost is the oracle and the
 //! fallback.
 
+mod check;
 pub mod convert;
+#[cfg(test)]
+pub(crate) mod generate;
 mod json_error;
 pub mod json_read;
 mod json_scalar;

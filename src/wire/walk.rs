@@ -9,6 +9,7 @@
 use prost::Message;
 
 use super::convert;
+use super::put;
 use super::read::{Odd, Wire};
 use crate::flow::{
     AuthType, BatchBuilder, CaptureEnum, Direction, DropReason, EndpointId, Extra, FlowType,
@@ -201,11 +202,11 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             tag::TIME => row.time = timestamp(wire.bytes()?)?,
             tag::VERDICT => row.verdict = Verdict(wire.varint()? as i32),
             tag::DROP_REASON => row.drop_reason_number = wire.varint()? as u32,
-            tag::ETHERNET => row.ethernet = pair(interner, wire.bytes()?)?,
+            tag::ETHERNET => row.ethernet = pair(interner, tag, wire.bytes()?)?,
             tag::IP => ip(interner, &mut row, wire.bytes()?)?,
             tag::L4 => l4(interner, &mut row, wire.bytes()?)?,
-            tag::SOURCE => row.source = endpoint(interner, wire.bytes()?)?,
-            tag::DESTINATION => row.destination = endpoint(interner, wire.bytes()?)?,
+            tag::SOURCE => row.source = endpoint(interner, tag, wire.bytes()?)?,
+            tag::DESTINATION => row.destination = endpoint(interner, tag, wire.bytes()?)?,
             tag::TYPE => row.flow_type = FlowType(wire.varint()? as i32),
             tag::NODE_NAME => row.node = id(interner, wire.bytes()?)?,
             tag::SOURCE_NAMES if row.source_names == ListId(0) => {
@@ -216,8 +217,10 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             }
             tag::REPLY => set_flag(&mut row, flags::LEGACY_REPLY, wire.varint()? != 0),
             tag::EVENT_TYPE => event_type(&mut row, wire.bytes()?)?,
-            tag::SOURCE_SERVICE => row.source_service = pair(interner, wire.bytes()?)?,
-            tag::DESTINATION_SERVICE => row.destination_service = pair(interner, wire.bytes()?)?,
+            tag::SOURCE_SERVICE => row.source_service = pair(interner, tag, wire.bytes()?)?,
+            tag::DESTINATION_SERVICE => {
+                row.destination_service = pair(interner, tag, wire.bytes()?)?
+            }
             tag::DIRECTION => row.direction = Direction(wire.varint()? as i32),
             tag::MATCH_TYPE => row.policy_match_type = wire.varint()? as u32,
             tag::TRACE_POINT => row.trace_point = TracePoint(wire.varint()? as i32),
@@ -226,7 +229,7 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             tag::UUID => uuid(&mut row, wire.bytes()?)?,
             tag::TRACE_REASON => row.trace_reason = TraceReason(wire.varint()? as i32),
             tag::NODE_LABELS => row.node_labels = list(interner, &mut wire, tag)?,
-            tag::EMITTER => row.emitter = pair(interner, wire.bytes()?)?,
+            tag::EMITTER => row.emitter = pair(interner, tag, wire.bytes()?)?,
             tag::SUMMARY => row.summary = id(interner, wire.bytes()?)?,
             tag if known(tag >> 3) => rare(interner, &mut row, tag, &mut wire, &mut seen)?,
             tag => wire.skip(tag)?,
@@ -257,9 +260,6 @@ fn rare(
     wire: &mut Wire<'_>,
     seen: &mut u64,
 ) -> Result<(), Odd> {
-    fn message<M: Message + Default>(wire: &mut Wire<'_>) -> Result<M, Odd> {
-        M::decode(wire.bytes()?).map_err(|_| Odd)
-    }
     // Bit 63 and 62 stand for the two sub-messages whose numbers are no bits.
     let mut once = |bit: u32| {
         let bit = 1_u64 << bit;
@@ -268,7 +268,7 @@ fn rare(
         if again { Err(Odd) } else { Ok(()) }
     };
     match tag {
-        tag::L7 => convert::set_l7(interner, row, &message::<pb::Layer7>(wire)?),
+        tag::L7 => convert::set_l7(interner, row, &part::<pb::Layer7>(tag, wire.bytes()?)?),
         tag::CAPTURE_POINT => {
             let point = CaptureEnum(wire.varint()? as i32);
             set(row, point != CaptureEnum::default(), |extra| {
@@ -276,7 +276,7 @@ fn rare(
             });
         }
         tag::INTERFACE => {
-            let interface = message::<pb::NetworkInterface>(wire)?;
+            let interface = part::<pb::NetworkInterface>(tag, wire.bytes()?)?;
             row.extra().interface = Some((interface.index, interner.text(&interface.name)));
         }
         tag::PROXY_PORT => {
@@ -284,7 +284,11 @@ fn rare(
             set(row, port != 0, |extra| extra.proxy_port = port);
         }
         tag::TRACE_CONTEXT => {
-            convert::set_trace_context(interner, row, &message::<pb::TraceContext>(wire)?);
+            convert::set_trace_context(
+                interner,
+                row,
+                &part::<pb::TraceContext>(tag, wire.bytes()?)?,
+            );
         }
         tag::SOCK_POINT => {
             let point = SockPoint(wire.varint()? as i32);
@@ -306,26 +310,26 @@ fn rare(
                 extra.auth_type = auth
             });
         }
-        tag::FILE => convert::set_file(interner, row, &message::<pb::FileInfo>(wire)?),
-        tag::TUNNEL => convert::set_tunnel(interner, row, &message::<pb::Tunnel>(wire)?),
+        tag::FILE => convert::set_file(interner, row, &part::<pb::FileInfo>(tag, wire.bytes()?)?),
+        tag::TUNNEL => convert::set_tunnel(interner, row, &part::<pb::Tunnel>(tag, wire.bytes()?)?),
         tag::IP_TRACE_ID => {
-            let trace = message::<pb::IpTraceId>(wire)?;
+            let trace = part::<pb::IpTraceId>(tag, wire.bytes()?)?;
             row.extra().ip_trace_id = Some((trace.trace_id, trace.ip_option_type));
         }
         tag::EGRESS_ALLOWED_BY => {
-            let policy = policy(interner, wire)?;
+            let policy = policy(interner, tag, wire)?;
             row.extra().egress_allowed_by.push(policy);
         }
         tag::INGRESS_ALLOWED_BY => {
-            let policy = policy(interner, wire)?;
+            let policy = policy(interner, tag, wire)?;
             row.extra().ingress_allowed_by.push(policy);
         }
         tag::EGRESS_DENIED_BY => {
-            let policy = policy(interner, wire)?;
+            let policy = policy(interner, tag, wire)?;
             row.extra().egress_denied_by.push(policy);
         }
         tag::INGRESS_DENIED_BY => {
-            let policy = policy(interner, wire)?;
+            let policy = policy(interner, tag, wire)?;
             row.extra().ingress_denied_by.push(policy);
         }
         tag::POLICY_LOG
@@ -338,11 +342,11 @@ fn rare(
         }
         tag::AGGREGATE => {
             once(63)?;
-            convert::set_aggregate(row, &message::<pb::Aggregate>(wire)?);
+            convert::set_aggregate(row, &part::<pb::Aggregate>(tag, wire.bytes()?)?);
         }
         tag::EXTENSIONS => {
             once(62)?;
-            message::<prost_types::Any>(wire)?;
+            part::<prost_types::Any>(tag, wire.bytes()?)?;
         }
         // A known field of a wrong wire type, or a list that goes on elsewhere.
         _ => return Err(Odd),
@@ -477,7 +481,7 @@ fn l4(interner: &mut Interner, row: &mut Row, message: &[u8]) -> Result<(), Odd>
 
 #[inline(never)]
 fn rare_l4(interner: &mut Interner, row: &mut Row, message: &[u8]) -> Result<(), Odd> {
-    let l4 = pb::Layer4::decode(message).map_err(|_| Odd)?;
+    let l4 = part::<pb::Layer4>(tag::L4, message)?;
     convert::set_l4(interner, row, &l4);
     Ok(())
 }
@@ -496,16 +500,16 @@ fn tcp_flags(row: &mut Row, message: &[u8]) -> Result<(), Odd> {
 }
 
 #[inline]
-fn endpoint(interner: &mut Interner, bytes: &[u8]) -> Result<EndpointId, Odd> {
+fn endpoint(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<EndpointId, Odd> {
     if let Some(known) = interner.find_raw(RawKind::Endpoint, bytes) {
         return Ok(EndpointId(known));
     }
-    new_endpoint(interner, bytes)
+    new_endpoint(interner, tag, bytes)
 }
 
 #[inline(never)]
-fn new_endpoint(interner: &mut Interner, bytes: &[u8]) -> Result<EndpointId, Odd> {
-    let decoded = pb::Endpoint::decode(bytes).map_err(|_| Odd)?;
+fn new_endpoint(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<EndpointId, Odd> {
+    let decoded = part::<pb::Endpoint>(tag, bytes)?;
     let endpoint = convert::endpoint(interner, &decoded);
     let id = interner.endpoint(endpoint);
     interner.keep_raw(RawKind::Endpoint, bytes, id.0);
@@ -514,11 +518,11 @@ fn new_endpoint(interner: &mut Interner, bytes: &[u8]) -> Result<EndpointId, Odd
 
 /// A message of two texts with the numbers 1 and 2: service, Ethernet, emitter.
 #[inline]
-fn pair(interner: &mut Interner, bytes: &[u8]) -> Result<PairId, Odd> {
+fn pair(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<PairId, Odd> {
     if let Some(known) = interner.find_raw(RawKind::Pair, bytes) {
         return Ok(PairId(known));
     }
-    let decoded = pb::Service::decode(bytes).map_err(|_| Odd)?;
+    let decoded = part::<pb::Service>(tag, bytes)?;
     let id = interner.pair(&decoded.name, &decoded.namespace);
     interner.keep_raw(RawKind::Pair, bytes, id.0);
     Ok(id)
@@ -555,7 +559,28 @@ fn list(interner: &mut Interner, wire: &mut Wire<'_>, tag: u32) -> Result<ListId
     Ok(id)
 }
 
-fn policy(interner: &mut Interner, wire: &mut Wire<'_>) -> Result<Policy, Odd> {
-    let decoded = pb::Policy::decode(wire.bytes()?).map_err(|_| Odd)?;
+fn policy(interner: &mut Interner, tag: u32, wire: &mut Wire<'_>) -> Result<Policy, Odd> {
+    let decoded = part::<pb::Policy>(tag, wire.bytes()?)?;
     Ok(convert::policy(interner, &decoded))
 }
+
+/// Start-group keys that a part may seem to have before it is looked at in its place.
+const GROUP_KEYS: usize = 90;
+
+/// Decodes a sub-message of a flow by itself.
+///
+/// prost bounds how deep groups nest, counted from the whole message. A part that might
+/// come near that bound is decoded in its place too.
+fn part<M: Message + Default>(tag: u32, bytes: &[u8]) -> Result<M, Odd> {
+    let group_keys = bytes.iter().filter(|&&byte| byte & 7 == 3).count();
+    if group_keys >= GROUP_KEYS {
+        let (mut flow, mut response) = (Vec::new(), Vec::new());
+        put::bytes(tag >> 3, bytes, &mut flow);
+        put::bytes(tag::FLOW >> 3, &flow, &mut response);
+        GetFlowsResponse::decode(response.as_slice()).map_err(|_| Odd)?;
+    }
+    M::decode(bytes).map_err(|_| Odd)
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,43 +11,46 @@ mod writer;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 
 use super::error::CommandError;
+use super::flow_filter::{FlowFilterArgs, write_raw_filters};
 use super::format::FormatArgs;
-use crate::filter::Filters;
-use crate::source::file::inputs;
-use plan::{Limit, Plan};
+use super::selection::SelectionArgs;
+use super::signal::Interrupt;
 
 /// Arguments of `tail`.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct TailArgs {
-    /// Recordings to read: files, directories of exporter rotations, or - for standard input.
-    #[arg(value_name = "FILE")]
+    /// Recordings: files, directories of exporter rotations, - for standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
-    /// The same, by Hubble's name.
-    #[arg(long, value_name = "FILE")]
+    /// The same, by Hubble's name
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     input_file: Vec<PathBuf>,
+    /// Sort by time; needs the end of the input before the first line
+    #[arg(long, conflicts_with = "follow")]
+    sort: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    filters: FlowFilterArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
 
-impl TailArgs {
-    fn plan(&self) -> Result<Plan, CommandError> {
-        let paths: Vec<PathBuf> = self.files.iter().chain(&self.input_file).cloned().collect();
-        Ok(Plan {
-            inputs: inputs(&paths).map_err(CommandError::failed)?,
-            output: self.format.plan()?,
-            filters: Filters::compile(&[], &[]).map_err(CommandError::failed)?,
-            limit: Limit::All,
-            since: None,
-            until: None,
-            sort: false,
-        })
-    }
+const EXAMPLES: &str = "\
+Examples:
+  Drops of a recording, in the format of `hubble observe`:
+    flowwatch tail --verdict DROPPED flows.jsonl
+  The rotations of an exporter, oldest first, as a table:
+    flowwatch tail /var/run/cilium/hubble -o table
+  What a pod was denied in the last hour, as JSON:
+    flowwatch tail --since 1h --pod shop/checkout --verdict DROPPED -o json flows.jsonl.gz";
 
+impl TailArgs {
     /// Runs the command.
     ///
     /// # Errors
@@ -56,9 +59,14 @@ impl TailArgs {
         &self,
         out: &mut dyn Write,
         err: &mut dyn Write,
-        interrupted: &AtomicBool,
+        interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
         let plan = self.plan()?;
-        files::run(&plan, &plan.inputs, out, err, interrupted)
+        if self.filters.print_raw_filters() {
+            let mut text = Vec::new();
+            write_raw_filters(&mut text, &plan.allow, &plan.deny).map_err(CommandError::failed)?;
+            return super::sink::all(out, &text);
+        }
+        files::run(&plan, &plan.inputs, out, err, &interrupt.flag())
     }
 }

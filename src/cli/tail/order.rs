@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use super::plan::{Limit, Plan};
 use super::writer::Text;
 use crate::cli::sink::{self, SinkError};
-use crate::render::{LineOptions, TableWriter};
-use crate::source::{LastLines, Sorter};
+use crate::render::TableWriter;
+use crate::source::sort::ExternalSorter;
+use crate::source::spill::{LastLines, SpillError};
 
 /// Before every record of a dict but the first.
 const DICT_SEPARATOR: &[u8] = b"------------\n";
-/// Most records `--last` keeps; as Hubble.
-pub(super) const MAX_LAST: u64 = 1_000_000;
+/// Bytes that sorting keeps in memory.
+const SORT_MEMORY: usize = 32 << 20;
 
 /// Takes texts in the order of their pieces and writes their records.
 pub(super) struct Ordered<'a> {
@@ -25,7 +26,10 @@ pub(super) struct Ordered<'a> {
 enum Kept {
     Nothing,
     Last(LastLines),
-    Sorted(Sorter),
+    Sorted {
+        sorter: ExternalSorter,
+        arrival: u64,
+    },
 }
 
 impl<'a> Ordered<'a> {
@@ -33,7 +37,7 @@ impl<'a> Ordered<'a> {
         let table = plan.output.form.table();
         Self {
             target: Target {
-                table: table.map(|options: LineOptions| TableWriter::new(options)),
+                table: table.map(TableWriter::new),
                 strip: if plan.output.form.is_dict() {
                     DICT_SEPARATOR.len()
                 } else {
@@ -46,7 +50,10 @@ impl<'a> Ordered<'a> {
                 _ => u64::MAX,
             },
             kept: match plan.limit {
-                _ if plan.sort => Kept::Sorted(Sorter::default()),
+                _ if plan.sort => Kept::Sorted {
+                    sorter: ExternalSorter::new(SORT_MEMORY),
+                    arrival: 0,
+                },
                 Limit::Last(count) => Kept::Last(LastLines::new(count as usize)),
                 _ => Kept::Nothing,
             },
@@ -67,13 +74,16 @@ impl<'a> Ordered<'a> {
             }
             Kept::Last(last) => {
                 for (_, record) in text.records() {
-                    last.push(record).map_err(SinkError::Write)?;
+                    last.push(record).map_err(spill)?;
                 }
                 Ok(false)
             }
-            Kept::Sorted(sorter) => {
+            Kept::Sorted { sorter, arrival } => {
                 for (time, record) in text.records() {
-                    sorter.push(time, record).map_err(SinkError::Write)?;
+                    sorter
+                        .push(&sort_key(time, *arrival), record)
+                        .map_err(spill)?;
+                    *arrival += 1;
                 }
                 Ok(false)
             }
@@ -90,21 +100,38 @@ impl<'a> Ordered<'a> {
         let target = &mut self.target;
         match self.kept {
             Kept::Nothing => {}
-            Kept::Last(mut last) => last.write_to(target)?,
-            Kept::Sorted(sorter) => {
-                sorter.finish(|record| {
-                    if self.left == 0 {
-                        return Ok(false);
-                    }
+            Kept::Last(mut last) => last.write_to(target).map_err(spill)?,
+            Kept::Sorted { sorter, .. } => {
+                let mut sorted = sorter.finish().map_err(spill)?;
+                while self.left > 0
+                    && let Some(record) = sorted.next_record().map_err(spill)?
+                {
                     self.left -= 1;
-                    target.write_all(record).map(|()| true)
-                })?;
+                    target.write_all(record)?;
+                }
             }
         }
         if let Some(table) = &mut target.table {
             table.finish(target.out)?;
         }
         target.out.flush().map_err(SinkError::from)
+    }
+}
+
+/// Time, then the order of the input; the sign bit is flipped so that bytes sort as
+/// numbers do.
+fn sort_key(time: i64, arrival: u64) -> [u8; 16] {
+    let time = time as u64 ^ (1 << 63);
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&time.to_be_bytes());
+    key[8..].copy_from_slice(&arrival.to_be_bytes());
+    key
+}
+
+fn spill(error: SpillError) -> SinkError {
+    match error {
+        SpillError::Output(error) => error.into(),
+        other => SinkError::Write(std::io::Error::other(other)),
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Chunk {
 /// Cuts a stream into pieces.
 pub struct ChunkReader<R> {
     reader: R,
+    size: usize,
     carry: Vec<u8>,
     layout: Option<Layout>,
     finished: bool,
@@ -45,8 +46,14 @@ enum Layout {
 impl<R: Read> ChunkReader<R> {
     /// Reads from `reader`.
     pub fn new(reader: R) -> Self {
+        Self::with_size(reader, CHUNK)
+    }
+
+    /// Reads in pieces of at least `size` bytes.
+    pub(super) fn with_size(reader: R, size: usize) -> Self {
         Self {
             reader,
+            size,
             carry: Vec::new(),
             layout: None,
             finished: false,
@@ -70,10 +77,10 @@ impl<R: Read> ChunkReader<R> {
         let mut bytes = std::mem::take(&mut self.carry);
         let mut scanned = 0;
         loop {
-            let wanted = if bytes.len() < CHUNK {
-                CHUNK
+            let wanted = if bytes.len() < self.size {
+                self.size
             } else {
-                bytes.len() + CHUNK
+                bytes.len() + self.size
             };
             if !self.finished
                 && let Err(cause) = self.fill(&mut bytes, wanted)
@@ -92,7 +99,7 @@ impl<R: Read> ChunkReader<R> {
             }
             let layout = *self.layout.get_or_insert_with(|| sniff(&bytes));
             if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
-                self.carry = Vec::with_capacity(CHUNK + (bytes.len() - end));
+                self.carry = Vec::with_capacity(self.size + (bytes.len() - end));
                 self.carry.extend_from_slice(&bytes[end..]);
                 bytes.truncate(end);
                 break;
@@ -224,6 +231,11 @@ fn sniff(bytes: &[u8]) -> Layout {
         }
     }
     Layout::Lines
+}
+
+/// Whether a file that begins so holds an object a line, from its first line on.
+pub(super) fn is_lines(start: &[u8]) -> bool {
+    start.trim_ascii_start().first() == Some(&b'{') && sniff(start) == Layout::Lines
 }
 
 /// Follows braces and strings through a text that need not be valid.

@@ -21,6 +21,8 @@ pub struct LineDecoder {
     builder: BatchBuilder,
     clock: Clock,
     partial: Vec<u8>,
+    #[cfg(test)]
+    general_only: bool,
 }
 
 /// What one piece held beside its rows.
@@ -40,6 +42,8 @@ impl LineDecoder {
             builder,
             clock: Clock::default(),
             partial: Vec::new(),
+            #[cfg(test)]
+            general_only: false,
         }
     }
 
@@ -123,6 +127,10 @@ impl LineDecoder {
     }
 
     fn fast(&mut self, text: &Bytes, start: usize, line: &[u8]) -> bool {
+        #[cfg(test)]
+        if self.general_only {
+            return false;
+        }
         let Ok((row, form)) = scan::record(self.builder.interner(), &mut self.clock, line) else {
             return false;
         };
@@ -429,3 +437,6 @@ mod tests {
         });
     }
 }
+
+#[cfg(test)]
+mod equivalence;

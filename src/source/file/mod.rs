@@ -4,16 +4,23 @@
 //! `scan` as its fast way) and doing that on all cores in order (`pipeline`). Does not
 //! judge, filter or print.
 
+mod backward;
 mod chunk;
 mod cursor;
 mod decode;
+mod follow;
+mod grow;
+mod lines;
 mod open;
 mod pipeline;
 mod scan;
 mod skip;
+mod standard_input;
 
+pub use backward::{BackwardReader, FileOrder};
 pub use chunk::{Chunk, ChunkReader, MAX_LINE};
 pub use decode::{LineDecoder, PieceReport};
+pub use follow::{Change, Follower};
 pub use open::{Input, OpenError, inputs};
 pub use pipeline::ordered;
 pub use skip::{Place, SkipReason, Skips};

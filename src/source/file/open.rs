@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -76,7 +77,7 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    fn new(path: &Path, cause: io::Error) -> Self {
+    pub(super) fn new(path: &Path, cause: io::Error) -> Self {
         Self {
             path: path.display().to_string(),
             cause,
@@ -125,6 +126,33 @@ fn rotations(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Uncompressed rotations of a live file, oldest first, without the file itself.
+pub(super) fn rotations_of(live: &Path) -> io::Result<Vec<PathBuf>> {
+    let directory = match live.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (stem, ..) = rotation_key(live);
+    let mut files = rotations(directory)?;
+    files.retain(|path| {
+        let (of, is_live, _) = rotation_key(path);
+        of == stem
+            && !is_live
+            && File::open(path).is_ok_and(|file| is_compressed(&file).is_ok_and(|yes| !yes))
+    });
+    Ok(files)
+}
+
+/// Whether a file begins as a compressed one; its position stays.
+pub(super) fn is_compressed(file: &File) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Ok(Compression::of(&magic).is_some()),
+        Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
 fn is_recording(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
@@ -157,16 +185,33 @@ type Sniffed = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut magic = Vec::new();
     reader.by_ref().take(4).read_to_end(&mut magic)?;
-    let kind = magic.clone();
+    let compression = Compression::of(&magic);
     let whole: Sniffed = Cursor::new(magic).chain(reader);
-    Ok(match kind.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(
+    Ok(match compression {
+        Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(BufReader::with_capacity(
             1 << 16,
             whole,
         ))),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(whole)?),
-        _ => Box::new(whole),
+        Some(Compression::Zstd) => Box::new(zstd::Decoder::new(whole)?),
+        None => Box::new(whole),
     })
+}
+
+#[derive(Clone, Copy)]
+enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// What the first bytes of a file say.
+    fn of(magic: &[u8]) -> Option<Self> {
+        match magic {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

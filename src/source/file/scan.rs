@@ -117,7 +117,7 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
                 2
             }
             b"ethernet" => {
-                row.ethernet = pair(interner, cursor, RawKind::Ethernet)?;
+                row.ethernet = pair(interner, cursor, RawKind::JsonEthernet)?;
                 3
             }
             b"IP" => {
@@ -193,15 +193,15 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
                 20
             }
             b"emitter" => {
-                row.emitter = pair(interner, cursor, RawKind::Emitter)?;
+                row.emitter = pair(interner, cursor, RawKind::JsonEmitter)?;
                 21
             }
             b"source_service" => {
-                row.source_service = pair(interner, cursor, RawKind::Service)?;
+                row.source_service = pair(interner, cursor, RawKind::JsonService)?;
                 22
             }
             b"destination_service" => {
-                row.destination_service = pair(interner, cursor, RawKind::Service)?;
+                row.destination_service = pair(interner, cursor, RawKind::JsonService)?;
                 23
             }
             b"source_names" => {
@@ -402,7 +402,7 @@ fn endpoint(interner: &mut Interner, cursor: &mut Cursor<'_>) -> Result<Endpoint
     if cursor.peek()? != b'{' {
         return Err(Odd);
     }
-    if let Some((length, id)) = interner.find_raw_prefix(RawKind::Endpoint, cursor.rest()) {
+    if let Some((length, id)) = interner.find_raw_prefix(RawKind::JsonEndpoint, cursor.rest()) {
         cursor.advance(length);
         return Ok(EndpointId(id));
     }
@@ -411,13 +411,13 @@ fn endpoint(interner: &mut Interner, cursor: &mut Cursor<'_>) -> Result<Endpoint
 
 #[inline(never)]
 fn new_endpoint(interner: &mut Interner, text: &[u8]) -> Result<EndpointId, Odd> {
-    if let Some(id) = interner.find_raw(RawKind::Endpoint, text) {
+    if let Some(id) = interner.find_raw(RawKind::JsonEndpoint, text) {
         return Ok(EndpointId(id));
     }
     let decoded = read_message::<pb::Endpoint>(text, "flow.Endpoint")?;
     let endpoint = convert::endpoint(interner, &decoded);
     let id = interner.endpoint(endpoint);
-    interner.keep_raw(RawKind::Endpoint, text, id.0);
+    interner.keep_raw(RawKind::JsonEndpoint, text, id.0);
     Ok(id)
 }
 
@@ -435,11 +435,11 @@ fn pair(interner: &mut Interner, cursor: &mut Cursor<'_>, kind: RawKind) -> Resu
         return Ok(PairId(id));
     }
     let id = match kind {
-        RawKind::Ethernet => {
+        RawKind::JsonEthernet => {
             let read = read_message::<pb::Ethernet>(text, "flow.Ethernet")?;
             interner.pair(&read.source, &read.destination)
         }
-        RawKind::Emitter => {
+        RawKind::JsonEmitter => {
             let read = read_message::<pb::Emitter>(text, "flow.Emitter")?;
             interner.pair(&read.name, &read.version)
         }
@@ -457,17 +457,17 @@ fn list(interner: &mut Interner, cursor: &mut Cursor<'_>) -> Result<ListId, Odd>
     if cursor.peek()? != b'[' {
         return Err(Odd);
     }
-    if let Some((length, id)) = interner.find_raw_prefix(RawKind::List, cursor.rest()) {
+    if let Some((length, id)) = interner.find_raw_prefix(RawKind::JsonList, cursor.rest()) {
         cursor.advance(length);
         return Ok(ListId(id));
     }
     let text = cursor.value()?;
-    if let Some(id) = interner.find_raw(RawKind::List, text) {
+    if let Some(id) = interner.find_raw(RawKind::JsonList, text) {
         return Ok(ListId(id));
     }
     let texts: Vec<String> = serde_json::from_slice(text).map_err(|_| Odd)?;
     let id = interner.list(texts.iter().map(String::as_str));
-    interner.keep_raw(RawKind::List, text, id.0);
+    interner.keep_raw(RawKind::JsonList, text, id.0);
     Ok(id)
 }
 
@@ -700,6 +700,14 @@ impl Clock {
 }
 
 fn day_start(date: &[u8]) -> Result<i64, Odd> {
+    // jiff reads other forms of that length too.
+    let plain = date.iter().enumerate().all(|(at, byte)| match at {
+        4 | 7 => *byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    if !plain {
+        return Err(Odd);
+    }
     let date = std::str::from_utf8(date).map_err(|_| Odd)?;
     let date: jiff::civil::Date = date.parse().map_err(|_| Odd)?;
     let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| Odd)?;

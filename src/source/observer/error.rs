@@ -307,7 +307,11 @@ impl ConnectError {
         let server = server.to_owned();
         match error {
             rustls::Error::InvalidCertificate(invalid) => match invalid {
-                CertificateError::UnknownIssuer => Self::UnknownAuthority { server },
+                // Each cluster's own authority is called the same, so that of another
+                // cluster is found by its name and does not fit.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    Self::UnknownAuthority { server }
+                }
                 CertificateError::NotValidForName => Self::WrongName {
                     server,
                     expected: name.to_owned(),

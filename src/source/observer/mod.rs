@@ -9,8 +9,16 @@ mod client;
 mod codec;
 mod config;
 mod connect;
+#[cfg(test)]
+mod cuts;
 mod error;
+mod holes;
+mod mask;
+mod peek;
 mod probe;
+mod request;
+mod resume;
+mod session;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -23,4 +31,7 @@ pub use client::{Answer, ObserverSource, ServerVersion};
 pub use codec::RawStream;
 pub use config::{Backoff, BasicAuth, ClientFiles, ConnectConfig, TlsOptions};
 pub use error::ConnectError;
+pub use mask::{Needs, mask_for};
+pub use request::FlowQuery;
+pub use session::Event;
 pub use target::{Target, TargetError};

@@ -109,17 +109,14 @@ impl Fake {
     }
 
     fn unary<T>(&self, value: T) -> Result<Response<T>, Status> {
-        match self.fails {
-            Some(code) => Err(Status::new(code, "as the test wants")),
-            None => {
-                let mut response = Response::new(value);
-                let version = "1.19.4".parse().unwrap();
-                response
-                    .metadata_mut()
-                    .insert("hubble-server-version", version);
-                Ok(response)
-            }
+        if let Some(code) = self.fails {
+            return Err(Status::new(code, "as the test wants"));
         }
+        let mut response = Response::new(value);
+        let version = "1.19.4".parse().unwrap();
+        let metadata = response.metadata_mut();
+        metadata.insert("hubble-server-version", version);
+        Ok(response)
     }
 }
 

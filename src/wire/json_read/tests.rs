@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use prost::Message as _;
 use serde_json::json;
 
@@ -283,4 +284,63 @@ fn records_are_told_apart_by_their_keys() {
     assert!(record_to_wire(b"[]").is_err());
     assert!(record_to_wire(b"{\"flow\":").is_err());
     assert!(record_to_wire(b"\xff").is_err());
+}
+
+/// Replaces the value at a place in the document, counted over all values.
+fn replace_nth(json: &mut Value, place: &mut usize, with: &Value) {
+    if *place == 0 {
+        *json = with.clone();
+    }
+    *place = place.wrapping_sub(1);
+    match json {
+        Value::Array(list) => list
+            .iter_mut()
+            .for_each(|value| replace_nth(value, place, with)),
+        Value::Object(object) => object
+            .iter_mut()
+            .for_each(|(_, value)| replace_nth(value, place, with)),
+        _ => {}
+    }
+}
+
+fn odd_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        Just(json!({})),
+        Just(json!([])),
+        Just(json!([[]])),
+        Just(json!([null])),
+        Just(json!({"@type": "x/flow.Flow", "value": "AA"})),
+        any::<bool>().prop_map(|value| json!(value)),
+        any::<i64>().prop_map(|value| json!(value)),
+        any::<u64>().prop_map(|value| json!(value)),
+        any::<f64>().prop_map(|value| json!(value)),
+        ".{0,100}".prop_map(|value| json!(value)),
+        Just(json!("9999-12-31T23:59:59.9+00:00")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_record_or_refused(text in prop::collection::vec(any::<u8>(), 0..64)) {
+        let _ = record_to_wire(&text);
+    }
+
+    /// A record with one value bent is refused, or is a message for prost too.
+    #[test]
+    fn what_is_read_prost_reads(
+        line in 0..6_usize,
+        place in any::<prop::sample::Index>(),
+        value in odd_value(),
+    ) {
+        let lines: Vec<&str> = include_str!("../../../tests/data/shapes.jsonl").lines().collect();
+        let (_, text) = lines[line].split_once('\t').unwrap();
+        let mut json: Value = serde_json::from_str(text).unwrap();
+        replace_nth(&mut json, &mut place.index(100), &value);
+        let record = record_to_wire(json.to_string().as_bytes());
+        if let Ok(Record::Response(wire) | Record::BareFlow(wire)) = record {
+            let decoded = observer::GetFlowsResponse::decode(wire.as_slice());
+            prop_assert!(decoded.is_ok(), "{} of {}", decoded.unwrap_err(), json);
+        }
+    }
 }
