@@ -305,7 +305,11 @@ fn literal(text: &str) -> Option<usize> {
         if after.get(hashes) == Some(&b'"') {
             let end = format!("\"{}", "#".repeat(hashes));
             let body = prefix.len() + hashes + 1;
-            return Some(text[body..].find(&end).map_or(text.len(), |at| body + at + end.len()));
+            return Some(
+                text[body..]
+                    .find(&end)
+                    .map_or(text.len(), |at| body + at + end.len()),
+            );
         }
     }
     let quote = match (after.first(), prefix) {
@@ -342,7 +346,10 @@ fn found(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn an_import_from_above_is_named_by_file_and_line() {
     let files = [
-        ("flow/mod.rs", "//! Rows.\nuse std::fmt;\n\nuse crate::wire::walk;\n"),
+        (
+            "flow/mod.rs",
+            "//! Rows.\nuse std::fmt;\n\nuse crate::wire::walk;\n",
+        ),
         ("wire/mod.rs", "use crate::flow::Row;\n"),
     ];
     assert_eq!(found(&files), ["src/flow/mod.rs:4: flow uses wire"]);
@@ -352,10 +359,19 @@ fn an_import_from_above_is_named_by_file_and_line() {
 fn every_way_to_write_an_import_is_seen() {
     let files = [
         ("flow/mod.rs", "use super::proto;\n"),
-        ("flow/deep/row.rs", "fn f() { super::super::super::cli::run(); }\n"),
-        ("wire/mod.rs", "use crate::{flow::{A, B}, filter::C, render};\n"),
+        (
+            "flow/deep/row.rs",
+            "fn f() { super::super::super::cli::run(); }\n",
+        ),
+        (
+            "wire/mod.rs",
+            "use crate::{flow::{A, B}, filter::C, render};\n",
+        ),
         ("filter.rs", "mod inner { use super::super::source; }\n"),
-        ("engine/mod.rs", "fn f() -> crate::serve::Ring { loop {} }\n"),
+        (
+            "engine/mod.rs",
+            "fn f() -> crate::serve::Ring { loop {} }\n",
+        ),
     ];
     assert_eq!(
         found(&files),
@@ -409,6 +425,9 @@ fn a_room_that_is_not_in_the_house_is_named() {
     let files = [("attic/mod.rs", ""), ("cli/mod.rs", "use crate::cellar;\n")];
     assert_eq!(
         found(&files),
-        ["src/attic/mod.rs:1: attic is no room", "src/cli/mod.rs:1: cellar is no room"]
+        [
+            "src/attic/mod.rs:1: attic is no room",
+            "src/cli/mod.rs:1: cellar is no room"
+        ]
     );
 }

@@ -39,7 +39,9 @@ fn every_command_shown_prints_what_is_shown() {
 
 #[test]
 fn the_readme_begins_with_a_command_that_only_needs_rust() {
-    let first = commands().into_iter().find(|shown| shown.page == "README.md");
+    let first = commands()
+        .into_iter()
+        .find(|shown| shown.page == "README.md");
     let command = first.expect("the README shows a command").command;
     assert!(command.starts_with("cargo run "), "{command}");
     assert!(command.contains("samples/shop.jsonl"), "{command}");
@@ -133,7 +135,10 @@ fn matches_text(wanted: &str, printed: &str) -> bool {
 fn dots_stand_for_anything_and_nothing_else_does() {
     assert!(matches_lines(&["a", "...", "d"], &["a", "b", "c", "d"]));
     assert!(matches_lines(&["a", "..."], &["a"]));
-    assert!(matches_lines(&["took ... s, 3 left"], &["took 1.2 s, 3 left"]));
+    assert!(matches_lines(
+        &["took ... s, 3 left"],
+        &["took 1.2 s, 3 left"]
+    ));
     assert!(!matches_lines(&["a", "...", "d"], &["a", "b"]));
     assert!(!matches_lines(&["a"], &["a", "b"]));
     assert!(!matches_lines(&["took ... s"], &["took 1.2 min"]));

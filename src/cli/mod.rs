@@ -1,12 +1,13 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
+pub mod connection;
 mod error;
 pub mod flow_filter;
 mod format;
 mod generate;
 pub mod selection;
-mod signal;
 mod serve;
+mod signal;
 mod sink;
 mod tail;
 pub mod time_arg;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use error::CommandError;
 use signal::Interrupt;
 
 /// Network flows of Hubble and Cilium: shown, explained, compared with policy.
@@ -35,12 +37,12 @@ enum Command {
     /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Serve recorded flows as an Observer API
+    Serve(Box<serve::ServeArgs>),
     /// Write completions for a shell
     Completions(generate::CompletionsArgs),
     /// Write man pages
     Man(generate::ManArgs),
-    /// Serve recorded flows as an Observer API
-    Serve(Box<serve::ServeArgs>),
 }
 
 /// Parses the arguments of the process, runs the command, and returns its exit code.
@@ -58,17 +60,14 @@ pub fn main() -> ExitCode {
     };
     let mut out = std::io::stdout();
     let mut err = std::io::stderr();
-    let result = match &cli.command {
-        Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
-        Command::Completions(args) => args.run(Cli::command(), &mut out),
-        Command::Man(args) => args.run(Cli::command()),
-    let interrupted = AtomicBool::new(false);
     let result = match cli.command {
-        Command::Tail(args) => args.run(&mut out, &mut err, &interrupted),
+        Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Serve(args) => args
             .plan()
-            .map_err(error::CommandError::from)
+            .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
+        Command::Completions(args) => args.run(Cli::command(), &mut out),
+        Command::Man(args) => args.run(Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,4 +77,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-pub mod connection;

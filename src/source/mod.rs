@@ -1,7 +1,7 @@
 //! Where flows come from.
 
 pub mod file;
-pub mod observer;
 pub mod merge;
+pub mod observer;
 pub mod sort;
 pub mod spill;

@@ -65,13 +65,8 @@ fn expected<'a>(lines: impl Iterator<Item = &'a Value>) -> Decoded {
     let mut builder = BatchBuilder::default();
     for line in lines {
         let mut wire = Vec::new();
-        json_to_wire(
-            shape::get_flows_response(),
-            line,
-            &options,
-            &mut wire,
-        )
-        .unwrap_or_else(|error| panic!("{error}: {line}"));
+        json_to_wire(shape::get_flows_response(), line, &options, &mut wire)
+            .unwrap_or_else(|error| panic!("{error}: {line}"));
         walk::push_message(&mut builder, &wire, || Raw::Message(Bytes::new())).unwrap();
         if builder.is_full() {
             decoded.take(&builder.finish());
