@@ -71,13 +71,13 @@ fn violations(root: &Path) -> Vec<String> {
         }
         let shown = path.strip_prefix(root).unwrap().display();
         let room = source.module.first().map_or("lib", String::as_str);
-        let Some(floor) = floor(room) else {
+        let Some(own) = floor(room) else {
             found.push(format!("src/{shown}:1: {room} is no room"));
             continue;
         };
         for (line, used) in &source.imports {
             match floor(used) {
-                Some(other) if other <= floor => {}
+                Some(other) if other <= own => {}
                 Some(_) => found.push(format!("src/{shown}:{line}: {room} uses {used}")),
                 // Not a room: something of the crate's root, which only the door has.
                 None => found.push(format!("src/{shown}:{line}: {used} is no room")),

@@ -29,6 +29,9 @@ pub enum CommandError {
     /// The arguments are wrong.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// What is wrong has been said already.
+    #[error("failed")]
+    Said,
     /// Anything else; the text is for people.
     #[error("{0}")]
     Failed(String),
@@ -45,7 +48,7 @@ impl CommandError {
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(USAGE),
-            Self::Failed(_) => ExitCode::from(ERROR),
+            Self::Failed(_) | Self::Said => ExitCode::from(ERROR),
         }
     }
 }

@@ -111,6 +111,12 @@ impl OutputForm {
 }
 
 impl FormatArgs {
+    /// The fields of `--field-mask`, as typed.
+    #[must_use]
+    pub fn field_mask(&self) -> &[String] {
+        &self.field_mask
+    }
+
     /// What the flags mean.
     ///
     /// # Errors

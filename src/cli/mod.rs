@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ CommandError::Said) => error.code(),
         Err(error) => {
             sink::say(&mut err, &format!("flowwatch: {error}"));
             error.code()

@@ -7,6 +7,7 @@
 //! of its window that was watched, so every such claim asks [`Completeness::of`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +35,19 @@ pub enum HoleCause {
     Disconnected,
     /// We were too slow for our own bound.
     BackPressure,
+}
+
+impl fmt::Display for HoleCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PerfRing => "the kernel outran the agent",
+            Self::ObserverQueue => "the agent's queue was full",
+            Self::HubbleRing => "the node's ring was overwritten before it was read",
+            Self::NodeUnavailable => "the node could not be reached",
+            Self::Disconnected => "the connection was cut",
+            Self::BackPressure => "we were too slow",
+        })
+    }
 }
 
 /// A span in which events of one node may be missing.
@@ -80,6 +94,18 @@ impl Span {
             return Err(InvertedSpan { start, end });
         }
         Ok(Self { start, end })
+    }
+
+    /// When it begins.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        self.start
+    }
+
+    /// When it ends; not part of it.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        self.end
     }
 
     fn length(self) -> SignedDuration {

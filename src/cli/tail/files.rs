@@ -13,7 +13,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::order::Ordered;
-use super::plan::Plan;
+use super::plan::{Files, Plan};
 use super::tally::Tally;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
@@ -41,11 +41,12 @@ enum Done {
 /// or when `interrupted` became true before the end.
 pub(super) fn run(
     plan: &Plan,
-    inputs: &[Input],
+    files: &Files,
     out: &mut dyn Write,
     err: &mut dyn Write,
     interrupted: &AtomicBool,
 ) -> Result<(), CommandError> {
+    let inputs = files.inputs.as_slice();
     let began = Instant::now();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let progress = progress(plan, inputs);

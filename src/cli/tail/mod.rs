@@ -4,6 +4,7 @@
 //! `files` and `live`.
 
 mod files;
+mod live;
 mod order;
 mod plan;
 mod tally;
@@ -14,11 +15,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::connection::ConnectionArgs;
 use super::error::CommandError;
 use super::flow_filter::{FlowFilterArgs, write_raw_filters};
 use super::format::FormatArgs;
 use super::selection::SelectionArgs;
 use super::signal::Interrupt;
+use plan::Source;
 
 /// Arguments of `tail`.
 #[derive(Args, Debug)]
@@ -33,8 +36,17 @@ pub struct TailArgs {
     /// Sort by time; needs the end of the input before the first line
     #[arg(long, conflicts_with = "follow")]
     sort: bool,
+    /// On a server, end with what is there instead of following
+    #[arg(long, conflicts_with = "follow")]
+    no_follow: bool,
+    /// On a server, ask for every field even where the output does not show it
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, action = clap::ArgAction::Set)]
+    use_default_field_masks: bool,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
     #[command(flatten)]
     filters: FlowFilterArgs,
     #[command(flatten)]
@@ -47,6 +59,9 @@ Examples:
     flowwatch tail --verdict DROPPED flows.jsonl
   The rotations of an exporter, oldest first, as a table:
     flowwatch tail /var/run/cilium/hubble -o table
+  Live, from a relay behind a port-forward:
+    kubectl -n kube-system port-forward service/hubble-relay 4245:80 &
+    flowwatch tail -n shop
   What a pod was denied in the last hour, as JSON:
     flowwatch tail --since 1h --pod shop/checkout --verdict DROPPED -o json flows.jsonl.gz";
 
@@ -67,6 +82,9 @@ impl TailArgs {
             write_raw_filters(&mut text, &plan.allow, &plan.deny).map_err(CommandError::failed)?;
             return super::sink::all(out, &text);
         }
-        files::run(&plan, &plan.inputs, out, err, &interrupt.flag())
+        match &plan.source {
+            Source::Files(inputs) => files::run(&plan, inputs, out, err, &interrupt.flag()),
+            Source::Live(live) => live::run(&plan, live, out, err, interrupt),
+        }
     }
 }

@@ -60,6 +60,15 @@ impl<'a> Ordered<'a> {
         }
     }
 
+    /// Writes everything: the server has counted.
+    pub(super) fn unlimited(plan: &Plan, out: &'a mut dyn Write) -> Self {
+        Self {
+            left: u64::MAX,
+            kept: Kept::Nothing,
+            ..Self::new(plan, out)
+        }
+    }
+
     /// Takes the text of the next piece; whether nothing more is wanted.
     pub(super) fn text(&mut self, text: &Text) -> Result<bool, SinkError> {
         match &mut self.kept {

@@ -9,6 +9,12 @@ use crate::cli::selection::{Count, Selection};
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
 use crate::source::file::{Input, inputs};
+use crate::source::observer::{ConnectConfig, Needs, mask_for};
+
+/// Flows a server is asked for when nothing is said, as Hubble does.
+const UNSAID: u64 = 20;
+/// Fields that resuming needs, whatever is shown.
+const ALWAYS: [&str; 3] = ["time", "node_name", "uuid"];
 
 /// How many records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +26,7 @@ pub(super) enum Limit {
 
 /// A resolved `tail`.
 pub(super) struct Plan {
-    pub(super) inputs: Vec<Input>,
+    pub(super) source: Source,
     pub(super) output: Output,
     pub(super) allow: Vec<FlowFilter>,
     pub(super) deny: Vec<FlowFilter>,
@@ -29,6 +35,28 @@ pub(super) struct Plan {
     pub(super) since: Option<i64>,
     pub(super) until: Option<i64>,
     pub(super) sort: bool,
+}
+
+/// Where flows come from.
+pub(super) enum Source {
+    Files(Files),
+    Live(Live),
+}
+
+/// Recorded files.
+pub(super) struct Files {
+    pub(super) inputs: Vec<Input>,
+    /// Whether to wait for what is written to them.
+    pub(super) follow: bool,
+}
+
+/// Servers, and what they are asked.
+pub(super) struct Live {
+    pub(super) servers: Vec<ConnectConfig>,
+    pub(super) follow: bool,
+    /// Number of flows where no limit is given; 0 for all.
+    pub(super) number: u64,
+    pub(super) mask: Option<Vec<String>>,
 }
 
 impl TailArgs {
@@ -50,13 +78,22 @@ impl TailArgs {
             .and_then(Selection::for_file)
             .map_err(|error| usage(&error))?;
         let mut output = self.format.plan()?;
-        // Hubble masks what a server sends, and shows a file as it is.
-        if let OutputForm::Json(mask) = &mut output.form {
-            *mask = None;
-        }
         let paths: Vec<PathBuf> = self.files.iter().chain(&self.input_file).cloned().collect();
+        let source = if paths.is_empty() {
+            Source::Live(self.live(&output, selection, &allow, &deny)?)
+        } else {
+            // Hubble masks what a server sends, and shows a file as it is.
+            if let OutputForm::Json(mask) = &mut output.form {
+                *mask = None;
+            }
+            self.refuse_table(&output, selection.follow)?;
+            Source::Files(Files {
+                inputs: inputs(&paths).map_err(CommandError::failed)?,
+                follow: selection.follow,
+            })
+        };
         Ok(Plan {
-            inputs: inputs(&paths).map_err(CommandError::failed)?,
+            source,
             output,
             allow,
             deny,
@@ -70,5 +107,75 @@ impl TailArgs {
             until: selection.until,
             sort: self.sort,
         })
+    }
+
+    fn live(
+        &self,
+        output: &Output,
+        selection: Selection,
+        allow: &[FlowFilter],
+        deny: &[FlowFilter],
+    ) -> Result<Live, CommandError> {
+        if self.sort {
+            return Err(UsageError::new("--sort goes with recordings only").into());
+        }
+        let servers = self
+            .connection
+            .plan()
+            .map_err(|error| UsageError::new(error.to_string()))?;
+        let bounded = selection.until.is_some() || selection.count != Count::Unsaid;
+        let follow = selection.follow || !(self.no_follow || bounded);
+        self.refuse_table(output, follow)?;
+        let number = match selection.count {
+            Count::Unsaid if !follow && selection.since.is_none() && selection.until.is_none() => {
+                UNSAID
+            }
+            // Hubble's own way to ask for the whole ring.
+            Count::All => u64::MAX,
+            _ => 0,
+        };
+        Ok(Live {
+            servers,
+            follow,
+            number,
+            mask: self.mask(output, allow, deny),
+        })
+    }
+
+    /// The fields to ask for: those shown, those filtered by, and those resuming needs.
+    fn mask(
+        &self,
+        output: &Output,
+        allow: &[FlowFilter],
+        deny: &[FlowFilter],
+    ) -> Option<Vec<String>> {
+        let filters: Vec<FlowFilter> = allow.iter().chain(deny).cloned().collect();
+        match &output.form {
+            OutputForm::Lines(_) if !self.use_default_field_masks => None,
+            OutputForm::Lines(options) if options.policy_names => {
+                mask_for(Needs::LinesAndPolicies, &filters)
+            }
+            OutputForm::Lines(_) => mask_for(Needs::Lines, &filters),
+            OutputForm::Json(None) => None,
+            OutputForm::Json(Some(_)) => {
+                let mut paths: Vec<String> = self.format.field_mask().to_vec();
+                paths.extend(ALWAYS.iter().map(|&path| path.to_owned()));
+                if !filters.is_empty() {
+                    paths.extend(mask_for(Needs::Lines, &filters)?);
+                }
+                paths.sort();
+                paths.dedup();
+                Some(paths)
+            }
+        }
+    }
+
+    fn refuse_table(&self, output: &Output, follow: bool) -> Result<(), UsageError> {
+        if follow && output.form.table().is_some() {
+            return Err(UsageError::new(
+                "a table needs an end: give --no-follow, --last, --first, --all or --until",
+            ));
+        }
+        Ok(())
     }
 }

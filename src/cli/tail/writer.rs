@@ -38,6 +38,12 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// Adds a record that was written before.
+    pub(super) fn push(&mut self, record: &[u8]) {
+        self.out.extend_from_slice(record);
+        self.ends.push(self.out.len() as u32);
+    }
+
     /// Every record with its time.
     pub(super) fn records(&self) -> impl Iterator<Item = (i64, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
