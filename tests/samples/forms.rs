@@ -27,9 +27,9 @@ pub(super) enum Packing {
     Zstd,
 }
 
-/// The plain main file: half a minute of calm, and the first of the incident.
+/// The plain main file: from just before the pod is taken over.
 const EXCERPT: (i64, i64) = (
-    START + 8 * 60 * SECOND,
+    START + 8 * 60 * SECOND + 20 * SECOND,
     START + 12 * 60 * SECOND + 55 * SECOND,
 );
 /// What the exporter's files hold, and where they were rotated.
