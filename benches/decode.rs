@@ -2,7 +2,12 @@
 //!
 //! `wire_full`: whole flows of about 1.2 kB (target: a quarter). `wire_masked`: what the
 //! default field mask leaves, about 430 B (target: a fifth).
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench"
+)]
 
 use std::hint::black_box;
 use std::sync::LazyLock;

@@ -3,7 +3,12 @@
 //! Lines of about 1.56 kB, both sides on mimalloc (target: 1.4 times as fast at least,
 //! wanted 3), and what a second thread adds (target: 85 % of what it adds to a loop that
 //! only computes).
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench"
+)]
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -44,7 +49,9 @@ fn lines() -> Vec<u8> {
     for mut response in common::flows(FLOWS, 6) {
         let flow = common::flow_of(&mut response).unwrap();
         let stamp = flow.time.as_ref().unwrap();
-        let time = jiff::Timestamp::new(stamp.seconds, stamp.nanos).unwrap().to_string();
+        let time = jiff::Timestamp::new(stamp.seconds, stamp.nanos)
+            .unwrap()
+            .to_string();
         let (ip, ethernet) = (flow.ip.as_ref().unwrap(), flow.ethernet.as_ref().unwrap());
         let Some(layer4::Protocol::Tcp(tcp)) = &flow.l4.as_ref().unwrap().protocol else {
             unreachable!("the flows are TCP");

@@ -61,9 +61,7 @@ fn pod(at: usize, labels: usize, random: &mut Random) -> Pod {
     let mut all = vec![
         format!("k8s:app.kubernetes.io/name={service}"),
         "k8s:app.kubernetes.io/part-of=shop".to_owned(),
-        format!(
-            "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name={namespace}"
-        ),
+        format!("k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name={namespace}"),
         "k8s:io.cilium.k8s.policy.cluster=default".to_owned(),
         format!("k8s:io.cilium.k8s.policy.serviceaccount={service}"),
         format!("k8s:io.kubernetes.pod.namespace={namespace}"),
@@ -162,7 +160,11 @@ pub(crate) struct Compared {
     pub(crate) ratio: f64,
 }
 
-pub(crate) fn compare(rounds: usize, mut first: impl FnMut(), mut second: impl FnMut()) -> Compared {
+pub(crate) fn compare(
+    rounds: usize,
+    mut first: impl FnMut(),
+    mut second: impl FnMut(),
+) -> Compared {
     let time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         work();

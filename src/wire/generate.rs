@@ -113,11 +113,7 @@ impl Generator {
 
     fn message(&mut self, of: &MessageDescriptor, out: &mut Vec<u8>) {
         for field in self.fields(of) {
-            let count = if field.is_list() {
-                self.below(4)
-            } else {
-                1
-            };
+            let count = if field.is_list() { self.below(4) } else { 1 };
             for _ in 0..count {
                 self.field(&field, out);
             }
@@ -201,8 +197,24 @@ impl Generator {
 
     fn unknown(&mut self, out: &mut Vec<u8>, depth: u32) {
         let number = self.pick(&[
-            7, 12, 17, 18, 42, 60, 62, 63, 64, 99, 999, 1002, 21_003, 21_008, 99_999, 200_000,
-            536_870_911, 0,
+            7,
+            12,
+            17,
+            18,
+            42,
+            60,
+            62,
+            63,
+            64,
+            99,
+            999,
+            1002,
+            21_003,
+            21_008,
+            99_999,
+            200_000,
+            536_870_911,
+            0,
         ]);
         let wire_type = if self.odd() {
             self.next() % 8
@@ -227,7 +239,11 @@ impl Generator {
             }
             3 => {
                 // Deep enough, now and then, to meet prost's limit of nesting.
-                let deep = if depth == 0 && self.chance(100) { 94 + self.below(8) } else { 0 };
+                let deep = if depth == 0 && self.chance(100) {
+                    94 + self.below(8)
+                } else {
+                    0
+                };
                 for _ in 0..deep {
                     self.key(9, 3, out);
                 }
@@ -257,7 +273,11 @@ impl Generator {
 
     /// A varint, now and then with more bytes than it needs, or more than there may be.
     fn varint(&mut self, mut value: u64, out: &mut Vec<u8>) {
-        let padding = if self.odd() && self.odd() { self.below(9) } else { 0 };
+        let padding = if self.odd() && self.odd() {
+            self.below(9)
+        } else {
+            0
+        };
         while value >= 0x80 {
             out.push(value as u8 | 0x80);
             value >>= 7;

@@ -224,7 +224,9 @@ fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Od
             tag::REPLY => set_flag(row, flags::LEGACY_REPLY, wire.varint()? != 0),
             tag::EVENT_TYPE => event_type(row, wire.bytes()?)?,
             tag::SOURCE_SERVICE => row.source_service = pair(interner, tag, wire.bytes()?)?,
-            tag::DESTINATION_SERVICE => row.destination_service = pair(interner, tag, wire.bytes()?)?,
+            tag::DESTINATION_SERVICE => {
+                row.destination_service = pair(interner, tag, wire.bytes()?)?
+            }
             tag::DIRECTION => row.direction = Direction(wire.varint()? as i32),
             tag::MATCH_TYPE => row.policy_match_type = wire.varint()? as u32,
             tag::TRACE_POINT => row.trace_point = TracePoint(wire.varint()? as i32),
@@ -288,7 +290,11 @@ fn rare(
             set(row, port != 0, |extra| extra.proxy_port = port);
         }
         tag::TRACE_CONTEXT => {
-            convert::set_trace_context(interner, row, &part::<pb::TraceContext>(tag, wire.bytes()?)?);
+            convert::set_trace_context(
+                interner,
+                row,
+                &part::<pb::TraceContext>(tag, wire.bytes()?)?,
+            );
         }
         tag::SOCK_POINT => {
             let point = SockPoint(wire.varint()? as i32);

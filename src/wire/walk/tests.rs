@@ -22,7 +22,11 @@ impl Pair {
             for message in messages {
                 let walked = push_message(&mut self.walked, message, || unreachable!());
                 let decoded = push_by_prost(&mut self.decoded, message, || unreachable!());
-                assert_eq!(walked.is_ok(), decoded.is_ok(), "round {round}: {message:?}");
+                assert_eq!(
+                    walked.is_ok(),
+                    decoded.is_ok(),
+                    "round {round}: {message:?}"
+                );
                 accepted += usize::from(decoded.is_ok());
             }
         }

@@ -130,7 +130,9 @@ impl Writer {
             Kind::Bytes => "\"AAEC\"".to_owned(),
             Kind::Uint32 if odd => format!("\"{number}\""),
             Kind::Uint32 => (number as u32).to_string(),
-            Kind::Int32 => ((number as i32) >> self.generator.below(2)).max(-2).to_string(),
+            Kind::Int32 => ((number as i32) >> self.generator.below(2))
+                .max(-2)
+                .to_string(),
             Kind::Uint64 | Kind::Int64 if odd => number.to_string(),
             Kind::Uint64 => format!("\"{number}\""),
             Kind::Int64 => format!("\"{}\"", number.cast_signed()),
@@ -222,10 +224,7 @@ fn piece(text: &[u8]) -> Chunk {
 }
 
 /// Rows, notices and report of a piece.
-fn everything(
-    decoder: &mut LineDecoder,
-    chunk: &Chunk,
-) -> (Vec<String>, Vec<Notice>, PieceReport) {
+fn everything(decoder: &mut LineDecoder, chunk: &Chunk) -> (Vec<String>, Vec<Notice>, PieceReport) {
     let mut rows = Vec::new();
     let mut notices = Vec::new();
     let report = decoder.decode(chunk, |_, batch| {
@@ -355,10 +354,17 @@ fn cuts(seed: u64, layout: usize) {
         }
     };
     let (whole, notices, _) = everything(&mut LineDecoder::default(), &piece(text.as_bytes()));
-    assert!(whole.len() + notices.len() >= 9, "seed {seed}, layout {layout}");
+    assert!(
+        whole.len() + notices.len() >= 9,
+        "seed {seed}, layout {layout}"
+    );
     for _ in 0..6 {
         let size = 1 + writer.generator.below(text.len() + 10);
-        let size = if writer.generator.chance(300) { size % 90 + 1 } else { size };
+        let size = if writer.generator.chance(300) {
+            size % 90 + 1
+        } else {
+            size
+        };
         let (rows, count) = in_pieces(text.as_bytes(), size);
         let case = format!("seed {seed}, layout {layout}, pieces of {size}");
         assert_eq!((rows.len(), count), (whole.len(), notices.len()), "{case}");
