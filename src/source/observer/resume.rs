@@ -45,6 +45,8 @@ pub(super) struct Progress {
     last: usize,
     /// Counts the streams.
     stream: u32,
+    /// Whether a relay may send a node anew by itself, which it does when following.
+    follows: bool,
     holes: Vec<(String, Hole)>,
 }
 
@@ -84,6 +86,13 @@ struct Mark {
 }
 
 impl Progress {
+    pub(super) fn new(follows: bool) -> Self {
+        Self {
+            follows,
+            ..Self::default()
+        }
+    }
+
     /// Takes note of a message; `false` for a double.
     #[inline]
     pub(super) fn see(&mut self, peek: &Peek<'_>) -> bool {
@@ -421,7 +430,7 @@ mod tests {
 
     #[test]
     fn what_comes_again_is_dropped_and_nothing_is_missing() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         progress.start(None, START);
         assert_eq!(see(&mut progress, "a", 0..20).len(), 20);
         assert_eq!(see(&mut progress, "b", 0..10).len(), 10);
@@ -435,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_last_flow_that_does_not_come_again_is_a_hole() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         see(&mut progress, "a", 0..20);
         cut(&mut progress, 60);
         assert_eq!(see(&mut progress, "a", [40, 41]), [40, 41]);
@@ -447,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_quiet_node_does_not_decide_and_gets_a_hole() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         see(&mut progress, "quiet", [0]);
         see(&mut progress, "busy", 500..520);
         assert_eq!(cut(&mut progress, 530), 514);
@@ -459,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_node_that_a_relay_sends_anew_unasked_has_no_doubles() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         see(&mut progress, "a", 0..3_000);
         assert_eq!(see(&mut progress, "a", 0..3_002), [3_000, 3_001]);
         assert_eq!(holes(&mut progress), []);
@@ -467,7 +476,7 @@ mod tests {
 
     #[test]
     fn a_lost_node_has_a_hole_until_it_is_back() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         see(&mut progress, "a", 0..100);
         progress.node_lost("a", START + 110 * SECOND, None);
         progress.node_lost("new", START + 110 * SECOND, Some(START));
@@ -485,7 +494,7 @@ mod tests {
 
     #[test]
     fn what_was_never_shown_whole_is_a_hole_at_the_end() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         see(&mut progress, "a", 0..10);
         cut(&mut progress, 20);
         progress.finish(START + 30 * SECOND);
@@ -497,7 +506,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_a_node() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(true);
         for id in 0..200_000 {
             let peek = Peek { id, ..flow("a", 1) };
             assert!(progress.see(&peek));

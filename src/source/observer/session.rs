@@ -23,7 +23,7 @@ use super::{
     codec::{Filled, RawStream},
     error::ConnectError,
     holes::Losses,
-    peek::{Kind, Peek, peek},
+    peek::{Kind, Peek, glance, peek},
     request::FlowQuery,
     resume::Progress,
 };
@@ -112,9 +112,9 @@ impl ObserverSource {
         let session = Session {
             source: self,
             with_mask: query.mask.is_some(),
+            progress: Progress::new(query.follow),
             query,
             sender,
-            progress: Progress::default(),
             losses: Losses::default(),
             full_rings: Vec::new(),
             has_messages: false,
@@ -302,9 +302,16 @@ impl Session {
     fn note(&mut self, batch: &mut Vec<Bytes>) -> Option<String> {
         let mut refused = None;
         batch.retain(|message| {
-            let peek = peek(message);
+            let peek = if self.query.follow {
+                peek(message)
+            } else {
+                glance(message)
+            };
             match peek.kind {
-                Kind::Flow => return self.progress.see(&peek),
+                Kind::Flow => {
+                    self.has_messages = true;
+                    return self.progress.see(&peek);
+                }
                 Kind::NodeStatus | Kind::Lost => {
                     if let Some(text) = self.note_rare(message, &peek) {
                         refused = Some(text);
@@ -347,7 +354,9 @@ impl Session {
             }
             NodeState::NodeUnavailable | NodeState::NodeError | NodeState::NodeGone => {
                 let says_mask = status.message.to_ascii_lowercase().contains("mask");
-                if self.with_mask && says_mask {
+                // Asking again what does not follow would repeat what came already.
+                let may_ask_again = self.query.follow || !self.has_messages;
+                if self.with_mask && says_mask && may_ask_again {
                     return Some(status.message.clone());
                 }
                 let asked_from = self.query.since.and_then(nanosecond);
