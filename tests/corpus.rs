@@ -2,6 +2,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test says so by failing, in its helpers too"
 )]
 
@@ -12,7 +13,7 @@ use flowwatch::flow::{
     BatchBuilder, Direction, FlowBatch, L7Record, L7Type, NoticeKind, Raw, RowRef, TracePoint,
     Verdict, flags,
 };
-use flowwatch::source::file::{ChunkReader, LineDecoder, Skips, inputs};
+use flowwatch::source::file::{BackwardReader, ChunkReader, FileOrder, LineDecoder, Skips, inputs};
 
 /// Counts by name, as a line of the README has them: `FORWARDED=8, AUDIT=1`.
 type Counts = BTreeMap<String, u64>;
@@ -239,4 +240,24 @@ fn counts(text: &str) -> Counts {
             (name.to_owned(), number.parse().expect("a count"))
         })
         .collect()
+}
+
+#[test]
+fn newest_first_recordings_of_the_corpus_give_ascending_times_backwards() {
+    let Some(corpus) = corpus() else { return };
+    let path = corpus.join("flows/imroc__tke-guide__events-log.jsonl");
+    let order = FileOrder::of(&path).expect("a readable file");
+    assert_eq!(order, FileOrder::Descending);
+    let mut reader = BackwardReader::open(&path)
+        .expect("a readable file")
+        .expect("an object a line");
+    let mut decoder = LineDecoder::default();
+    let mut times = Vec::new();
+    while let Some(chunk) = reader.next_chunk() {
+        decoder.decode(&chunk, |_, batch| {
+            times.extend(batch.rows().filter_map(|row| row.time()));
+        });
+    }
+    assert_eq!(times.len(), 3);
+    assert!(times.is_sorted());
 }
