@@ -3,6 +3,7 @@
 mod floors;
 mod golden;
 mod golden_filters;
+mod corpus;
 mod proto;
 mod readme;
 mod render;

@@ -78,7 +78,7 @@ impl<T> TailMerge<T> {
         self.waiting.push(Reverse(Item {
             key: time,
             arrived: self.arrived,
-            item,
+            carried: item,
         }));
         self.arrived += 1;
     }
@@ -108,7 +108,7 @@ impl<T> TailMerge<T> {
             return None;
         }
         self.forced += u64::from(is_forced);
-        self.waiting.pop().map(|Reverse(next)| next.item)
+        self.waiting.pop().map(|Reverse(next)| next.carried)
     }
 
     /// When something becomes ready at the latest, `None` when nothing waits.
@@ -213,7 +213,7 @@ impl<T> Watermark<T> {
         self.waiting.push(Reverse(Item {
             key,
             arrived: self.arrived,
-            item,
+            carried: item,
         }));
         self.arrived += 1;
         self.release(&mut out);
@@ -224,7 +224,7 @@ impl<T> Watermark<T> {
             self.early += 1;
             self.early_until = Some(oldest.key);
             out(Released {
-                item: oldest.item,
+                item: oldest.carried,
                 late: false,
             });
         }
@@ -246,7 +246,7 @@ impl<T> Watermark<T> {
     pub fn finish(&mut self, mut out: impl FnMut(Released<T>)) {
         while let Some(Reverse(next)) = self.waiting.pop() {
             out(Released {
-                item: next.item,
+                item: next.carried,
                 late: false,
             });
         }
@@ -291,7 +291,7 @@ impl<T> Watermark<T> {
         {
             if let Some(Reverse(next)) = self.waiting.pop() {
                 out(Released {
-                    item: next.item,
+                    item: next.carried,
                     late: false,
                 });
             }
@@ -309,7 +309,7 @@ impl<T> Default for Watermark<T> {
 struct Item<K, T> {
     key: K,
     arrived: u64,
-    item: T,
+    carried: T,
 }
 
 impl<K: Ord, T> Ord for Item<K, T> {

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -70,7 +70,7 @@ impl Follower {
             .iter()
             .map(|input| match input {
                 Input::Stdin => Ok(Followed::StandardInput(StandardInput::start())),
-                Input::File(path) => open_file(input, path.clone()),
+                Input::File(path) => open_file(input, path),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -198,8 +198,8 @@ impl Follower {
     }
 }
 
-fn open_file(input: &Input, path: PathBuf) -> Result<Followed, OpenError> {
-    let opened = Growing::open(path.clone()).map_err(|cause| OpenError::new(&path, cause))?;
+fn open_file(input: &Input, path: &Path) -> Result<Followed, OpenError> {
+    let opened = Growing::open(path).map_err(|cause| OpenError::new(path, cause))?;
     Ok(match opened {
         Some(growing) => Followed::Growing(growing),
         None => Followed::Once(ChunkReader::new(input.open()?)),
@@ -211,7 +211,6 @@ mod tests {
     use super::*;
     use std::fs::{self, File, OpenOptions};
     use std::io::Write;
-    use std::path::Path;
 
     const SHORT: Duration = Duration::from_millis(1);
     const LONG: Duration = Duration::from_secs(5);

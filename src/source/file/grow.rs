@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
@@ -54,14 +54,14 @@ pub(super) struct Growing {
 
 impl Growing {
     /// Opens it, `None` for a compressed file.
-    pub(super) fn open(path: PathBuf) -> io::Result<Option<Self>> {
-        let file = File::open(&path)?;
+    pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
         if is_compressed(&file)? {
             return Ok(None);
         }
         let identity = identity(&file.metadata()?);
         Ok(Some(Self {
-            path,
+            path: path.to_owned(),
             file,
             identity,
             offset: 0,

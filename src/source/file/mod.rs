@@ -5,6 +5,7 @@
 //! judge, filter or print.
 
 mod backward;
+mod capability;
 mod chunk;
 mod cursor;
 mod decode;
@@ -18,6 +19,7 @@ mod skip;
 mod standard_input;
 
 pub use backward::{BackwardReader, FileOrder};
+pub use capability::{Capabilities, Field, Missing};
 pub use chunk::{Chunk, ChunkReader, MAX_LINE};
 pub use decode::{LineDecoder, PieceReport};
 pub use follow::{Change, Follower};

@@ -4,7 +4,7 @@
 //! thread holds a few blocks at most; after that the writer waits.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -95,13 +95,9 @@ impl StandardInput {
         if self.waiting.is_some() {
             return;
         }
-        match self.blocks.recv_timeout(time) {
-            Ok(block) => self.waiting = Some(block),
-            Err(RecvTimeoutError::Timeout) => {}
-            // Its end is seen by the next poll, which has to be soon, but other inputs
-            // may go on for days.
-            Err(RecvTimeoutError::Disconnected) if self.ended => thread::sleep(time),
-            Err(RecvTimeoutError::Disconnected) => {}
+        // An end is seen by the next poll.
+        if let Ok(block) = self.blocks.recv_timeout(time) {
+            self.waiting = Some(block);
         }
     }
 
