@@ -13,5 +13,6 @@ mod proto;
 mod readme;
 mod render;
 mod samples;
+mod serve_hubble;
 mod support;
 mod wire;

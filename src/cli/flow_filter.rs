@@ -64,10 +64,10 @@ impl FlowFilterArgs {
                 environment(&format!("FLOWWATCH_{name}"))
                     .or_else(|| environment(&format!("HUBBLE_{name}")))
             };
-            if given.is_empty() {
-                if let Some(value) = inherited() {
-                    filters.extend(raw::parse(flag, &value)?);
-                }
+            if given.is_empty()
+                && let Some(value) = inherited()
+            {
+                filters.extend(raw::parse(flag, &value)?);
             }
             for value in given {
                 filters.extend(raw::parse(flag, value)?);

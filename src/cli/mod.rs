@@ -7,6 +7,7 @@ mod format;
 mod generate;
 pub mod selection;
 mod serve;
+mod server_info;
 mod signal;
 mod sink;
 mod tail;
@@ -20,7 +21,7 @@ use error::CommandError;
 use signal::Interrupt;
 
 /// Network flows of Hubble and Cilium: shown, explained, compared with policy.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "flowwatch",
     version,
@@ -32,13 +33,17 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
+    /// Ask a server how it is
+    Status(server_info::StatusArgs),
+    /// List nodes or namespaces of a server
+    List(server_info::ListArgs),
     /// Write completions for a shell
     Completions(generate::CompletionsArgs),
     /// Write man pages
@@ -66,6 +71,8 @@ pub fn main() -> ExitCode {
             .plan()
             .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
+        Command::Status(args) => args.run(&mut out),
+        Command::List(args) => args.run(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
         Command::Man(args) => args.run(Cli::command()),
     };

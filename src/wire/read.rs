@@ -39,7 +39,7 @@ impl<'a> Wire<'a> {
             self.rest = &self.rest[1..];
             u32::from(first)
         } else {
-            u32::try_from(self.long_varint()?).map_err(|_| Odd)?
+            u32::try_from(self.varint()?).map_err(|_| Odd)?
         };
         // Field number 0 is not a field.
         if tag < 8 { Err(Odd) } else { Ok(Some(tag)) }
@@ -60,8 +60,29 @@ impl<'a> Wire<'a> {
         }
     }
 
-    #[inline(never)]
+    /// Up to eight bytes at once: the first byte without its high bit ends the varint, and
+    /// the groups of seven bits close up in three steps.
+    #[inline]
     fn long_varint(&mut self) -> Result<u64, Odd> {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        if let Some((word, _)) = self.rest.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & HIGH;
+            if ends != 0 {
+                let within = ends ^ (ends - 1);
+                let groups = word & within & !HIGH;
+                let groups = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+                let groups = groups & 0x0000_3fff_0000_3fff | (groups & 0x3fff_0000_3fff_0000) >> 2;
+                let value = groups & 0x0fff_ffff | (groups & 0x0fff_ffff_0000_0000) >> 4;
+                self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(value);
+            }
+        }
+        self.varint_by_bytes()
+    }
+
+    #[inline(never)]
+    fn varint_by_bytes(&mut self) -> Result<u64, Odd> {
         let mut value = 0_u64;
         for (at, &byte) in self.rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * at);
@@ -122,6 +143,17 @@ mod tests {
                 }
                 Err(_) => prop_assert!(ours.varint().is_err()),
             }
+        }
+
+        #[test]
+        fn written_varints_are_read(value in any::<u64>(), shift in 0..64, rest in 0..9_usize) {
+            let value = value >> shift;
+            let mut bytes = Vec::new();
+            prost::encoding::encode_varint(value, &mut bytes);
+            bytes.extend(std::iter::repeat_n(0xff, rest));
+            let mut wire = Wire::new(&bytes);
+            prop_assert_eq!(wire.varint(), Ok(value));
+            prop_assert_eq!(wire.rest().len(), rest);
         }
     }
 }

@@ -38,7 +38,8 @@ pub fn push_message(
     message: &[u8],
     raw: impl FnOnce() -> Raw,
 ) -> Result<(), DecodeError> {
-    if let Ok(row) = response(builder.interner(), message) {
+    let mut row = Row::default();
+    if response(builder.interner(), message, &mut row).is_ok() {
         builder.push(row, raw);
         return Ok(());
     }
@@ -145,42 +146,47 @@ mod tag {
     }
 }
 
-fn response(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
+/// Fills an empty row.
+fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
     let mut wire = Wire::new(message);
-    let mut row = None;
+    let mut has_flow = false;
     let mut node: &[u8] = &[];
     let mut time = None;
     while let Some(tag) = wire.tag()? {
         match tag {
-            tag::FLOW if row.is_none() => row = Some(flow(interner, wire.bytes()?)?),
-            tag::ENVELOPE_NODE => node = text(wire.bytes()?, interner)?,
+            tag::FLOW if !has_flow => {
+                has_flow = true;
+                flow(interner, wire.bytes()?, row)?;
+            }
+            tag::ENVELOPE_NODE => {
+                node = wire.bytes()?;
+                // Mostly the flow's own; otherwise it may be the first of its kind.
+                if interner.str(row.node).as_bytes() != node {
+                    id(interner, node)?;
+                }
+            }
             tag::ENVELOPE_TIME if time.is_none() => time = Some(timestamp(wire.bytes()?)?),
             // Another kind of response, a second flow or time, or a wrong wire type.
             tag if matches!(tag >> 3, 1..=3 | 1000 | 1001) => return Err(Odd),
             tag => wire.skip(tag)?,
         }
     }
-    let mut row = row.ok_or(Odd)?;
+    if !has_flow {
+        return Err(Odd);
+    }
     if row.time == NO_TIME && time.is_some_and(|time| time != NO_TIME) {
         row.time = time.unwrap_or(NO_TIME);
         row.flags |= flags::ENVELOPE_TIME;
     }
     if row.node == StrId(0) && !node.is_empty() {
-        row.node = interner.text_bytes(node).map_err(|_| Odd)?;
+        row.node = id(interner, node)?;
         row.flags |= flags::ENVELOPE_NODE;
     }
-    Ok(row)
-}
-
-/// Checks a text that may not be used, at the price of a look-up where it is known.
-fn text<'a>(bytes: &'a [u8], interner: &mut Interner) -> Result<&'a [u8], Odd> {
-    interner.text_bytes(bytes).map_err(|_| Odd)?;
-    Ok(bytes)
+    Ok(())
 }
 
 #[allow(clippy::cognitive_complexity)]
-fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
-    let mut row = Row::default();
+fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
     let mut wire = Wire::new(message);
     // Sub-messages merge when repeated: one bit each, by field number, to notice.
     let mut seen = 0_u64;
@@ -203,8 +209,8 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             tag::VERDICT => row.verdict = Verdict(wire.varint()? as i32),
             tag::DROP_REASON => row.drop_reason_number = wire.varint()? as u32,
             tag::ETHERNET => row.ethernet = pair(interner, tag, wire.bytes()?)?,
-            tag::IP => ip(interner, &mut row, wire.bytes()?)?,
-            tag::L4 => l4(interner, &mut row, wire.bytes()?)?,
+            tag::IP => ip(interner, row, wire.bytes()?)?,
+            tag::L4 => l4(interner, row, wire.bytes()?)?,
             tag::SOURCE => row.source = endpoint(interner, tag, wire.bytes()?)?,
             tag::DESTINATION => row.destination = endpoint(interner, tag, wire.bytes()?)?,
             tag::TYPE => row.flow_type = FlowType(wire.varint()? as i32),
@@ -215,8 +221,8 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             tag::DESTINATION_NAMES if row.destination_names == ListId(0) => {
                 row.destination_names = list(interner, &mut wire, tag)?;
             }
-            tag::REPLY => set_flag(&mut row, flags::LEGACY_REPLY, wire.varint()? != 0),
-            tag::EVENT_TYPE => event_type(&mut row, wire.bytes()?)?,
+            tag::REPLY => set_flag(row, flags::LEGACY_REPLY, wire.varint()? != 0),
+            tag::EVENT_TYPE => event_type(row, wire.bytes()?)?,
             tag::SOURCE_SERVICE => row.source_service = pair(interner, tag, wire.bytes()?)?,
             tag::DESTINATION_SERVICE => {
                 row.destination_service = pair(interner, tag, wire.bytes()?)?
@@ -226,12 +232,12 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
             tag::TRACE_POINT => row.trace_point = TracePoint(wire.varint()? as i32),
             tag::DROP_REASON_DESC => row.drop_reason = DropReason(wire.varint()? as i32),
             tag::IS_REPLY => row.reply = is_reply(wire.bytes()?)?,
-            tag::UUID => uuid(&mut row, wire.bytes()?)?,
+            tag::UUID => uuid(row, wire.bytes()?)?,
             tag::TRACE_REASON => row.trace_reason = TraceReason(wire.varint()? as i32),
             tag::NODE_LABELS => row.node_labels = list(interner, &mut wire, tag)?,
             tag::EMITTER => row.emitter = pair(interner, tag, wire.bytes()?)?,
             tag::SUMMARY => row.summary = id(interner, wire.bytes()?)?,
-            tag if known(tag >> 3) => rare(interner, &mut row, tag, &mut wire, &mut seen)?,
+            tag if known(tag >> 3) => rare(interner, row, tag, &mut wire, &mut seen)?,
             tag => wire.skip(tag)?,
         }
     }
@@ -243,7 +249,7 @@ fn flow(interner: &mut Interner, message: &[u8]) -> Result<Row, Odd> {
     {
         row.extra = None;
     }
-    Ok(row)
+    Ok(())
 }
 
 /// Whether a number is a field of `Flow`.

@@ -25,16 +25,15 @@ fn raw(line: &[&str]) -> Value {
     let mut printed = json!({});
     let mut key = "";
     for line in std::str::from_utf8(&out).unwrap().lines() {
-        match line.strip_suffix(':') {
-            Some(name) => key = name,
-            None => {
-                let text = &line["    - '".len()..line.len() - 1];
-                let filter: Value = serde_json::from_str(&text.replace("''", "'")).unwrap();
-                match &mut printed[key] {
-                    Value::Array(list) => list.push(filter),
-                    first => *first = json!([filter]),
-                }
-            }
+        if let Some(name) = line.strip_suffix(':') {
+            key = name;
+            continue;
+        }
+        let text = &line["    - '".len()..line.len() - 1];
+        let filter: Value = serde_json::from_str(&text.replace("''", "'")).unwrap();
+        match &mut printed[key] {
+            Value::Array(list) => list.push(filter),
+            first => *first = json!([filter]),
         }
     }
     printed

@@ -24,7 +24,7 @@ use super::signal::Interrupt;
 use plan::Source;
 
 /// Arguments of `tail`.
-#[derive(Args, Debug)]
+#[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TailArgs {
     /// Recordings: files, directories of exporter rotations, - for standard input

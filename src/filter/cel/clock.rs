@@ -175,6 +175,10 @@ fn argument<'b, 'v, T: FromVal<'b, 'v>>(
         .ok_or_else(ExecutionError::missing_argument_or_target)
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "the type of a CEL function's answer"
+)]
 fn integer<'b, 'v>(value: i64) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelInt::from(value)))
 }

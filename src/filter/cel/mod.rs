@@ -8,7 +8,9 @@
 
 mod check;
 mod clock;
+mod layer4;
 mod part;
+mod record;
 mod types;
 mod view;
 
@@ -141,6 +143,10 @@ fn standard() -> Result<Env, DeclarationError> {
     Ok(env)
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the signature of a CEL function"
+)]
 fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     thread_local! {
         static PATTERNS: RefCell<HashMap<String, Option<Re2>>> = RefCell::default();

@@ -3,9 +3,10 @@
 //! Owns the names of the flow API's fields (Cilium 1.19) against columns and the sparse
 //! part. Knows no CEL. `extensions` is not kept in rows and reads as unset.
 
+use super::{layer4, record};
 use crate::flow::{
-    Aggregate, Dictionaries, Dns, Endpoint, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record,
-    ListId, Policy, Protocol, Reply, RowRef, Service, StrId, Tunnel, Workload, flags,
+    Aggregate, Dictionaries, Dns, Endpoint, Extra, File, Header, Http, Kafka, L7, ListId, Policy,
+    Reply, RowRef, Service, StrId, Tunnel, Workload, flags,
 };
 
 /// A message within a row.
@@ -76,7 +77,7 @@ impl Found<'_> {
     }
 }
 
-impl<'v> From<u32> for Found<'v> {
+impl From<u32> for Found<'_> {
     fn from(number: u32) -> Self {
         Self::Uint(number.into())
     }
@@ -95,8 +96,8 @@ impl<'v> Part<'v> {
             Self::Flow(row) => flow(row, name),
             Self::Ip(row) => ip(row, name),
             Self::Layer4(row) if row.protocol().name() == name => Found::Part(Self::Transport(row)),
-            Self::Transport(row) => transport(row, name),
-            Self::TcpFlags(row) => Found::Bool(row.has(tcp_flag(name))),
+            Self::Transport(row) => layer4::transport(row, name),
+            Self::TcpFlags(row) => Found::Bool(row.has(layer4::tcp_flag(name))),
             Self::EventType(row) => match name {
                 "type" => Found::Int(row.event_type()),
                 "sub_type" => Found::Int(row.event_sub_type()),
@@ -124,7 +125,7 @@ impl<'v> Part<'v> {
             Self::OuterLayer4(source, destination) if name == "UDP" => {
                 Found::Part(Self::OuterUdp(source, destination))
             }
-            Self::OuterUdp(source, destination) => ports(source, destination, name),
+            Self::OuterUdp(source, destination) => layer4::ports(source, destination, name),
             Self::Layer4(_) | Self::OuterLayer4(..) => Found::Unset,
             Self::Endpoint(endpoint) => self::endpoint(endpoint, name),
             Self::Workload(workload) => match name {
@@ -137,22 +138,11 @@ impl<'v> Part<'v> {
                 "namespace" => Found::Text(service.namespace),
                 _ => Found::Unset,
             },
-            Self::Layer7(row, l7) => layer7(row, l7, name),
-            Self::Dns(row, dns) => self::dns(row, dns, name),
-            Self::Http(row, http) => self::http(row, http, name),
-            Self::Header(row, header) => match name {
-                "key" => text(row, header.key),
-                "value" => text(row, header.value),
-                _ => Found::Unset,
-            },
-            Self::Kafka(row, kafka) => match name {
-                "error_code" => Found::Int(kafka.error_code),
-                "api_version" => Found::Int(kafka.api_version),
-                "api_key" => text(row, kafka.api_key),
-                "correlation_id" => Found::Int(kafka.correlation_id),
-                "topic" => text(row, kafka.topic),
-                _ => Found::Unset,
-            },
+            Self::Layer7(row, l7) => record::layer7(row, l7, name),
+            Self::Dns(row, dns) => record::dns(row, dns, name),
+            Self::Http(row, http) => record::http(row, http, name),
+            Self::Header(row, header) => record::header(row, header, name),
+            Self::Kafka(row, kafka) => record::kafka(row, kafka, name),
             Self::Policy(row, policy) => match name {
                 "name" => text(row, policy.name),
                 "namespace" => text(row, policy.namespace),
@@ -204,11 +194,11 @@ impl<'v> Part<'v> {
     }
 }
 
-fn text(row: RowRef<'_>, id: StrId) -> Found<'_> {
+pub(super) fn text(row: RowRef<'_>, id: StrId) -> Found<'_> {
     Found::Text(row.str(id))
 }
 
-fn texts(dictionaries: &Dictionaries, id: ListId) -> Found<'_> {
+pub(super) fn texts(dictionaries: &Dictionaries, id: ListId) -> Found<'_> {
     Found::Texts(dictionaries.list(id).collect())
 }
 
@@ -352,72 +342,6 @@ fn version(address: &str) -> i32 {
     }
 }
 
-fn ports<'v>(source: u32, destination: u32, name: &str) -> Found<'v> {
-    match name {
-        "source_port" => source.into(),
-        "destination_port" => destination.into(),
-        _ => Found::Unset,
-    }
-}
-
-fn transport<'v>(row: RowRef<'v>, name: &str) -> Found<'v> {
-    let extra = row.extra();
-    match row.protocol() {
-        Protocol::Tcp if name == "flags" => row
-            .has(flags::HAS_TCP_FLAGS)
-            .then_some(Part::TcpFlags(row))
-            .into(),
-        Protocol::Sctp if name == "chunk_type" => {
-            extra.map_or(Found::Unset, |extra| Found::Int(extra.sctp_chunk))
-        }
-        Protocol::Tcp | Protocol::Udp | Protocol::Sctp => {
-            ports(row.source_port(), row.destination_port(), name)
-        }
-        Protocol::Icmpv4 | Protocol::Icmpv6 => {
-            let Icmp { kind, code } = extra.and_then(|extra| extra.icmp).unwrap_or_default();
-            match name {
-                "type" => kind.into(),
-                "code" => code.into(),
-                _ => Found::Unset,
-            }
-        }
-        Protocol::Vrrp => {
-            let [kind, vrid, priority] = extra.and_then(|extra| extra.vrrp).unwrap_or_default();
-            match name {
-                "type" => kind.into(),
-                "vrid" => vrid.into(),
-                "priority" => priority.into(),
-                _ => Found::Unset,
-            }
-        }
-        Protocol::Igmp => {
-            let (kind, group) = extra.and_then(|extra| extra.igmp).unwrap_or_default();
-            match name {
-                "type" => kind.into(),
-                "group_address" => text(row, group),
-                _ => Found::Unset,
-            }
-        }
-        Protocol::None => Found::Unset,
-    }
-}
-
-/// The bit of a field of `TCPFlags`; none for another name.
-fn tcp_flag(name: &str) -> u32 {
-    match name {
-        "FIN" => flags::FIN,
-        "SYN" => flags::SYN,
-        "RST" => flags::RST,
-        "PSH" => flags::PSH,
-        "ACK" => flags::ACK,
-        "URG" => flags::URG,
-        "ECE" => flags::ECE,
-        "CWR" => flags::CWR,
-        "NS" => flags::NS,
-        _ => 0,
-    }
-}
-
 fn endpoint<'v>(endpoint: &'v Endpoint, name: &str) -> Found<'v> {
     match name {
         "ID" => endpoint.id.into(),
@@ -427,48 +351,6 @@ fn endpoint<'v>(endpoint: &'v Endpoint, name: &str) -> Found<'v> {
         "labels" => Found::Texts(endpoint.labels.iter().map(AsRef::as_ref).collect()),
         "pod_name" => Found::Text(&endpoint.pod),
         "workloads" => Found::Parts(endpoint.workloads.iter().map(Part::Workload).collect()),
-        _ => Found::Unset,
-    }
-}
-
-fn layer7<'v>(row: RowRef<'v>, l7: &'v L7, name: &str) -> Found<'v> {
-    match (name, &l7.record) {
-        ("type", _) => Found::Int(l7.kind.0),
-        ("latency_ns", _) => Found::Uint(l7.latency_ns),
-        ("dns", Some(L7Record::Dns(dns))) => Found::Part(Part::Dns(row, dns)),
-        ("http", Some(L7Record::Http(http))) => Found::Part(Part::Http(row, http)),
-        ("kafka", Some(L7Record::Kafka(kafka))) => Found::Part(Part::Kafka(row, kafka)),
-        _ => Found::Unset,
-    }
-}
-
-fn dns<'v>(row: RowRef<'v>, dns: &'v Dns, name: &str) -> Found<'v> {
-    let dictionaries = row.dictionaries();
-    match name {
-        "query" => text(row, dns.query),
-        "ips" => texts(dictionaries, dns.ips),
-        "ttl" => dns.ttl.into(),
-        "cnames" => texts(dictionaries, dns.cnames),
-        "observation_source" => text(row, dns.observation_source),
-        "rcode" => dns.rcode.into(),
-        "qtypes" => texts(dictionaries, dns.qtypes),
-        "rrtypes" => texts(dictionaries, dns.rrtypes),
-        _ => Found::Unset,
-    }
-}
-
-fn http<'v>(row: RowRef<'v>, http: &'v Http, name: &str) -> Found<'v> {
-    match name {
-        "code" => http.code.into(),
-        "method" => text(row, http.method),
-        "url" => text(row, http.url),
-        "protocol" => text(row, http.protocol),
-        "headers" => Found::Parts(
-            http.headers
-                .iter()
-                .map(|header| Part::Header(row, header))
-                .collect(),
-        ),
         _ => Found::Unset,
     }
 }

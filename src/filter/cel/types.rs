@@ -63,12 +63,13 @@ impl Ty {
     /// Whether values of both types may meet in `==`, `in` or the arms of `?:`.
     pub(super) fn fits(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
-            (Self::Null, Self::Message(_) | Self::Nullable(_) | Self::Time | Self::Span)
+            (Self::Dyn, _)
+            | (_, Self::Dyn)
+            | (Self::Null, Self::Message(_) | Self::Nullable(_) | Self::Time | Self::Span)
             | (Self::Message(_) | Self::Nullable(_) | Self::Time | Self::Span, Self::Null) => true,
-            (Self::Nullable(left), Self::Nullable(right)) => left.fits(right),
+            (Self::Nullable(left), Self::Nullable(right))
+            | (Self::List(left), Self::List(right)) => left.fits(right),
             (Self::Nullable(inner), plain) | (plain, Self::Nullable(inner)) => inner.fits(plain),
-            (Self::List(left), Self::List(right)) => left.fits(right),
             (left, right) => left == right,
         }
     }

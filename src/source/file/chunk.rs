@@ -9,6 +9,8 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
+use super::decode;
+
 /// Bytes a piece has at least, except the last.
 const CHUNK: usize = 2 << 20;
 /// Longest line or object that is kept.
@@ -178,7 +180,7 @@ impl<R: Read> ChunkReader<R> {
                     }
                     end = newline;
                 }
-                memchr::memrchr(b'\n', &bytes[*scanned..]).map(|newline| *scanned + newline + 1)
+                last_whole_line(bytes)
             }
             Layout::Documents(mut depth) => {
                 let end = depth.scan(&bytes[*scanned..]).map(|end| *scanned + end);
@@ -208,6 +210,20 @@ impl<R: Read> ChunkReader<R> {
                 self.finished = true;
                 return Ok(());
             }
+        }
+    }
+}
+
+/// The end of the last line that the next one does not continue, as lines do that a
+/// container runtime has cut.
+fn last_whole_line(bytes: &[u8]) -> Option<usize> {
+    let mut newline = memchr::memrchr(b'\n', bytes)?;
+    loop {
+        let before = memchr::memrchr(b'\n', &bytes[..newline]);
+        let line = &bytes[before.map_or(0, |before| before + 1)..newline];
+        match decode::cri(line.trim_ascii()) {
+            Some((_, false)) => newline = before?,
+            _ => return Some(newline + 1),
         }
     }
 }

@@ -72,6 +72,12 @@ impl LineDecoder {
                 batches(self, batch);
             }
         }
+        // What continues it, if anything, went to another decoder.
+        if !self.partial.is_empty() {
+            self.partial.clear();
+            let cut = || "log line without its end".to_owned();
+            report.skips.add(SkipReason::BadJson, report.lines, cut);
+        }
         if let Some(cause) = &chunk.damaged {
             let line = report.lines + 1;
             report
@@ -332,7 +338,7 @@ fn offset(whole: &[u8], part: &[u8]) -> usize {
 }
 
 /// The content of a CRI log line, `<time> stdout F <content>`, and whether it ends here.
-fn cri(line: &[u8]) -> Option<(&[u8], bool)> {
+pub(super) fn cri(line: &[u8]) -> Option<(&[u8], bool)> {
     let (time, rest) = split_space(line)?;
     let digits = time.first()?.is_ascii_digit() && time.contains(&b'T');
     let (stream, rest) = split_space(rest)?;
