@@ -1,4 +1,10 @@
 //! The one integration test binary; a module a topic.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says so by failing, in its helpers too"
+)]
 
 mod floors;
 mod golden;

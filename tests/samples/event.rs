@@ -358,7 +358,7 @@ impl Recorder {
     }
 
     /// Lost events, which the agent signs with its node's bare name.
-    pub(super) fn lost(&mut self, at: i64, node: usize, lost: Value) {
+    pub(super) fn lost(&mut self, at: i64, node: usize, lost: &Value) {
         let line = json!({
             "lost_events": lost,
             "node_name": NODES[node].name,

@@ -3,7 +3,8 @@
 //! Owns the bytes of each file in `samples/`. Compressed files are described by what is
 //! in them: compressors may change their minds, contents may not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -90,7 +91,7 @@ pub(super) fn samples() -> Vec<Sample> {
     for (path, span) in names.into_iter().zip(EXPORTED.windows(2)) {
         samples.push(Sample {
             path,
-            packing: if path.ends_with(".gz") {
+            packing: if span[1] < EXPORTED[3] {
                 Packing::Gzip
             } else {
                 Packing::Plain
@@ -127,7 +128,7 @@ pub(super) fn excerpt(events: &[Event]) -> impl Iterator<Item = &Value> {
 
 /// The first event of every kind there is: type, point, verdict, record.
 pub(super) fn one_of_each(events: &[Event]) -> Vec<&Value> {
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     events
         .iter()
         .map(|event| &event.line)
@@ -146,7 +147,7 @@ pub(super) fn one_of_each(events: &[Event]) -> Vec<&Value> {
                 line["lost_events"]["source"],
                 line["node_status"]["state_change"],
             );
-            seen.insert(kind, ()).is_none()
+            seen.insert(kind)
         })
         .collect()
 }
@@ -197,14 +198,14 @@ fn cri(events: &[&Value]) -> String {
         let time = event["time"].as_str().expect("every event has a time");
         if number % 9 == 4 {
             let line = r#"level=info msg="Policy updated" module=agent.controlplane.policy"#;
-            log.push_str(&format!("{time} stderr F time={time} {line}\n"));
+            let _ = writeln!(log, "{time} stderr F time={time} {line}");
         }
         let text = text(event);
         if number % 7 == 3 {
             let (head, tail) = text.split_at(text.len() / 2);
-            log.push_str(&format!("{time} stdout P {head}\n{time} stdout F {tail}\n"));
+            let _ = write!(log, "{time} stdout P {head}\n{time} stdout F {tail}\n");
         } else {
-            log.push_str(&format!("{time} stdout F {text}\n"));
+            let _ = writeln!(log, "{time} stdout F {text}");
         }
     }
     log

@@ -7,6 +7,7 @@ mod event;
 mod forms;
 mod prng;
 mod read;
+mod records;
 mod story;
 mod traffic;
 

@@ -248,8 +248,10 @@ fn word_of<'a>(description: &'a str, name: &str) -> &'a str {
             let before = at == 0 || description[..at].ends_with(' ');
             before && description[at + name.len()..].starts_with('=')
         })
-        .map(|(at, _)| at + name.len() + 1)
-        .unwrap_or_else(|| panic!("no {name} in {description}"));
+        .map_or_else(
+            || panic!("no {name} in {description}"),
+            |(at, _)| at + name.len() + 1,
+        );
     description[at..].split(' ').next().unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use super::cluster::{
 };
 use super::event::{Event, L4, MS, Outcome, Packet, Recorder, SECOND, Way, timestamp};
 use super::prng::Prng;
-use super::traffic::Request;
+use super::records::Request;
 
 /// 2026-06-16T14:00:00Z.
 pub(super) const START: i64 = 1_781_618_400 * SECOND;
@@ -85,7 +85,7 @@ impl Recorder {
             let visitor = *self.prng.pick(&VISITORS);
             let frontend = *self.prng.pick(&[&FRONTEND_1, &FRONTEND_2]);
             self.visit(at, visitor, frontend, &FRONTEND);
-            if self.prng.next() % 3 == 0 {
+            if self.prng.next().is_multiple_of(3) {
                 order += 1;
                 self.order(at + 20 * MS, frontend, order, pool);
             }
@@ -143,7 +143,7 @@ impl Recorder {
                 None,
             );
         }
-        if order % 3 == 0 {
+        if order.is_multiple_of(3) {
             let at = self.lookup(
                 over,
                 checkout,
@@ -274,7 +274,7 @@ impl Recorder {
         }
         for port in ports {
             for host in hosts {
-                let retries = u32::from(self.prng.next() % 9 == 0);
+                let retries = u32::from(self.prng.next().is_multiple_of(9));
                 let packet = Packet::tcp(scanner, self.prng.port(), host, port);
                 self.refused(at, WORKER_2, packet, Way::Egress, retries);
                 at += self.prng.between(90 * MS, 500 * MS);
@@ -326,13 +326,13 @@ impl Recorder {
             "first": timestamp(scanning - 930 * MS),
             "last": timestamp(scanning - 12 * MS),
         });
-        self.lost(scanning, WORKER_2, lost);
+        self.lost(scanning, WORKER_2, &lost);
         let lost = json!({
             "source": "PERF_EVENT_RING_BUFFER",
             "num_events_lost": "9",
             "cpu": 3,
         });
-        self.lost(START + 11 * MINUTE + 25 * SECOND, WORKER_3, lost);
+        self.lost(START + 11 * MINUTE + 25 * SECOND, WORKER_3, &lost);
         self.node_status(UNREACHABLE.0, WORKER_1, "NODE_UNAVAILABLE");
         self.node_status(UNREACHABLE.1, WORKER_1, "NODE_CONNECTED");
     }

@@ -1,12 +1,11 @@
 //! Connections as their events: both nodes' points of view, proxies, look-ups.
 //!
 //! Owns which events a connection leaves behind (tunnel routing, monitor aggregation
-//! medium). Does not know the story.
-
-use serde_json::{Value, json};
+//! medium). What the proxies write is `records`'. Does not know the story.
 
 use super::cluster::{COREDNS_1, COREDNS_3, DNS, Peer, Pod, Policy};
 use super::event::{L4, MS, Outcome, Packet, Point, Recorder, Way};
+use super::records::{Request, answer, question};
 
 const SYN_ACK: &[&str] = &["SYN", "ACK"];
 const ACK: &[&str] = &["ACK"];
@@ -16,17 +15,6 @@ const FIN: &[&str] = &["ACK", "FIN"];
 /// Ports of the proxies, which are chosen once per node and kind.
 const HTTP_PROXY: u32 = 14_217;
 const DNS_PROXY: u32 = 40_905;
-
-/// A request to an HTTP server behind an L7 rule.
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
-    pub(super) url: &'a str,
-    pub(super) agent: &'a str,
-    /// What the server says, or the proxy for it.
-    pub(super) code: u32,
-    pub(super) took: i64,
-    pub(super) allowed: bool,
-}
 
 impl Recorder {
     /// Pod to pod through a service, with HTTP where the server's side has rules for it.
@@ -58,19 +46,18 @@ impl Recorder {
             None => Outcome::Allowed(2, Some(ingress)),
         };
         self.verdict(arrived, far, packet, Way::Ingress, verdict);
-        let over = match request {
-            Some(request) => self.proxied(arrived, packet, server, request),
-            None => {
-                self.trace(
-                    arrived + 9_000,
-                    far,
-                    packet,
-                    Way::Ingress,
-                    Point::Endpoint,
-                    "NEW",
-                );
-                arrived + self.prng.between(3 * MS, 9 * MS)
-            }
+        let over = if let Some(request) = request {
+            self.proxied(arrived, packet, server, request)
+        } else {
+            self.trace(
+                arrived + 9_000,
+                far,
+                packet,
+                Way::Ingress,
+                Point::Endpoint,
+                "NEW",
+            );
+            arrived + self.prng.between(3 * MS, 9 * MS)
         };
         let back = packet.back();
         self.answer(arrived + 60_000, back.flags(SYN_ACK), server);
@@ -381,7 +368,7 @@ impl Recorder {
         } else {
             usize::from(name.contains('.'))
         };
-        let server = if self.prng.next() % 2 == 0 {
+        let server = if self.prng.next().is_multiple_of(2) {
             &COREDNS_1
         } else {
             &COREDNS_3
@@ -452,90 +439,4 @@ impl Recorder {
             self.trace(at, server.node, back, Way::Ingress, Point::Overlay, "REPLY");
         }
     }
-}
-
-impl Request<'_> {
-    fn record(&self, id: &str) -> (Value, String) {
-        let record = json!({
-            "type": "REQUEST",
-            "http": {
-                "method": self.method,
-                "url": self.url,
-                "protocol": "HTTP/1.1",
-                "headers": self.headers(id),
-            },
-        });
-        (record, format!("HTTP/1.1 {} {}", self.method, self.url))
-    }
-
-    fn answer(&self, id: &str) -> (Value, String) {
-        let record = json!({
-            "type": "RESPONSE",
-            "latency_ns": self.took.to_string(),
-            "http": {
-                "code": self.code,
-                "method": self.method,
-                "url": self.url,
-                "protocol": "HTTP/1.1",
-                "headers": self.headers(id),
-            },
-        });
-        let ms = self.took / MS;
-        let summary = format!(
-            "HTTP/1.1 {} {ms}ms ({} {})",
-            self.code, self.method, self.url
-        );
-        (record, summary)
-    }
-
-    fn headers(&self, id: &str) -> Value {
-        json!([
-            {"key": "User-Agent", "value": self.agent},
-            {"key": "X-Request-Id", "value": id},
-        ])
-    }
-}
-
-fn question(query: &str) -> (Value, String) {
-    let record = json!({
-        "type": "REQUEST",
-        "dns": {"query": query, "observation_source": "proxy", "qtypes": ["A"]},
-    });
-    (record, format!("DNS Query {query} A"))
-}
-
-fn answer(query: &str, ips: &[&str], ttl: u32) -> (Value, String) {
-    if ips.is_empty() {
-        let record = json!({
-            "type": "RESPONSE",
-            "dns": {
-                "query": query,
-                "ttl": u32::MAX,
-                "observation_source": "proxy",
-                "rcode": 3,
-                "qtypes": ["A"],
-            },
-        });
-        let summary = format!(
-            "DNS Answer RCode: Non-Existent Domain TTL: {} (Proxy {query} A)",
-            u32::MAX
-        );
-        return (record, summary);
-    }
-    let record = json!({
-        "type": "RESPONSE",
-        "dns": {
-            "query": query,
-            "ips": ips,
-            "ttl": ttl,
-            "observation_source": "proxy",
-            "qtypes": ["A"],
-            "rrtypes": ["A"],
-        },
-    });
-    let summary = format!(
-        "DNS Answer \"{}\" TTL: {ttl} (Proxy {query} A)",
-        ips.join(",")
-    );
-    (record, summary)
 }
