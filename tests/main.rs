@@ -6,10 +6,10 @@
     reason = "a test says so by failing, in its helpers too"
 )]
 
+mod corpus;
 mod floors;
 mod golden;
 mod golden_filters;
-mod corpus;
 mod proto;
 mod readme;
 mod render;
