@@ -133,7 +133,14 @@ fn count(batch: &FlowBatch, figures: &mut Figures) {
         figures.records += 1;
         let form = match batch.raw(row.index()) {
             Some(Raw::Json(_)) => "flow",
-            Some(Raw::BareJson(_)) => "bare-flow",
+            Some(Raw::LooseJson(text)) => {
+                let object: serde_json::Value = serde_json::from_slice(text).unwrap();
+                if object.get("flow").is_some() {
+                    "flow"
+                } else {
+                    "bare-flow"
+                }
+            }
             other => panic!("row without its line: {other:?}"),
         };
         *figures.forms.entry(form.to_owned()).or_default() += 1;

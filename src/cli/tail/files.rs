@@ -6,9 +6,8 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -17,9 +16,16 @@ use super::plan::{Files, Plan};
 use super::tally::Tally;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
+use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
 use crate::flow::BatchBuilder;
-use crate::source::file::{Chunk, ChunkReader, Input, LineDecoder, PieceReport, Skips, ordered};
+use crate::source::file::{
+    Capabilities, Chunk, ChunkReader, Field, Follower, Input, LineDecoder, PieceReport, Skips,
+    Turn, ordered,
+};
+
+/// How long a followed file is waited for before the interrupt is looked at.
+const FOLLOW_WAIT: Duration = Duration::from_millis(200);
 
 /// What one step of reading gives.
 enum Piece {
@@ -30,7 +36,7 @@ enum Piece {
 
 /// What a worker makes of a piece.
 enum Done {
-    Text(usize, PieceReport, u64, Text),
+    Piece(usize, Box<DonePiece>),
     Failed(String),
 }
 
@@ -38,48 +44,88 @@ enum Done {
 ///
 /// # Errors
 /// [`CommandError`] for an input that cannot be read, an output that cannot be written,
-/// or when `interrupted` became true before the end.
+/// or when `interrupt` happened before the end.
 pub(super) fn run(
     plan: &Plan,
     files: &Files,
     out: &mut dyn Write,
     err: &mut dyn Write,
-    interrupted: &AtomicBool,
+    interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
-    let inputs = files.inputs.as_slice();
-    let began = Instant::now();
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let progress = progress(plan, inputs);
-    let mut state = State {
-        tally: Tally::default(),
-        skips: vec![(0, Skips::default()); inputs.len()],
-        failed: Vec::new(),
-        unwritten: 0,
-    };
+    let mut state = State::new(&files.inputs);
     let mut order = Ordered::new(plan, out);
-    let mut stopped = Ok(());
+    let progress = progress(plan, files);
+    let read = if files.follow {
+        follow(plan, files, &mut order, &mut state, err, interrupt)
+    } else {
+        read(
+            plan, files, &mut order, &mut state, err, interrupt, &progress,
+        )
+    };
+    let written = read.and_then(|()| order.finish());
+    progress.finish_and_clear();
+    if let Err(error @ SinkError::Write(_)) = written {
+        return Err(CommandError::failed(error));
+    }
+    if !plan.output.quiet {
+        state.report(&files.inputs, err);
+    }
+    for message in &state.failed {
+        say(err, &format!("flowwatch: {message}"));
+    }
+    if interrupt.happened() && !files.follow {
+        return Err(CommandError::failed(
+            "interrupted before the end of the input",
+        ));
+    }
+    match state.failed.len() {
+        0 => Ok(()),
+        1 => Err(CommandError::Said),
+        many => Err(CommandError::failed(format!(
+            "{many} inputs could not be read"
+        ))),
+    }
+}
 
+/// Reads to the end, on every core.
+fn read(
+    plan: &Plan,
+    files: &Files,
+    order: &mut Ordered<'_>,
+    state: &mut State,
+    err: &mut dyn Write,
+    interrupt: &Interrupt,
+    progress: &ProgressBar,
+) -> Result<(), SinkError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let maker = Worker::maker(plan);
+    let mut stopped = Ok(());
     ordered(
         threads,
-        pieces(inputs),
-        || worker(plan),
-        |done| {
-            let step = match done {
-                Done::Failed(message) => {
+        pieces(files.inputs.clone()),
+        move || {
+            let mut worker = maker();
+            move |piece| match piece {
+                Piece::Chunk(input, chunk) => Done::Piece(input, Box::new(worker.piece(&chunk))),
+                Piece::Failed(message) => Done::Failed(message),
+            }
+        },
+        |turn| {
+            let step = match turn {
+                Turn::Idle => Ok(false),
+                Turn::Result(Done::Failed(message)) => {
                     state.failed.push(message);
                     Ok(false)
                 }
-                Done::Text(input, report, bytes, text) => {
-                    progress.inc(bytes);
-                    state.piece(input, report, &text);
-                    let _ = err.write_all(&text.err);
-                    let full = order.text(&text);
-                    state.tally.add(text.tally);
+                Turn::Result(Done::Piece(input, piece)) => {
+                    progress.inc(piece.bytes);
+                    let full = order.text(&piece.text);
+                    state.piece(input, *piece, err);
                     full
                 }
             };
             match step {
-                _ if interrupted.load(Ordering::Relaxed) => ControlFlow::Break(()),
+                _ if interrupt.happened() => ControlFlow::Break(()),
                 Ok(false) => ControlFlow::Continue(()),
                 Ok(true) => ControlFlow::Break(()),
                 Err(error) => {
@@ -89,34 +135,57 @@ pub(super) fn run(
             }
         },
     );
-    let stopped = stopped.and_then(|()| order.finish());
-    progress.finish_and_clear();
-    if let Err(SinkError::Write(error)) = stopped {
-        return Err(CommandError::failed(SinkError::Write(error)));
+    stopped
+}
+
+/// Reads what is there and then what is written to the files, until interrupted.
+fn follow(
+    plan: &Plan,
+    files: &Files,
+    order: &mut Ordered<'_>,
+    state: &mut State,
+    err: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<(), SinkError> {
+    let mut follower = match Follower::open(&files.inputs, interrupt.flag()) {
+        Ok(follower) => follower,
+        Err(error) => {
+            state.failed.push(error.to_string());
+            return Ok(());
+        }
+    };
+    // One decoder an input: a line the runtime has cut goes on in the next piece.
+    let maker = Worker::maker(plan);
+    let mut workers: Vec<Worker> = files.inputs.iter().map(|_| maker()).collect();
+    let mut released = false;
+    while !follower.is_stopped() && !follower.is_finished() {
+        let next = follower.next(FOLLOW_WAIT);
+        for (input, change) in follower.changes() {
+            if !plan.output.quiet {
+                say(err, &format!("{}: {change}", files.inputs[input].name()));
+            }
+        }
+        if let Some((input, chunk)) = next {
+            let piece = workers[input].piece(&chunk);
+            let full = order.text(&piece.text)?;
+            state.piece(input, piece, err);
+            if full {
+                return Ok(());
+            }
+        }
+        if follower.is_caught_up() && !released {
+            released = true;
+            order.release()?;
+        }
+        order.flush()?;
     }
-    if !plan.output.quiet {
-        state.report(inputs, began, err);
-    }
-    for message in &state.failed {
-        say(err, &format!("flowwatch: {message}"));
-    }
-    if interrupted.load(Ordering::Relaxed) {
-        return Err(CommandError::failed(
-            "interrupted before the end of the input",
-        ));
-    }
-    if state.failed.is_empty() {
-        Ok(())
-    } else {
-        Err(CommandError::failed(match state.failed.len() {
-            1 => "one input could not be read".to_owned(),
-            many => format!("{many} inputs could not be read"),
-        }))
-    }
+    Ok(())
 }
 
 struct State {
+    began: Instant,
     tally: Tally,
+    capabilities: Capabilities,
     /// Lines and skips of each input.
     skips: Vec<(u64, Skips)>,
     failed: Vec<String>,
@@ -124,14 +193,29 @@ struct State {
 }
 
 impl State {
-    fn piece(&mut self, input: usize, report: PieceReport, text: &Text) {
-        let (lines, skips) = &mut self.skips[input];
-        skips.absorb(report.skips, *lines);
-        *lines += report.lines;
-        self.unwritten += text.failed;
+    fn new(inputs: &[Input]) -> Self {
+        Self {
+            began: Instant::now(),
+            tally: Tally::default(),
+            capabilities: Capabilities::default(),
+            skips: vec![(0, Skips::default()); inputs.len()],
+            failed: Vec::new(),
+            unwritten: 0,
+        }
     }
 
-    fn report(&self, inputs: &[Input], began: Instant, err: &mut dyn Write) {
+    fn piece(&mut self, input: usize, piece: DonePiece, err: &mut dyn Write) {
+        let (lines, skips) = &mut self.skips[input];
+        skips.absorb(piece.report.skips, *lines);
+        *lines += piece.report.lines;
+        self.unwritten += piece.text.failed;
+        self.capabilities.merge(&piece.capabilities);
+        self.tally.add(piece.text.tally);
+        // Without a reader there is nobody to tell.
+        let _ = err.write_all(&piece.text.err);
+    }
+
+    fn report(&self, inputs: &[Input], err: &mut dyn Write) {
         for (input, (_, skips)) in inputs.iter().zip(&self.skips) {
             for line in skips.describe(&input.name()) {
                 say(err, &format!("skipped {line}"));
@@ -143,37 +227,80 @@ impl State {
                 &format!("{} events cannot be written as JSON", self.unwritten),
             );
         }
-        say(err, &self.tally.status(began.elapsed()));
+        for missing in self.capabilities.missing() {
+            if MASKED.contains(&missing.field) {
+                say(err, &format!("masked recording: {}", missing.sentence));
+            }
+        }
+        say(err, &self.tally.status(self.began.elapsed()));
     }
 }
 
+/// What every recording has that was not masked.
+const MASKED: [Field; 6] = [
+    Field::Time,
+    Field::NodeName,
+    Field::Verdict,
+    Field::EventType,
+    Field::Identity,
+    Field::Labels,
+];
+
+/// What one piece gave.
+struct DonePiece {
+    report: PieceReport,
+    bytes: u64,
+    capabilities: Capabilities,
+    text: Text,
+}
+
 /// Decodes, filters and writes the pieces a thread takes.
-fn worker(plan: &Plan) -> impl FnMut(Piece) -> Done {
-    let builder = BatchBuilder::default();
-    let builder = if plan.output.form.needs_raw() {
-        builder.keeping_raw()
-    } else {
-        builder
-    };
-    let mut decoder = LineDecoder::new(builder);
-    let mut writer = BatchWriter::new(&plan.output, plan.filters.clone(), plan.since, plan.until);
-    move |piece| {
-        let (input, chunk) = match piece {
-            Piece::Chunk(input, chunk) => (input, chunk),
-            Piece::Failed(message) => return Done::Failed(message),
-        };
+struct Worker {
+    decoder: LineDecoder,
+    writer: BatchWriter,
+    capabilities: Capabilities,
+}
+
+impl Worker {
+    /// What makes the worker of a thread.
+    fn maker(plan: &Plan) -> impl Fn() -> Self + Send + Sync + 'static {
+        let output = plan.output.clone();
+        let filters = plan.filters.clone();
+        let (since, until) = (plan.since, plan.until);
+        move || {
+            let builder = BatchBuilder::default();
+            let raw = output.form.needs_raw();
+            Self {
+                decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),
+                writer: BatchWriter::new(&output, filters.clone(), since, until),
+                capabilities: Capabilities::default(),
+            }
+        }
+    }
+
+    fn piece(&mut self, chunk: &Chunk) -> DonePiece {
+        let Self {
+            decoder,
+            writer,
+            capabilities,
+        } = self;
         let mut text = Text::default();
-        let report = decoder.decode(&chunk, |decoder, batch| {
+        let report = decoder.decode(chunk, |decoder, batch| {
+            capabilities.observe(&batch);
             writer.batch(&batch, &mut text);
             decoder.recycle(batch);
         });
-        Done::Text(input, report, chunk.bytes.len() as u64, text)
+        DonePiece {
+            report,
+            bytes: chunk.bytes.len() as u64,
+            capabilities: capabilities.clone(),
+            text,
+        }
     }
 }
 
 /// The pieces of all inputs, one input after the other.
-fn pieces(inputs: &[Input]) -> impl Iterator<Item = Piece> + Send {
-    let inputs = inputs.to_vec();
+fn pieces(inputs: Vec<Input>) -> impl Iterator<Item = Piece> + Send + 'static {
     let mut next = 0;
     let mut current: Option<ChunkReader<Box<dyn Read + Send>>> = None;
     std::iter::from_fn(move || {
@@ -196,13 +323,13 @@ fn pieces(inputs: &[Input]) -> impl Iterator<Item = Piece> + Send {
 }
 
 /// A bar on a terminal, when the flows themselves go elsewhere.
-fn progress(plan: &Plan, inputs: &[Input]) -> ProgressBar {
+fn progress(plan: &Plan, files: &Files) -> ProgressBar {
     let wanted =
         !plan.output.quiet && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
     if !wanted {
         return ProgressBar::hidden();
     }
-    let total: Option<u64> = inputs.iter().map(Input::size).sum();
+    let total: Option<u64> = files.inputs.iter().map(Input::size).sum();
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     let style = if total.is_some() {
         ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")

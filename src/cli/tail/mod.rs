@@ -83,7 +83,7 @@ impl TailArgs {
             return super::sink::all(out, &text);
         }
         match &plan.source {
-            Source::Files(inputs) => files::run(&plan, inputs, out, err, &interrupt.flag()),
+            Source::Files(inputs) => files::run(&plan, inputs, out, err, interrupt),
             Source::Live(live) => live::run(&plan, live, out, err, interrupt),
         }
     }

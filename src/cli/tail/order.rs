@@ -99,6 +99,14 @@ impl<'a> Ordered<'a> {
         }
     }
 
+    /// Writes what was kept so far, and from now on everything as it comes.
+    pub(super) fn release(&mut self) -> Result<(), SinkError> {
+        if let Kept::Last(mut last) = std::mem::replace(&mut self.kept, Kept::Nothing) {
+            last.write_to(&mut self.target).map_err(spill)?;
+        }
+        self.flush()
+    }
+
     /// Passes on what was written so far, for a reader who waits for it.
     pub(super) fn flush(&mut self) -> Result<(), SinkError> {
         self.target.out.flush().map_err(SinkError::from)

@@ -194,6 +194,13 @@ impl Capabilities {
         }
     }
 
+    /// Adds what another has seen of the same recording.
+    pub fn merge(&mut self, other: &Self) {
+        self.seen |= other.seen;
+        self.context |= other.context;
+        self.rows += other.rows;
+    }
+
     /// Whether a field was seen.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use super::decode;
 
 /// Bytes a piece has at least, except the last.
-const CHUNK: usize = 2 << 20;
+const CHUNK: usize = 1 << 20;
 /// Longest line or object that is kept.
-pub const MAX_LINE: usize = 64 << 20;
+pub const MAX_LINE: usize = 16 << 20;
 
 /// A piece of a file.
 #[derive(Clone, Debug)]

@@ -24,5 +24,5 @@ pub use chunk::{Chunk, ChunkReader, MAX_LINE};
 pub use decode::{LineDecoder, PieceReport};
 pub use follow::{Change, Follower};
 pub use open::{Input, OpenError, inputs};
-pub use pipeline::ordered;
+pub use pipeline::{Turn, ordered};
 pub use skip::{Place, SkipReason, Skips};

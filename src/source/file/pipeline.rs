@@ -7,78 +7,89 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Pieces a worker may have open: being worked on, or done and waiting for their turn.
 const IN_FLIGHT: usize = 3;
+/// How often a consumer that waits is asked whether it still wants to.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// What a consumer is given.
+#[derive(Debug)]
+pub enum Turn<T> {
+    /// The result of the next piece.
+    Result(T),
+    /// Nothing came for a while: the source is slow.
+    Idle,
+}
 
 /// Runs `work` over `pieces` on `threads` threads and gives the results to `consume` in
 /// order, on the calling thread, until that breaks.
 ///
-/// `worker` makes the state of one thread.
-pub fn ordered<P, T, W>(
+/// `worker` makes the state of one thread. After a break the threads end with the piece
+/// they are at; one that waits for a source that gives nothing is left to wait.
+pub fn ordered<P, T, W, I>(
     threads: usize,
-    pieces: impl Iterator<Item = P> + Send,
-    worker: impl Fn() -> W + Sync,
-    mut consume: impl FnMut(T) -> ControlFlow<()>,
+    pieces: I,
+    worker: impl Fn() -> W + Send + Sync + 'static,
+    mut consume: impl FnMut(Turn<T>) -> ControlFlow<()>,
 ) where
-    T: Send,
+    I: Iterator<Item = P> + Send + 'static,
+    T: Send + 'static,
     W: FnMut(P) -> T,
 {
     let threads = threads.max(1);
-    if threads == 1 {
-        let mut work = worker();
-        for piece in pieces {
-            if consume(work(piece)).is_break() {
-                return;
-            }
-        }
-        return;
-    }
     let permits = threads * IN_FLIGHT;
     let (give_permit, take_permit) = sync_channel::<()>(permits);
     for _ in 0..permits {
         // The channel has room for exactly these.
         let _ = give_permit.try_send(());
     }
-    let source = Mutex::new(Source {
+    let source = Arc::new(Mutex::new(Source {
         permits: take_permit,
         pieces: pieces.enumerate(),
-    });
+    }));
+    let worker = Arc::new(worker);
     let (send, results) = sync_channel::<(usize, T)>(permits);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            let (send, source, worker) = (send.clone(), &source, &worker);
-            scope.spawn(move || {
-                let mut work = worker();
-                loop {
-                    let next = source.lock().ok().and_then(|mut source| source.next());
-                    let Some((number, piece)) = next else { break };
-                    if send.send((number, work(piece))).is_err() {
-                        break;
-                    }
+    for _ in 0..threads {
+        let (send, source, worker) = (send.clone(), source.clone(), worker.clone());
+        thread::spawn(move || {
+            let mut work = worker();
+            loop {
+                let next = source.lock().ok().and_then(|mut source| source.next());
+                let Some((number, piece)) = next else { break };
+                if send.send((number, work(piece))).is_err() {
+                    break;
                 }
-            });
-        }
-        drop(send);
-        let mut waiting = BTreeMap::new();
-        let mut turn = 0;
-        'results: while let Ok((number, result)) = results.recv() {
-            waiting.insert(number, result);
-            while let Some(result) = waiting.remove(&turn) {
-                turn += 1;
-                if consume(result).is_break() {
-                    break 'results;
-                }
-                let _ = give_permit.try_send(());
             }
+        });
+    }
+    drop(send);
+    let mut waiting = BTreeMap::new();
+    let mut turn = 0;
+    loop {
+        match results.recv_timeout(IDLE) {
+            Ok((number, result)) => {
+                waiting.insert(number, result);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if consume(Turn::Idle).is_break() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        // Workers that wait for a permit or for room see the channels close.
-        drop(give_permit);
-        drop(results);
-    });
+        while let Some(result) = waiting.remove(&turn) {
+            turn += 1;
+            if consume(Turn::Result(result)).is_break() {
+                return;
+            }
+            let _ = give_permit.try_send(());
+        }
+    }
 }
 
 struct Source<I> {
@@ -103,12 +114,14 @@ mod tests {
             let mut seen = Vec::new();
             let work = || {
                 |n: u64| {
-                    thread::sleep(std::time::Duration::from_micros(n * 7919 % 300));
+                    thread::sleep(Duration::from_micros(n * 7919 % 300));
                     n * 2
                 }
             };
-            ordered(threads, 0..200, work, |n| {
-                seen.push(n);
+            ordered(threads, 0..200, work, |turn| {
+                if let Turn::Result(n) = turn {
+                    seen.push(n);
+                }
                 ControlFlow::Continue(())
             });
             assert_eq!(seen, (0..200).map(|n| n * 2).collect::<Vec<u64>>());
@@ -122,8 +135,10 @@ mod tests {
             3,
             0_u64..,
             || |n: u64| n,
-            |_| {
-                count += 1;
+            |turn| {
+                if let Turn::Result(_) = turn {
+                    count += 1;
+                }
                 if count == 10 {
                     ControlFlow::Break(())
                 } else {
@@ -132,5 +147,23 @@ mod tests {
             },
         );
         assert_eq!(count, 10);
+    }
+
+    /// Scenario: a source that never gives anything, such as a silent pipe.
+    /// Guarantees: a consumer that no longer wants to wait does not have to.
+    #[test]
+    fn a_silent_source_does_not_hold_the_consumer() {
+        let (_silent, source) = sync_channel::<u64>(1);
+        let mut idle = 0;
+        ordered(
+            2,
+            source.into_iter(),
+            || |n: u64| n,
+            |_| {
+                idle += 1;
+                ControlFlow::Break(())
+            },
+        );
+        assert_eq!(idle, 1);
     }
 }
