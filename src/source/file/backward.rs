@@ -249,7 +249,7 @@ mod tests {
             if ends {
                 text.push('\n');
             }
-            let naive: String = text.lines().rev().map(|line| format!("{line}\n")).collect();
+            let naive: String = text.lines().rev().flat_map(|line| [line, "\n"]).collect();
             let file = file_of(text.as_bytes());
             let out = String::from_utf8(backwards(file.path(), block)).unwrap();
             // A last line that is empty and has no break is no line, to `lines` and to us.

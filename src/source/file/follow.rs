@@ -359,7 +359,7 @@ mod tests {
         });
         let start = Instant::now();
         while !follower.is_stopped() {
-            follower.next(Duration::from_secs(60));
+            follower.next(Duration::from_mins(1));
         }
         assert!(start.elapsed() < LONG);
         stopper.join().unwrap();
