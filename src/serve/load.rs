@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     flow::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, FlowBatch, Raw},
-    source::file::{Chunk, ChunkReader, Input, LineDecoder, OpenError, Skips, ordered},
+    source::file::{Chunk, ChunkReader, Input, LineDecoder, OpenError, Skips, Turn, ordered},
     wire::json_read::{Record, record_to_wire},
 };
 
@@ -46,10 +46,12 @@ pub fn load_file(recording: &Recording, input: &Input) -> Result<FileReport, Ope
             (responses, piece)
         }
     };
-    ordered(threads, pieces, worker, |(responses, piece)| {
-        report.loaded += recording.load(responses);
-        report.skips.absorb(piece.skips, lines);
-        lines += piece.lines;
+    ordered(threads, pieces, worker, |turn| {
+        if let Turn::Result((responses, piece)) = turn {
+            report.loaded += recording.load(responses);
+            report.skips.absorb(piece.skips, lines);
+            lines += piece.lines;
+        }
         ControlFlow::Continue(())
     });
     Ok(report)

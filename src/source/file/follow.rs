@@ -10,6 +10,7 @@
 //! exporter writes, an object a line.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,6 +51,16 @@ pub enum Change {
     Truncated,
     /// No file has its name any more; it is waited for.
     Gone,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rotated => "rotated, reading the next file",
+            Self::Truncated => "cut or written anew, reading it from its start",
+            Self::Gone => "gone, waiting for it",
+        })
+    }
 }
 
 enum Followed {
