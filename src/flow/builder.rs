@@ -174,8 +174,8 @@ mod tests {
         });
         builder.push(
             Row {
-                node,
                 source,
+                node,
                 ..Row::default()
             },
             || unreachable!(),
