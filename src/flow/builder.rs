@@ -180,8 +180,8 @@ mod tests {
         });
         builder.push(
             Row {
-                node,
                 source,
+                node,
                 ..Row::default()
             },
             || unreachable!(),

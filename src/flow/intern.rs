@@ -94,10 +94,6 @@ impl<T> Snapshot<T> {
             .get(id as usize & (SEGMENT - 1))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.segments.iter().map(|segment| segment.len()).sum()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flat_map(|segment| segment.iter())
     }
@@ -489,7 +485,7 @@ mod tests {
             assert_eq!(interner.str(*id), format!("text-{n}"));
         }
         let snapshot = interner.string_snapshot();
-        assert_eq!(snapshot.len(), 5001);
+        assert_eq!(snapshot.iter().count(), 5001);
         assert_eq!(
             snapshot.get(ids[4321].0).map(|text| &**text),
             Some("text-4321")

@@ -26,7 +26,7 @@ use plan::Source;
 /// Arguments of `tail`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct TailArgs {
+pub(super) struct TailArgs {
     /// Recordings: files, directories of exporter rotations, - for standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
@@ -70,7 +70,7 @@ impl TailArgs {
     ///
     /// # Errors
     /// [`CommandError`], whose code is the exit code.
-    pub fn run(
+    pub(super) fn run(
         &self,
         out: &mut dyn Write,
         err: &mut dyn Write,

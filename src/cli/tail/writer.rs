@@ -87,7 +87,9 @@ impl BatchWriter {
             while let Some(notice) = notices.next_if(|notice| notice.before_row <= row.index()) {
                 self.notice(notice, text);
             }
-            if !every && !(self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row)) {
+            let kept =
+                every || (self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row));
+            if !kept {
                 continue;
             }
             text.tally.matched += 1;
