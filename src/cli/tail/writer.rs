@@ -38,6 +38,13 @@ pub(super) struct Text {
 }
 
 impl Text {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
     /// Adds a record that was written before.
     pub(super) fn push(&mut self, record: &[u8]) {
         self.out.extend_from_slice(record);
