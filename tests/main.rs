@@ -10,7 +10,6 @@ mod corpus;
 mod floors;
 mod golden;
 mod golden_filters;
-mod live;
 mod proto;
 mod readme;
 mod render;

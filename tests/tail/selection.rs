@@ -144,6 +144,42 @@ fn colours_are_for_terminals_or_on_request() {
     assert_eq!(never.text(), plain.text());
 }
 
+/// Scenario: a terminal, made by `script`, where there is that program.
+#[test]
+fn a_terminal_gets_colours_unless_no_color_is_set() {
+    let program = flowwatch().command();
+    let line = format!(
+        "{} tail -q --first 1 {SHOP}",
+        program.get_program().display()
+    );
+    for (name, value, colored) in [
+        ("TERM", "xterm", true),
+        ("NO_COLOR", "1", false),
+        ("NO_COLOR", "", true),
+        ("TERM", "dumb", false),
+    ] {
+        let ran = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(std::process::Stdio::null())
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm")
+            .env(name, value)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output();
+        let Ok(ran) = ran else {
+            println!("skipped: no `script` to make a terminal with");
+            return;
+        };
+        let text = String::from_utf8_lossy(&ran.stdout);
+        assert!(text.contains("FORWARDED"), "{text}");
+        assert_eq!(
+            text.contains("\u{1b}["),
+            colored,
+            "{name}={value}: {text:?}"
+        );
+    }
+}
+
 #[test]
 fn quiet_is_quiet_and_node_states_can_be_left_out() {
     let status = "1 nodes are unavailable: shop-prod/worker-1";
