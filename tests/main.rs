@@ -10,6 +10,7 @@ mod corpus;
 mod floors;
 mod golden;
 mod golden_filters;
+mod live;
 mod proto;
 mod readme;
 mod render;
