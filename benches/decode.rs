@@ -26,7 +26,8 @@ type Push = fn(&mut BatchBuilder, &[u8], fn() -> Raw) -> Result<(), DecodeError>
 
 const WALK: Push = |builder, message, raw| push_message(builder, message, raw);
 const PROST: Push = |builder, message, raw| push_by_prost(builder, message, raw);
-const FLOWS: usize = 20_000;
+/// Few enough to stay in cache, as messages do that were just received.
+const FLOWS: usize = 4_000;
 
 static FULL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let flows = common::flows(FLOWS, 9);

@@ -2,8 +2,13 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test says so by failing, in its helpers too"
+)]
+#![expect(
+    unreachable_pub,
+    reason = "in a binary of modules `pub` reaches no further than the binary"
 )]
 
 mod corpus;

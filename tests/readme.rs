@@ -5,6 +5,8 @@
 //! lines, within one for any text. Commands of ours are run; those that build, install
 //! or need a server stand in blocks marked `sh`, which are not.
 
+mod names;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -93,9 +93,9 @@ fn flow(at: usize, from: &Pod, to: &Pod, random: &mut Random) -> GetFlowsRespons
         seconds: nanos / 1_000_000_000,
         nanos: (nanos % 1_000_000_000) as i32,
     });
-    let dropped = at % 50 == 0;
+    let dropped = at.is_multiple_of(50);
     let flow = pb::Flow {
-        time: time.clone(),
+        time,
         uuid: format!(
             "{:08x}-{:04x}-4000-8000-{at:012x}",
             random.next() as u32,
@@ -133,7 +133,7 @@ fn flow(at: usize, from: &Pod, to: &Pod, random: &mut Random) -> GetFlowsRespons
         }),
         traffic_direction: 1,
         trace_observation_point: if dropped { 0 } else { 101 },
-        trace_reason: if dropped { 0 } else { 1 },
+        trace_reason: i32::from(!dropped),
         is_reply: (!dropped).then_some(at % 2 == 1),
         summary: "TCP Flags: SYN".to_owned(),
         ..pb::Flow::default()

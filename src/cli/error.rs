@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 /// Exit code of an error.
-pub const ERROR: u8 = 2;
+pub(super) const ERROR: u8 = 2;
 /// Exit code of wrong usage (`EX_USAGE`).
-pub const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 
 /// Arguments that do not mean anything together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct UsageError {
+pub(super) struct UsageError {
     message: String,
 }
 
 impl UsageError {
     /// An error with a text for the person who typed.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
         }
@@ -25,7 +25,7 @@ impl UsageError {
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(super) enum CommandError {
     /// The arguments are wrong.
     #[error(transparent)]
     Usage(#[from] UsageError),
@@ -39,13 +39,13 @@ pub enum CommandError {
 
 impl CommandError {
     /// An error that is not about arguments.
-    pub fn failed(error: impl std::fmt::Display) -> Self {
+    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
 
     /// The exit code.
     #[must_use]
-    pub fn code(&self) -> ExitCode {
+    pub(super) fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Failed(_) | Self::Said => ExitCode::from(ERROR),

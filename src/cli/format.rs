@@ -12,7 +12,7 @@ use crate::wire::shape;
 /// Output flags as typed.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
-pub struct FormatArgs {
+pub(super) struct FormatArgs {
     /// Format: compact, dict, json, jsonpb or table.
     #[arg(short, long, value_name = "FORMAT", default_value = "compact")]
     output: String,
@@ -69,7 +69,7 @@ enum Color {
 
 /// What is shown and how.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub(super) struct Output {
     /// The form of a flow.
     pub form: OutputForm,
     /// Whether standard error is for errors only.
@@ -80,7 +80,7 @@ pub struct Output {
 
 /// The form of a flow.
 #[derive(Clone, Debug)]
-pub enum OutputForm {
+pub(super) enum OutputForm {
     /// Text.
     Lines(LineOptions),
     /// A JSON object a line.
@@ -90,7 +90,7 @@ pub enum OutputForm {
 impl OutputForm {
     /// The options of a table, whose lines can be written only at the end.
     #[must_use]
-    pub fn table(&self) -> Option<LineOptions> {
+    pub(super) fn table(&self) -> Option<LineOptions> {
         match self {
             Self::Lines(options) if options.format == LineFormat::Table => Some(*options),
             _ => None,
@@ -99,13 +99,13 @@ impl OutputForm {
 
     /// Whether it is text records under each other.
     #[must_use]
-    pub fn is_dict(&self) -> bool {
+    pub(super) fn is_dict(&self) -> bool {
         matches!(self, Self::Lines(options) if options.format == LineFormat::Dict)
     }
 
     /// Whether rows have to keep what they were decoded from.
     #[must_use]
-    pub fn needs_raw(&self) -> bool {
+    pub(super) fn needs_raw(&self) -> bool {
         matches!(self, Self::Json(_))
     }
 }
@@ -113,7 +113,7 @@ impl OutputForm {
 impl FormatArgs {
     /// The fields of `--field-mask`, as typed.
     #[must_use]
-    pub fn field_mask(&self) -> &[String] {
+    pub(super) fn field_mask(&self) -> &[String] {
         &self.field_mask
     }
 
@@ -121,7 +121,7 @@ impl FormatArgs {
     ///
     /// # Errors
     /// [`UsageError`] for a format or field that does not exist, or a mask without JSON.
-    pub fn plan(&self) -> Result<Output, UsageError> {
+    pub(super) fn plan(&self) -> Result<Output, UsageError> {
         let format = match self.output.to_ascii_lowercase().as_str() {
             "compact" => Some(LineFormat::Compact),
             "dict" => Some(LineFormat::Dict),

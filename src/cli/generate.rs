@@ -11,14 +11,14 @@ use super::error::CommandError;
 
 /// Arguments of `completions`.
 #[derive(Args, Debug)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// Shell to complete in
     shell: Shell,
 }
 
 /// Arguments of `man`.
 #[derive(Args, Debug)]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     /// Directory to write the pages to; made where it does not exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
@@ -29,7 +29,11 @@ impl CompletionsArgs {
     ///
     /// # Errors
     /// [`CommandError`] where `out` cannot be written.
-    pub fn run(&self, mut command: Command, out: &mut dyn Write) -> Result<(), CommandError> {
+    pub(super) fn run(
+        &self,
+        mut command: Command,
+        out: &mut dyn Write,
+    ) -> Result<(), CommandError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "flowwatch", &mut script);
         super::sink::all(out, &script)
@@ -41,7 +45,7 @@ impl ManArgs {
     ///
     /// # Errors
     /// [`CommandError`], which names the path.
-    pub fn run(&self, command: Command) -> Result<(), CommandError> {
+    pub(super) fn run(&self, command: Command) -> Result<(), CommandError> {
         let failed = |path: &Path, error: io::Error| {
             CommandError::failed(format!("write {}: {error}", path.display()))
         };

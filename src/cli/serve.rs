@@ -16,7 +16,7 @@ use super::{
 
 /// Serve recorded flows as Hubble's agents serve live ones.
 #[derive(Args, Clone, Debug)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// Recordings to serve: files, directories, or - for standard input.
     #[arg(long = "input-file", value_name = "FILE", required = true, num_args = 1..)]
     input_files: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub struct ServeArgs {
 
 /// What to serve, where and how.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     inputs: Vec<PathBuf>,
     address: Address,
     bounds: Bounds,
@@ -58,7 +58,7 @@ impl ServeArgs {
     ///
     /// # Errors
     /// [`UsageError`] for an address, number or script that means nothing.
-    pub fn plan(self) -> Result<Plan, UsageError> {
+    pub(super) fn plan(self) -> Result<Plan, UsageError> {
         let address = self.listen.parse().map_err(usage)?;
         if self.max_flows == 0 {
             return Err(UsageError::new("--max-flows must be at least 1"));
@@ -96,7 +96,11 @@ impl ServeArgs {
 ///
 /// # Errors
 /// [`CommandError`] when a file cannot be opened, or the server cannot serve.
-pub fn run(plan: Plan, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
+pub(super) fn run(
+    plan: Plan,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -89,10 +89,10 @@ impl StatusArgs {
                     text.extend_from_slice(server::status_compact(&answer.value).as_bytes());
                 }
                 StatusFormat::Dict => {
-                    text.extend_from_slice(server::status_dict(&answer.value).as_bytes())
+                    text.extend_from_slice(server::status_dict(&answer.value).as_bytes());
                 }
                 StatusFormat::Table => {
-                    text.extend_from_slice(server::status_table(&answer.value).as_bytes())
+                    text.extend_from_slice(server::status_table(&answer.value).as_bytes());
                 }
                 StatusFormat::Json => {
                     text.extend_from_slice(

@@ -12,7 +12,7 @@ const INTERRUPTED: i32 = 130;
 
 /// Whether the person has asked for an end.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt {
+pub(super) struct Interrupt {
     flag: Arc<AtomicBool>,
     notify: Arc<Notify>,
 }
@@ -21,7 +21,7 @@ impl Interrupt {
     /// Listens for signals on a thread of its own for as long as the process runs.
     /// Without signals (a system that refuses) the default action stays.
     #[must_use]
-    pub fn listen() -> Self {
+    pub(super) fn listen() -> Self {
         let interrupt = Self::default();
         let theirs = interrupt.clone();
         // A thread that cannot be made leaves the default action in place.
@@ -33,18 +33,18 @@ impl Interrupt {
 
     /// Whether it has happened.
     #[must_use]
-    pub fn happened(&self) -> bool {
+    pub(super) fn happened(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
     /// The flag itself, for what polls it.
     #[must_use]
-    pub fn flag(&self) -> Arc<AtomicBool> {
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
         self.flag.clone()
     }
 
     /// Ends when it happens.
-    pub async fn wait_for(&self) {
+    pub(super) async fn wait_for(&self) {
         loop {
             let notified = self.notify.notified();
             if self.happened() {
@@ -55,7 +55,7 @@ impl Interrupt {
     }
 
     /// Makes it happen.
-    pub fn trigger(&self) {
+    pub(super) fn trigger(&self) {
         self.flag.store(true, Ordering::Relaxed);
         self.notify.notify_waiters();
     }

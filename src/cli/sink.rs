@@ -8,7 +8,7 @@ use super::error::CommandError;
 
 /// Why a command stopped writing.
 #[derive(Debug, thiserror::Error)]
-pub enum SinkError {
+pub(super) enum SinkError {
     /// The reader closed the pipe; not an error of ours.
     #[error("output was closed")]
     Closed,
@@ -31,7 +31,7 @@ impl From<io::Error> for SinkError {
 ///
 /// # Errors
 /// [`SinkError`].
-pub fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), SinkError> {
+pub(super) fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), SinkError> {
     if text.is_empty() {
         return Ok(());
     }
@@ -39,7 +39,7 @@ pub fn write(out: &mut dyn Write, text: &[u8]) -> Result<(), SinkError> {
 }
 
 /// Writes a line to standard error; a closed one is nobody's concern.
-pub fn say(err: &mut dyn Write, line: &str) {
+pub(super) fn say(err: &mut dyn Write, line: &str) {
     let _ = writeln!(err, "{line}");
 }
 
@@ -47,7 +47,7 @@ pub fn say(err: &mut dyn Write, line: &str) {
 ///
 /// # Errors
 /// [`CommandError`] where it cannot be written; a closed pipe is no error.
-pub fn all(out: &mut dyn Write, text: &[u8]) -> Result<(), CommandError> {
+pub(super) fn all(out: &mut dyn Write, text: &[u8]) -> Result<(), CommandError> {
     match write(out, text).and_then(|()| out.flush().map_err(SinkError::from)) {
         Err(error @ SinkError::Write(_)) => Err(CommandError::failed(error)),
         Ok(()) | Err(SinkError::Closed) => Ok(()),

@@ -3,6 +3,7 @@
 //!
 //! Owns read access. Batches are made by [`super::BatchBuilder`] and never change.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -408,12 +409,9 @@ impl Resolve<'_> {
             let end = rest[at..].find(')').map_or(rest.len(), |end| at + end + 1);
             let id = rest[at + 3..end - 1].parse().unwrap_or_default();
             if at - start == 3 {
-                out.push_str(&format!("{:?}", self.0.str(StrId(id))));
+                let _ = write!(out, "{:?}", self.0.str(StrId(id)));
             } else {
-                out.push_str(&format!(
-                    "{:?}",
-                    self.0.list(ListId(id)).collect::<Vec<_>>()
-                ));
+                let _ = write!(out, "{:?}", self.0.list(ListId(id)).collect::<Vec<_>>());
             }
             rest = &rest[end..];
         }

@@ -18,6 +18,8 @@ pub const DEFAULT_DICTIONARY_BYTES: usize = 16 << 20;
 pub struct BatchBuilder {
     interner: Interner,
     columns: Columns,
+    /// Columns of a batch that was given back.
+    spare: Option<Columns>,
     notices: Vec<Notice>,
     raw: Vec<Raw>,
     keep_raw: bool,
@@ -36,6 +38,7 @@ impl BatchBuilder {
         Self {
             interner: Interner::new(dictionary_bytes),
             columns: Columns::default(),
+            spare: None,
             notices: Vec::new(),
             raw: Vec::new(),
             keep_raw: false,
@@ -128,7 +131,11 @@ impl BatchBuilder {
             pairs: self.interner.pair_snapshot(),
             lists: self.interner.list_snapshot(),
         });
-        let next = Columns::with_capacity(self.len());
+        let rows = self.len();
+        let next = self
+            .spare
+            .take()
+            .unwrap_or_else(|| Columns::with_capacity(rows));
         let batch = FlowBatch {
             columns: std::mem::replace(&mut self.columns, next),
             dictionaries,
@@ -143,10 +150,9 @@ impl BatchBuilder {
 
     /// Takes back the memory of a batch that is no longer needed.
     pub fn recycle(&mut self, batch: FlowBatch) {
-        if self.columns.time.is_empty() {
-            self.columns = batch.columns;
-            self.columns.clear();
-        }
+        let mut columns = batch.columns;
+        columns.clear();
+        self.spare = Some(columns);
     }
 }
 
@@ -174,8 +180,8 @@ mod tests {
         });
         builder.push(
             Row {
-                node,
                 source,
+                node,
                 ..Row::default()
             },
             || unreachable!(),

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::recent::{Key, Recent};
+
 /// Entries per segment. A power of two, so that an id splits by shift and mask.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 const SEGMENT_BITS: u32 = 10;
@@ -90,10 +92,6 @@ impl<T> Snapshot<T> {
         self.segments
             .get(id as usize >> SEGMENT_BITS)?
             .get(id as usize & (SEGMENT - 1))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.segments.iter().map(|segment| segment.len()).sum()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -247,6 +245,7 @@ pub struct Interner {
     text_bytes: usize,
     strings: Table<Arc<str>>,
     by_text: HashTable<u32>,
+    recent: Recent,
     endpoints: Table<Arc<Endpoint>>,
     by_endpoint: HashTable<u32>,
     pairs: Table<(StrId, StrId)>,
@@ -267,6 +266,7 @@ impl Interner {
             text_bytes: 0,
             strings: Table::new(Arc::from("")),
             by_text: HashTable::new(),
+            recent: Recent::default(),
             endpoints: Table::new(Arc::default()),
             by_endpoint: HashTable::new(),
             pairs: Table::new((StrId(0), StrId(0))),
@@ -312,11 +312,28 @@ impl Interner {
     ///
     /// # Errors
     /// That of the check.
+    #[inline]
     pub fn text_bytes(&mut self, text: &[u8]) -> Result<StrId, Utf8Error> {
-        match self.find_text(text) {
-            Ok(id) => Ok(id),
-            Err(hash) => Ok(self.add_text(hash, std::str::from_utf8(text)?)),
+        let key = Key::of(text);
+        if let Some(key) = &key
+            && let Some(id) = self.recent.get(key)
+            && (key.is_whole() || self.str(id).as_bytes() == text)
+        {
+            return Ok(id);
         }
+        self.text_bytes_slowly(text, key)
+    }
+
+    #[inline(never)]
+    fn text_bytes_slowly(&mut self, text: &[u8], key: Option<Key>) -> Result<StrId, Utf8Error> {
+        let id = match self.find_text(text) {
+            Ok(id) => id,
+            Err(hash) => self.add_text(hash, std::str::from_utf8(text)?),
+        };
+        if let Some(key) = key {
+            self.recent.put(key, id);
+        }
+        Ok(id)
     }
 
     /// The id of a known text, or the hash to add it under.
@@ -468,7 +485,7 @@ mod tests {
             assert_eq!(interner.str(*id), format!("text-{n}"));
         }
         let snapshot = interner.string_snapshot();
-        assert_eq!(snapshot.len(), 5001);
+        assert_eq!(snapshot.iter().count(), 5001);
         assert_eq!(
             snapshot.get(ids[4321].0).map(|text| &**text),
             Some("text-4321")

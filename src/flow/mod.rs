@@ -13,6 +13,7 @@ mod drop;
 mod enums;
 mod extra;
 mod intern;
+mod recent;
 mod reference;
 mod row;
 

@@ -2,6 +2,8 @@
 //!
 //! Owns layouts and units. JSON forms go through `wire`.
 
+use std::fmt::Write;
+
 use crate::proto::observer::{Namespace, Node, ServerStatusResponse};
 use crate::proto::relay::NodeState;
 
@@ -17,10 +19,11 @@ pub fn status_compact(status: &ServerStatusResponse) -> String {
         grouped(status.max_flows)
     );
     if status.max_flows > 0 {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " ({:.2}%)",
             percent(status.num_flows, status.max_flows)
-        ));
+        );
     }
     let uptime = status.uptime_ns as f64 / 1e9;
     let rate = match rate(status) {
@@ -28,24 +31,24 @@ pub fn status_compact(status: &ServerStatusResponse) -> String {
         None if uptime > 0.0 => format!("{:.2}", status.seen_flows as f64 / uptime),
         None => NOT_AVAILABLE.to_owned(),
     };
-    text.push_str(&format!("\nFlows/s: {rate}\n"));
+    let _ = writeln!(text, "\nFlows/s: {rate}");
     if let Some(connected) = status.num_connected_nodes {
-        text.push_str(&format!("Connected Nodes: {connected}"));
+        let _ = write!(text, "Connected Nodes: {connected}");
         if let Some(unavailable) = status.num_unavailable_nodes {
-            text.push_str(&format!("/{}", connected.saturating_add(unavailable)));
+            let _ = write!(text, "/{}", connected.saturating_add(unavailable));
         }
         text.push('\n');
     }
     if let Some(unavailable) = status.num_unavailable_nodes.filter(|&count| count > 0) {
-        text.push_str(&format!("Unavailable Nodes: {unavailable}\n"));
+        let _ = writeln!(text, "Unavailable Nodes: {unavailable}");
         let mut names = status.unavailable_nodes.clone();
         names.sort();
         for name in &names {
-            text.push_str(&format!("  - {}\n", harmless(name)));
+            let _ = writeln!(text, "  - {}", harmless(name));
         }
         let more = (unavailable as usize).saturating_sub(names.len());
         if !names.is_empty() && more > 0 {
-            text.push_str(&format!("  - and {more} more...\n"));
+            let _ = writeln!(text, "  - and {more} more...");
         }
     }
     text
@@ -54,10 +57,11 @@ pub fn status_compact(status: &ServerStatusResponse) -> String {
 /// A status as a line a field.
 #[must_use]
 pub fn status_dict(status: &ServerStatusResponse) -> String {
-    fields(status)
-        .iter()
-        .map(|(name, value)| format!("{name:>19}: {value}\n"))
-        .collect()
+    let mut text = String::new();
+    for (name, value) in fields(status) {
+        let _ = writeln!(text, "{name:>19}: {value}");
+    }
+    text
 }
 
 /// A status as a table of one row.

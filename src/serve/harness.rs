@@ -127,7 +127,7 @@ impl Served {
     }
 
     /// The same server by another way.
-    pub(super) fn through(&self, channel: Channel) -> Asker {
+    pub(super) fn through(channel: Channel) -> Asker {
         Asker(ObserverClient::new(channel))
     }
 
@@ -209,6 +209,7 @@ pub(super) fn request() -> GetFlowsRequest {
     GetFlowsRequest::default()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a field of a request takes")]
 pub(super) fn at(second: i64) -> Option<prost_types::Timestamp> {
     Some(timestamp(second * SECOND))
 }

@@ -46,7 +46,8 @@ pub fn load_file(recording: &Recording, input: &Input) -> Result<FileReport, Ope
             (responses, piece)
         }
     };
-    ordered(threads, pieces, worker, |turn| {
+    let size = |chunk: &Chunk| chunk.bytes.len();
+    ordered(threads, pieces, size, worker, |turn| {
         if let Turn::Result((responses, piece)) = turn {
             report.loaded += recording.load(responses);
             report.skips.absorb(piece.skips, lines);

@@ -491,8 +491,12 @@ async fn connections_are_refused_and_health_fails_as_often_as_scripted() {
         let check = health.check(HealthCheckRequest::default()).await;
         answers.push(check.map(|answer| answer.into_inner().status()).ok());
     }
-    use ServingStatus::{NotServing, Serving};
-    let expected = [None, Some(NotServing), Some(NotServing), Some(Serving)];
+    let expected = [
+        None,
+        Some(ServingStatus::NotServing),
+        Some(ServingStatus::NotServing),
+        Some(ServingStatus::Serving),
+    ];
     assert_eq!(answers, expected);
 }
 
@@ -568,10 +572,10 @@ async fn tls_lets_in_who_shows_a_certificate_and_nobody_else() {
             .unwrap()
             .connect_lazy()
     };
-    let known = served.through(connect(Some(pem.client.clone())));
+    let known = Served::through(connect(Some(pem.client.clone())));
     assert_eq!(known.ask(request()).await.0.len(), 4);
     assert_eq!(known.ask(request()).await.0.len(), 3);
-    let unknown = served.through(connect(None));
+    let unknown = Served::through(connect(None));
     assert!(unknown.ask(request()).await.1.is_some());
     assert!(served.ask(request()).await.1.is_some());
 }
@@ -598,7 +602,7 @@ async fn a_unix_socket_serves_and_is_gone_afterwards() {
             }
         }),
     );
-    assert_eq!(served.through(channel).ask(request()).await.0, ["flow-1"]);
+    assert_eq!(Served::through(channel).ask(request()).await.0, ["flow-1"]);
     served.stop().await.unwrap();
     assert!(!path.exists());
 }

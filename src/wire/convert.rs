@@ -15,6 +15,9 @@ use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::{flow as pb, relay};
 
+/// Picks a list of policies of a flow.
+type Pick = fn(&mut Extra) -> &mut Vec<Policy>;
+
 /// Pushes a decoded response as a row or a notice.
 pub fn push_response(
     builder: &mut BatchBuilder,
@@ -146,7 +149,6 @@ fn set_extra(interner: &mut Interner, row: &mut Row, flow: &pb::Flow) {
     if let Some(trace) = &flow.ip_trace_id {
         row.extra().ip_trace_id = Some((trace.trace_id, trace.ip_option_type));
     }
-    type Pick = fn(&mut Extra) -> &mut Vec<Policy>;
     let lists: [(&[pb::Policy], Pick); 4] = [
         (&flow.egress_allowed_by, |extra| {
             &mut extra.egress_allowed_by

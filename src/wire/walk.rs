@@ -225,7 +225,7 @@ fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Od
             tag::EVENT_TYPE => event_type(row, wire.bytes()?)?,
             tag::SOURCE_SERVICE => row.source_service = pair(interner, tag, wire.bytes()?)?,
             tag::DESTINATION_SERVICE => {
-                row.destination_service = pair(interner, tag, wire.bytes()?)?
+                row.destination_service = pair(interner, tag, wire.bytes()?)?;
             }
             tag::DIRECTION => row.direction = Direction(wire.varint()? as i32),
             tag::MATCH_TYPE => row.policy_match_type = wire.varint()? as u32,
@@ -278,7 +278,7 @@ fn rare(
         tag::CAPTURE_POINT => {
             let point = CaptureEnum(wire.varint()? as i32);
             set(row, point != CaptureEnum::default(), |extra| {
-                extra.capture_point = point
+                extra.capture_point = point;
             });
         }
         tag::INTERFACE => {
@@ -299,7 +299,7 @@ fn rare(
         tag::SOCK_POINT => {
             let point = SockPoint(wire.varint()? as i32);
             set(row, point != SockPoint::default(), |extra| {
-                extra.sock_point = point
+                extra.sock_point = point;
             });
         }
         tag::SOCKET_COOKIE => {
@@ -313,7 +313,7 @@ fn rare(
         tag::AUTH_TYPE => {
             let auth = AuthType(wire.varint()? as i32);
             set(row, auth != AuthType::default(), |extra| {
-                extra.auth_type = auth
+                extra.auth_type = auth;
             });
         }
         tag::FILE => convert::set_file(interner, row, &part::<pb::FileInfo>(tag, wire.bytes()?)?),
@@ -441,7 +441,7 @@ fn ip(interner: &mut Interner, row: &mut Row, message: &[u8]) -> Result<(), Odd>
             L5 => {
                 let xlated = id(interner, wire.bytes()?)?;
                 set(row, xlated != StrId(0), |extra| {
-                    extra.source_xlated = xlated
+                    extra.source_xlated = xlated;
                 });
             }
             tag if tag >> 3 <= 5 => return Err(Odd),
@@ -476,7 +476,7 @@ fn l4(interner: &mut Interner, row: &mut Row, message: &[u8]) -> Result<(), Odd>
             V1 => row.source_port = wire.varint()? as u32,
             V2 => row.destination_port = wire.varint()? as u32,
             L3 if tag == l(1) && row.flags & flags::HAS_TCP_FLAGS == 0 => {
-                tcp_flags(row, wire.bytes()?)?
+                tcp_flags(row, wire.bytes()?)?;
             }
             field if field >> 3 <= 2 || (tag == l(1) && field >> 3 == 3) => return Err(Odd),
             field => wire.skip(field)?,
@@ -496,9 +496,9 @@ fn tcp_flags(row: &mut Row, message: &[u8]) -> Result<(), Odd> {
     row.flags |= flags::HAS_TCP_FLAGS;
     let mut wire = Wire::new(message);
     while let Some(tag) = wire.tag()? {
-        match tag >> 3 {
-            number @ 1..=9 if tag & 7 == 0 => set_flag(row, 1 << (number - 1), wire.varint()? != 0),
-            1..=9 => return Err(Odd),
+        match (tag >> 3, tag & 7) {
+            (number @ 1..=9, 0) => set_flag(row, 1 << (number - 1), wire.varint()? != 0),
+            (1..=9, _) => return Err(Odd),
             _ => wire.skip(tag)?,
         }
     }

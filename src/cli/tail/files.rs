@@ -27,6 +27,9 @@ use crate::source::file::{
 /// How long a followed file is waited for before the interrupt is looked at.
 const FOLLOW_WAIT: Duration = Duration::from_millis(200);
 
+/// Room that is made for the text of a piece ahead of it.
+const MOST_WRITTEN: usize = 1 << 20;
+
 /// What one step of reading gives.
 enum Piece {
     Chunk(usize, Chunk),
@@ -103,6 +106,10 @@ fn read(
     ordered(
         threads,
         pieces(files.inputs.clone()),
+        |piece| match piece {
+            Piece::Chunk(_, chunk) => chunk.bytes.len(),
+            Piece::Failed(_) => 0,
+        },
         move || {
             let mut worker = maker();
             move |piece| match piece {
@@ -259,6 +266,8 @@ struct Worker {
     decoder: LineDecoder,
     writer: BatchWriter,
     capabilities: Capabilities,
+    /// Bytes the last piece gave.
+    written: usize,
 }
 
 impl Worker {
@@ -274,6 +283,7 @@ impl Worker {
                 decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),
                 writer: BatchWriter::new(&output, filters.clone(), since, until),
                 capabilities: Capabilities::default(),
+                written: 0,
             }
         }
     }
@@ -283,13 +293,16 @@ impl Worker {
             decoder,
             writer,
             capabilities,
+            written,
         } = self;
-        let mut text = Text::default();
+        // About as much as the piece before, so that the text does not grow by doubling.
+        let mut text = Text::with_capacity(*written + *written / 8);
         let report = decoder.decode(chunk, |decoder, batch| {
             capabilities.observe(&batch);
             writer.batch(&batch, &mut text);
             decoder.recycle(batch);
         });
+        *written = text.out.len().min(MOST_WRITTEN);
         DonePiece {
             report,
             bytes: chunk.bytes.len() as u64,

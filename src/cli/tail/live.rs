@@ -6,6 +6,7 @@
 //! are written as they come; those of several are merged within a second.
 
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -182,21 +183,22 @@ impl<'a> Screen<'a> {
     fn follow(mut self, receiver: &mut mpsc::Receiver<Received>) -> Result<(), CommandError> {
         let ended = loop {
             let received = if self.merge.is_some() {
-                self.wait(receiver)
+                wait(receiver)
             } else {
-                receiver.blocking_recv().map(Some)
+                receiver
+                    .blocking_recv()
+                    .ok_or(RecvTimeoutError::Disconnected)
             };
             let step = match received {
-                None => break Ok(()),
-                Some(Some(Received::Interrupted)) => break Ok(()),
-                Some(Some(Received::Failed(server, error))) => {
+                Err(RecvTimeoutError::Disconnected) | Ok(Received::Interrupted) => break Ok(()),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Received::Failed(server, error)) => {
                     self.failed += 1;
                     self.ended(server);
                     say(self.err, &format!("flowwatch: {error}"));
                     Ok(())
                 }
-                Some(Some(Received::Event(server, event))) => self.event(server, event),
-                Some(None) => Ok(()),
+                Ok(Received::Event(server, event)) => self.event(server, event),
             };
             if let Err(error) = step.and_then(|()| self.merged(false)) {
                 break Err(error);
@@ -241,21 +243,6 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Waits for the next event, or for merged lines to become due.
-    fn wait(&self, receiver: &mut mpsc::Receiver<Received>) -> Option<Option<Received>> {
-        let until = Instant::now() + TICK;
-        loop {
-            match receiver.try_recv() {
-                Ok(received) => return Some(Some(received)),
-                Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) if Instant::now() >= until => {
-                    return Some(None);
-                }
-                Err(mpsc::error::TryRecvError::Empty) => thread::sleep(Duration::from_millis(2)),
-            }
-        }
-    }
-
     fn event(&mut self, server: usize, event: Event) -> Result<(), SinkError> {
         match event {
             Event::Messages(messages) => return self.messages(server, messages),
@@ -292,7 +279,7 @@ impl<'a> Screen<'a> {
                 );
             }
             Event::RingFull { node } => {
-                tracing::debug!(node, "the ring was full when the query started")
+                tracing::debug!(node, "the ring was full when the query started");
             }
             Event::Connected { server, .. } => tracing::debug!(server, "connected"),
             Event::End => self.ended(server),
@@ -325,22 +312,19 @@ impl<'a> Screen<'a> {
         if !text.err.is_empty() {
             let _ = self.err.write_all(&text.err);
         }
-        match &mut self.merge {
-            Some(merge) => {
-                let now = Instant::now();
-                for (time, record) in text.records() {
-                    merge.push(
-                        server,
-                        Some(time).filter(|&time| time != NO_TIME),
-                        record.into(),
-                        now,
-                    );
-                }
+        if let Some(merge) = &mut self.merge {
+            let now = Instant::now();
+            for (time, record) in text.records() {
+                merge.push(
+                    server,
+                    Some(time).filter(|&time| time != NO_TIME),
+                    record.into(),
+                    now,
+                );
             }
-            None => {
-                self.order.text(&text)?;
-                self.order.flush()?;
-            }
+        } else {
+            self.order.text(&text)?;
+            self.order.flush()?;
         }
         self.tally.add(text.tally);
         Ok(())
@@ -379,6 +363,23 @@ impl<'a> Screen<'a> {
                 let status = self.tally.status(self.began.elapsed());
                 self.note(&status);
             }
+        }
+    }
+}
+
+/// Waits for the next event, or until merged lines may have become due.
+fn wait(receiver: &mut mpsc::Receiver<Received>) -> Result<Received, RecvTimeoutError> {
+    let until = Instant::now() + TICK;
+    loop {
+        match receiver.try_recv() {
+            Ok(received) => return Ok(received),
+            Err(mpsc::error::TryRecvError::Disconnected) => {
+                return Err(RecvTimeoutError::Disconnected);
+            }
+            Err(mpsc::error::TryRecvError::Empty) if Instant::now() >= until => {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            Err(mpsc::error::TryRecvError::Empty) => thread::sleep(Duration::from_millis(2)),
         }
     }
 }

@@ -26,7 +26,7 @@ use plan::Source;
 /// Arguments of `tail`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct TailArgs {
+pub(super) struct TailArgs {
     /// Recordings: files, directories of exporter rotations, - for standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
@@ -39,7 +39,7 @@ pub struct TailArgs {
     /// On a server, end with what is there instead of following
     #[arg(long, conflicts_with = "follow")]
     no_follow: bool,
-    /// On a server, ask for every field even where the output does not show it
+    /// Ask a server only for the fields that the output shows
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
           require_equals = true, action = clap::ArgAction::Set)]
     use_default_field_masks: bool,
@@ -70,7 +70,7 @@ impl TailArgs {
     ///
     /// # Errors
     /// [`CommandError`], whose code is the exit code.
-    pub fn run(
+    pub(super) fn run(
         &self,
         out: &mut dyn Write,
         err: &mut dyn Write,

@@ -92,7 +92,7 @@ impl TailArgs {
             if let OutputForm::Json(mask) = &mut output.form {
                 *mask = None;
             }
-            self.refuse_table(&output, selection.follow)?;
+            refuse_table(&output, selection.follow)?;
             Source::Files(Files {
                 inputs: paths.iter().flat_map(named).collect(),
                 follow: selection.follow,
@@ -131,7 +131,7 @@ impl TailArgs {
             .map_err(|error| UsageError::new(error.to_string()))?;
         let bounded = selection.until.is_some() || selection.count != Count::Unsaid;
         let follow = selection.follow || !(self.no_follow || bounded);
-        self.refuse_table(output, follow)?;
+        refuse_table(output, follow)?;
         let number = match selection.count {
             Count::Unsaid if !follow && selection.since.is_none() && selection.until.is_none() => {
                 UNSAID
@@ -175,13 +175,13 @@ impl TailArgs {
             }
         }
     }
+}
 
-    fn refuse_table(&self, output: &Output, follow: bool) -> Result<(), UsageError> {
-        if follow && output.form.table().is_some() {
-            return Err(UsageError::new(
-                "a table needs an end: give --no-follow, --last, --first, --all or --until",
-            ));
-        }
-        Ok(())
+fn refuse_table(output: &Output, follow: bool) -> Result<(), UsageError> {
+    if follow && output.form.table().is_some() {
+        return Err(UsageError::new(
+            "a table needs an end: give --no-follow, --last, --first, --all or --until",
+        ));
     }
+    Ok(())
 }

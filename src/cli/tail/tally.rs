@@ -1,6 +1,7 @@
 //! What `tail` counts on the way, and the status line that says it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,9 +112,9 @@ impl Tally {
         let mut text = format!("{} in {}", counted(self.flows, "flow"), seconds(elapsed));
         let rate = self.flows as f64 / elapsed.as_secs_f64().max(1e-6);
         if self.flows > 0 {
-            text.push_str(&format!(" ({}/s)", thousands(rate as u64)));
+            let _ = write!(text, " ({}/s)", thousands(rate as u64));
         }
-        text.push_str(&format!(", {} shown", thousands(self.matched)));
+        let _ = write!(text, ", {} shown", thousands(self.matched));
         let mut drops: Vec<String> = DropClass::ALL
             .iter()
             .filter(|class| self.drops[**class as usize] > 0)
@@ -132,30 +133,33 @@ impl Tally {
             drops.push(format!("L7 {}", thousands(self.denied_l7)));
         }
         if !drops.is_empty() {
-            text.push_str(&format!(" \u{b7} drops: {}", drops.join(", ")));
+            let _ = write!(text, " \u{b7} drops: {}", drops.join(", "));
         }
         let lost: u64 = self.lost.values().map(|lost| lost.events).sum();
         if lost > 0 {
             let everywhere: u64 = self.lost.values().map(|lost| lost.everywhere).sum();
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 " \u{b7} lost: {} on {}",
                 counted(lost, "event"),
                 names(self.lost.keys())
-            ));
+            );
             if everywhere > 0 && everywhere < lost {
-                text.push_str(&format!(
+                let _ = write!(
+                    text,
                     " ({} before Hubble, for every reader)",
                     thousands(everywhere)
-                ));
+                );
             }
         }
         let holes: u64 = self.holes.values().sum();
         if holes > 0 {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 " \u{b7} {} on {}",
                 counted(holes, "hole"),
                 names(self.holes.keys())
-            ));
+            );
         }
         text
     }
@@ -175,7 +179,7 @@ fn names<'a>(nodes: impl ExactSizeIterator<Item = &'a Arc<str>>) -> String {
         .collect();
     let mut text = shown.join(", ");
     if count > NODES_SHOWN {
-        text.push_str(&format!(" and {} more", count - NODES_SHOWN));
+        let _ = write!(text, " and {} more", count - NODES_SHOWN);
     }
     text
 }

@@ -38,6 +38,13 @@ pub(super) struct Text {
 }
 
 impl Text {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
     /// Adds a record that was written before.
     pub(super) fn push(&mut self, record: &[u8]) {
         self.out.extend_from_slice(record);
@@ -87,7 +94,9 @@ impl BatchWriter {
             while let Some(notice) = notices.next_if(|notice| notice.before_row <= row.index()) {
                 self.notice(notice, text);
             }
-            if !every && !(self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row)) {
+            let kept =
+                every || (self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row));
+            if !kept {
                 continue;
             }
             text.tally.matched += 1;

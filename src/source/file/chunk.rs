@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::decode;
 
 /// Bytes a piece has at least, except the last.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 512 << 10;
 /// Longest line or object that is kept.
 pub const MAX_LINE: usize = 16 << 20;
 

@@ -59,9 +59,8 @@ impl<'a> Cursor<'a> {
     /// Nothing but white space is left.
     pub(super) fn end(&mut self) -> Result<(), Odd> {
         match self.peek() {
-            Ok(_) => Err(Odd),
             Err(Odd) if self.at == self.text.len() => Ok(()),
-            Err(Odd) => Err(Odd),
+            Ok(_) | Err(Odd) => Err(Odd),
         }
     }
 
@@ -104,12 +103,11 @@ impl<'a> Cursor<'a> {
         'a: 's,
     {
         let before = *self;
-        match self.plain() {
-            Ok(plain) => Ok(plain),
-            Err(Odd) => {
-                *self = before;
-                self.escaped(scratch)
-            }
+        if let Ok(plain) = self.plain() {
+            Ok(plain)
+        } else {
+            *self = before;
+            self.escaped(scratch)
         }
     }
 
@@ -313,8 +311,8 @@ fn special(text: &[u8]) -> usize {
     let mut rest = text;
     while let Some((word, next)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as u64);
-        let slash = word ^ (ONES * b'\\' as u64);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let slash = word ^ (ONES * u64::from(b'\\'));
         let found = (quote.wrapping_sub(ONES) & !quote)
             | (slash.wrapping_sub(ONES) & !slash)
             | (word.wrapping_sub(ONES * 0x20) & !word);

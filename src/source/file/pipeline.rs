@@ -3,17 +3,20 @@
 //! Owns the threads of reading files: every worker takes the next piece for itself
 //! (reading is serial, under a lock), works on it, and hands its result to the caller,
 //! who sees results in the order of the pieces. At most [`IN_FLIGHT`] pieces per worker
-//! exist at any time, so a slow consumer stops the reading.
+//! exist at any time, and beyond one of them not more than [`BYTES`], so a slow consumer
+//! stops the reading and long lines do not add up.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// Pieces a worker may have open: being worked on, or done and waiting for their turn.
 const IN_FLIGHT: usize = 3;
+/// Bytes of pieces that are worked on or wait, but for one piece of any size.
+const BYTES: usize = 16 << 20;
 /// How often a consumer that waits is asked whether it still wants to.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -29,11 +32,12 @@ pub enum Turn<T> {
 /// Runs `work` over `pieces` on `threads` threads and gives the results to `consume` in
 /// order, on the calling thread, until that breaks.
 ///
-/// `worker` makes the state of one thread. After a break the threads end with the piece
+/// `size` tells the bytes of a piece, `worker` makes the state of one thread. After a break the threads end with the piece
 /// they are at; one that waits for a source that gives nothing is left to wait.
 pub fn ordered<P, T, W, I>(
     threads: usize,
     pieces: I,
+    size: impl Fn(&P) -> usize + Send + 'static,
     worker: impl Fn() -> W + Send + Sync + 'static,
     mut consume: impl FnMut(Turn<T>) -> ControlFlow<()>,
 ) where
@@ -48,20 +52,26 @@ pub fn ordered<P, T, W, I>(
         // The channel has room for exactly these.
         let _ = give_permit.try_send(());
     }
+    let budget = Arc::new(Budget::default());
+    let _close = CloseOnDrop(budget.clone());
     let source = Arc::new(Mutex::new(Source {
         permits: take_permit,
         pieces: pieces.enumerate(),
+        size,
+        budget: budget.clone(),
     }));
     let worker = Arc::new(worker);
-    let (send, results) = sync_channel::<(usize, T)>(permits);
+    let (send, results) = sync_channel::<(usize, usize, T)>(permits);
     for _ in 0..threads {
         let (send, source, worker) = (send.clone(), source.clone(), worker.clone());
         thread::spawn(move || {
             let mut work = worker();
             loop {
                 let next = source.lock().ok().and_then(|mut source| source.next());
-                let Some((number, piece)) = next else { break };
-                if send.send((number, work(piece))).is_err() {
+                let Some((number, bytes, piece)) = next else {
+                    break;
+                };
+                if send.send((number, bytes, work(piece))).is_err() {
                     break;
                 }
             }
@@ -72,8 +82,8 @@ pub fn ordered<P, T, W, I>(
     let mut turn = 0;
     loop {
         match results.recv_timeout(IDLE) {
-            Ok((number, result)) => {
-                waiting.insert(number, result);
+            Ok((number, bytes, result)) => {
+                waiting.insert(number, (bytes, result));
             }
             Err(RecvTimeoutError::Timeout) => {
                 if consume(Turn::Idle).is_break() {
@@ -82,25 +92,80 @@ pub fn ordered<P, T, W, I>(
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        while let Some(result) = waiting.remove(&turn) {
+        while let Some((bytes, result)) = waiting.remove(&turn) {
             turn += 1;
             if consume(Turn::Result(result)).is_break() {
                 return;
             }
+            budget.give(bytes);
             let _ = give_permit.try_send(());
         }
     }
 }
 
-struct Source<I> {
+struct Source<I, S> {
     permits: Receiver<()>,
     pieces: I,
+    size: S,
+    budget: Arc<Budget>,
 }
 
-impl<I: Iterator> Source<I> {
-    fn next(&mut self) -> Option<I::Item> {
+impl<P, I: Iterator<Item = (usize, P)>, S: Fn(&P) -> usize> Source<I, S> {
+    /// The next piece with its number and bytes, once there is room for it.
+    fn next(&mut self) -> Option<(usize, usize, P)> {
         self.permits.recv().ok()?;
-        self.pieces.next()
+        let (number, piece) = self.pieces.next()?;
+        let bytes = (self.size)(&piece);
+        self.budget.take(bytes).then_some((number, bytes, piece))
+    }
+}
+
+/// Bytes that are out.
+#[derive(Default)]
+struct Budget {
+    state: Mutex<Out>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Out {
+    bytes: usize,
+    closed: bool,
+}
+
+impl Budget {
+    /// Waits until `bytes` fit or nothing else is out; `false` when nobody wants them.
+    fn take(&self, bytes: usize) -> bool {
+        let Ok(mut out) = self.state.lock() else {
+            return false;
+        };
+        while !out.closed && out.bytes > 0 && out.bytes + bytes > BYTES {
+            out = match self.changed.wait(out) {
+                Ok(out) => out,
+                Err(_) => return false,
+            };
+        }
+        out.bytes += bytes;
+        !out.closed
+    }
+
+    fn give(&self, bytes: usize) {
+        if let Ok(mut out) = self.state.lock() {
+            out.bytes = out.bytes.saturating_sub(bytes);
+        }
+        self.changed.notify_one();
+    }
+}
+
+/// Lets a reader that waits for room go when the consumer has left.
+struct CloseOnDrop(Arc<Budget>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Ok(mut out) = self.0.state.lock() {
+            out.closed = true;
+        }
+        self.0.changed.notify_one();
     }
 }
 
@@ -118,12 +183,18 @@ mod tests {
                     n * 2
                 }
             };
-            ordered(threads, 0..200, work, |turn| {
-                if let Turn::Result(n) = turn {
-                    seen.push(n);
-                }
-                ControlFlow::Continue(())
-            });
+            ordered(
+                threads,
+                0..200,
+                |_| 1 << 20,
+                work,
+                |turn| {
+                    if let Turn::Result(n) = turn {
+                        seen.push(n);
+                    }
+                    ControlFlow::Continue(())
+                },
+            );
             assert_eq!(seen, (0..200).map(|n| n * 2).collect::<Vec<u64>>());
         }
     }
@@ -134,6 +205,7 @@ mod tests {
         ordered(
             3,
             0_u64..,
+            |_| 100 << 20,
             || |n: u64| n,
             |turn| {
                 if let Turn::Result(_) = turn {
@@ -158,6 +230,7 @@ mod tests {
         ordered(
             2,
             source.into_iter(),
+            |_| 1,
             || |n: u64| n,
             |_| {
                 idle += 1;

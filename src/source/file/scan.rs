@@ -56,7 +56,7 @@ fn wrapped(
     while let Some(key) = cursor.key(&mut first)? {
         match key {
             b"node_name" if node.is_none() => {
-                node = Some(interner.text_bytes(cursor.plain()?).map_err(|_| Odd)?)
+                node = Some(interner.text_bytes(cursor.plain()?).map_err(|_| Odd)?);
             }
             b"time" if time.is_none() => time = Some(clock.read(cursor.plain()?)?),
             _ => return Err(Odd),
@@ -107,7 +107,7 @@ fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> 
                 match convert::parse_uuid(text) {
                     Some(bits) => row.uuid = bits,
                     None => {
-                        convert::set_uuid(&mut row, std::str::from_utf8(text).map_err(|_| Odd)?)
+                        convert::set_uuid(&mut row, std::str::from_utf8(text).map_err(|_| Odd)?);
                     }
                 }
                 1
@@ -308,25 +308,25 @@ fn rare(
         }
         b"egress_allowed_by" => {
             policies(interner, cursor, |policy| {
-                row.extra().egress_allowed_by.push(policy)
+                row.extra().egress_allowed_by.push(policy);
             })?;
             38
         }
         b"ingress_allowed_by" => {
             policies(interner, cursor, |policy| {
-                row.extra().ingress_allowed_by.push(policy)
+                row.extra().ingress_allowed_by.push(policy);
             })?;
             39
         }
         b"egress_denied_by" => {
             policies(interner, cursor, |policy| {
-                row.extra().egress_denied_by.push(policy)
+                row.extra().egress_denied_by.push(policy);
             })?;
             40
         }
         b"ingress_denied_by" => {
             policies(interner, cursor, |policy| {
-                row.extra().ingress_denied_by.push(policy)
+                row.extra().ingress_denied_by.push(policy);
             })?;
             41
         }

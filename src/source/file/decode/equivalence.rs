@@ -1,6 +1,8 @@
 //! The fast way over JSON against the general one, on lines that follow the descriptors
 //! and on damaged ones; and pieces of a file against the whole.
 
+use std::fmt::Write as _;
+
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::*;
@@ -84,7 +86,7 @@ impl Writer {
         } else {
             field.name()
         };
-        self.out.push_str(&format!("\"{name}\""));
+        let _ = write!(self.out, "\"{name}\"");
         self.space();
         self.out.push(':');
         self.space();
@@ -118,7 +120,7 @@ impl Writer {
                 format!("\"{}\"", values[at].name())
             }
             Kind::Enum(_) => format!("{}", number as i8),
-            Kind::Bool => (number % 2 == 0).to_string(),
+            Kind::Bool => number.is_multiple_of(2).to_string(),
             Kind::String => {
                 let mut text = self.generator.text(field.name());
                 if !odd {
@@ -347,7 +349,7 @@ fn cuts(seed: u64, layout: usize) {
                     .find(|&at| line.is_char_boundary(at));
                 let (head, tail) = line.split_at(half.unwrap_or(0));
                 for (tag, part) in [("P", head), ("F", tail)] {
-                    text += &format!("2026-06-01T10:00:00.1Z stdout {tag} {part}\n");
+                    let _ = writeln!(text, "2026-06-01T10:00:00.1Z stdout {tag} {part}");
                 }
             }
             text
