@@ -8,6 +8,7 @@
 
 mod corpus;
 mod floors;
+mod fuzz_seeds;
 mod golden;
 mod golden_filters;
 mod proto;
