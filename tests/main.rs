@@ -13,6 +13,7 @@
 
 mod corpus;
 mod floors;
+mod fuzz_seeds;
 mod golden;
 mod golden_filters;
 mod live;
