@@ -14,7 +14,7 @@ macro_rules! open_enum {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(pub i32);
 
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "named as in the API")]
         impl $name {
             $(pub const $konst: Self = Self($number);)+
 
@@ -172,7 +172,7 @@ open_enum! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventType(pub i32);
 
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "named as in the API")]
 impl EventType {
     pub const UNSPECIFIED: Self = Self(0);
     pub const DROP: Self = Self(1);

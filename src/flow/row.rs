@@ -12,7 +12,7 @@ use super::intern::{EndpointId, ListId, PairId, StrId};
 pub const NO_TIME: i64 = i64::MIN;
 
 /// Bits of [`Row::flags`].
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "flags of TCP, and what the names say")]
 pub mod flags {
     pub const FIN: u32 = 1;
     pub const SYN: u32 = 1 << 1;
@@ -43,7 +43,7 @@ pub mod flags {
 /// Layer 4 protocol: which arm of `Layer4` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "names of protocols")]
 pub enum Protocol {
     /// No layer 4, or an arm this version does not know.
     #[default]

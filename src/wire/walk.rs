@@ -185,7 +185,6 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
     Ok(())
 }
 
-#[allow(clippy::cognitive_complexity)]
 fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
     let mut wire = Wire::new(message);
     // Sub-messages merge when repeated: one bit each, by field number, to notice.

@@ -14,7 +14,7 @@ const POLICY_VERDICT: i32 = 5;
 
 /// A field, or a kind of event, that a recording may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "named as in the API")]
 pub enum Field {
     Time,
     NodeName,

@@ -90,7 +90,6 @@ macro_rules! once {
 }
 
 /// The members of a flow object, after its `{`.
-#[allow(clippy::cognitive_complexity)]
 fn flow(interner: &mut Interner, clock: &mut Clock, cursor: &mut Cursor<'_>) -> Result<Row, Odd> {
     let mut row = Row::default();
     let mut seen = 0_u64;

@@ -231,11 +231,19 @@ fn everything(decoder: &mut LineDecoder, chunk: &Chunk) -> (Vec<String>, Vec<Not
     let mut notices = Vec::new();
     let report = decoder.decode(chunk, |_, batch| {
         for row in 0..batch.len() {
-            rows.push(format!("{} {:?}", batch.describe(row), batch.raw(row)));
+            rows.push(format!("{} {:?}", batch.describe(row), raw(batch, row)));
         }
         notices.extend_from_slice(batch.notices());
     });
     (rows, notices, report)
+}
+
+/// The text a row keeps. Not its form: the general way vouches for fewer lines being as
+/// Hubble writes them, and those are written anew.
+fn raw(batch: &FlowBatch, row: usize) -> Option<&Bytes> {
+    batch.raw(row).map(|raw| match raw {
+        Raw::Message(text) | Raw::Json(text) | Raw::LooseJson(text) => text,
+    })
 }
 
 fn check(seed: u64, oddity: u64, damage: bool) -> (usize, usize) {
@@ -376,7 +384,7 @@ fn cuts(seed: u64, layout: usize) {
 
 #[test]
 fn pieces_of_any_size_hold_the_rows_of_the_whole() {
-    for seed in 0..cases(60) {
+    for seed in 0..cases(24) {
         for layout in 0..7 {
             cuts(seed, layout);
         }
