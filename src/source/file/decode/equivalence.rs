@@ -231,7 +231,7 @@ fn everything(decoder: &mut LineDecoder, chunk: &Chunk) -> (Vec<String>, Vec<Not
     let mut notices = Vec::new();
     let report = decoder.decode(chunk, |_, batch| {
         for row in 0..batch.len() {
-            rows.push(format!("{} {:?}", batch.describe(row), raw(batch, row)));
+            rows.push(format!("{} {:?}", batch.describe(row), raw(&batch, row)));
         }
         notices.extend_from_slice(batch.notices());
     });
