@@ -13,12 +13,15 @@
 
 mod corpus;
 mod floors;
+mod fuzz_seeds;
 mod golden;
 mod golden_filters;
+mod live;
 mod proto;
 mod readme;
 mod render;
 mod samples;
 mod serve_hubble;
 mod support;
+mod tail;
 mod wire;

@@ -128,7 +128,8 @@ impl Drop for Hubble {
     }
 }
 
-fn hubble() -> Option<PathBuf> {
+/// The CLI; `None`, and a word about it, where there is none.
+pub fn hubble() -> Option<PathBuf> {
     let found = std::env::var_os("FLOWWATCH_HUBBLE")
         .map(PathBuf::from)
         .or_else(|| {

@@ -1,9 +1,12 @@
 //! What tests share: running the program, and finding data that is not checked in.
 
+mod running;
+
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use std::io::Write;
+pub use running::Running;
 
 /// A run of the program, built up and then checked.
 pub struct Run {
@@ -43,6 +46,11 @@ impl Run {
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
+    }
+
+    /// A path as an argument.
+    pub fn path(self, path: impl AsRef<std::path::Path>) -> Self {
+        self.arg(path.as_ref().display().to_string())
     }
 
     /// Standard input.
@@ -109,6 +117,11 @@ impl Ran {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
+    /// Standard output as lines.
+    pub fn lines(&self) -> Vec<&str> {
+        self.text().lines().collect()
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub fn exit(self, code: i32) -> Self {
@@ -125,6 +138,18 @@ impl Ran {
             self.line,
             self.text(),
             self.stderr
+        );
+        self
+    }
+
+    /// Checks that standard output is empty.
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
+        assert!(
+            self.stdout.is_empty(),
+            "flowwatch {}\n{}",
+            self.line,
+            self.text()
         );
         self
     }

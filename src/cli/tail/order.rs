@@ -29,6 +29,8 @@ enum Kept {
     Sorted {
         sorter: ExternalSorter,
         arrival: u64,
+        /// How many of the end are wanted.
+        last: u64,
     },
 }
 
@@ -53,6 +55,10 @@ impl<'a> Ordered<'a> {
                 _ if plan.sort => Kept::Sorted {
                     sorter: ExternalSorter::new(SORT_MEMORY),
                     arrival: 0,
+                    last: match plan.limit {
+                        Limit::Last(count) => count,
+                        _ => u64::MAX,
+                    },
                 },
                 Limit::Last(count) => Kept::Last(LastLines::new(count as usize)),
                 _ => Kept::Nothing,
@@ -87,7 +93,9 @@ impl<'a> Ordered<'a> {
                 }
                 Ok(false)
             }
-            Kept::Sorted { sorter, arrival } => {
+            Kept::Sorted {
+                sorter, arrival, ..
+            } => {
                 for (time, record) in text.records() {
                     sorter
                         .push(&sort_key(time, *arrival), record)
@@ -118,8 +126,15 @@ impl<'a> Ordered<'a> {
         match self.kept {
             Kept::Nothing => {}
             Kept::Last(mut last) => last.write_to(target).map_err(spill)?,
-            Kept::Sorted { sorter, .. } => {
+            Kept::Sorted {
+                sorter,
+                arrival,
+                last,
+            } => {
                 let mut sorted = sorter.finish().map_err(spill)?;
+                for _ in last..arrival {
+                    sorted.next_record().map_err(spill)?;
+                }
                 while self.left > 0
                     && let Some(record) = sorted.next_record().map_err(spill)?
                 {

@@ -59,6 +59,12 @@ pub(super) struct Live {
     pub(super) mask: Option<Vec<String>>,
 }
 
+/// The inputs of a path. One that is not there fails when its turn comes, so that the
+/// others are read.
+fn named(path: &PathBuf) -> Vec<Input> {
+    inputs(std::slice::from_ref(path)).unwrap_or_else(|_| vec![Input::File(path.clone())])
+}
+
 impl TailArgs {
     /// What the arguments mean.
     ///
@@ -88,7 +94,7 @@ impl TailArgs {
             }
             refuse_table(&output, selection.follow)?;
             Source::Files(Files {
-                inputs: inputs(&paths).map_err(CommandError::failed)?,
+                inputs: paths.iter().flat_map(named).collect(),
                 follow: selection.follow,
             })
         };

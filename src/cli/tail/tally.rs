@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flow::{
-    DropClass, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
+    DropClass, DropReason, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
 };
 
 /// Nodes shown by name in the status line.
@@ -20,6 +20,8 @@ pub(super) struct Tally {
     pub(super) flows: u64,
     pub(super) matched: u64,
     drops: [u64; DropClass::ALL.len()],
+    /// Drops of which the recording does not say why.
+    unexplained: u64,
     denied_l7: u64,
     lost: BTreeMap<Arc<str>, Lost>,
     holes: BTreeMap<Arc<str>, u64>,
@@ -51,7 +53,16 @@ impl Tally {
         if row.extra().is_some_and(|extra| extra.l7.is_some()) {
             self.denied_l7 += u64::from(row.weight());
         } else if row.event_type() != EventType::POLICY_VERDICT.0 {
-            self.drops[row.drop_reason().class() as usize] += u64::from(row.weight());
+            let reason = match row.drop_reason() {
+                // Old agents send the number alone.
+                DropReason(0) => DropReason(row.drop_reason_number() as i32),
+                reason => reason,
+            };
+            let count = match reason {
+                DropReason(0) => &mut self.unexplained,
+                reason => &mut self.drops[reason.class() as usize],
+            };
+            *count += u64::from(row.weight());
         }
     }
 
@@ -81,6 +92,7 @@ impl Tally {
     pub(super) fn add(&mut self, other: Tally) {
         self.flows += other.flows;
         self.matched += other.matched;
+        self.unexplained += other.unexplained;
         self.denied_l7 += other.denied_l7;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
@@ -114,6 +126,9 @@ impl Tally {
                 )
             })
             .collect();
+        if self.unexplained > 0 {
+            drops.push(format!("unknown reason {}", thousands(self.unexplained)));
+        }
         if self.denied_l7 > 0 {
             drops.push(format!("L7 {}", thousands(self.denied_l7)));
         }

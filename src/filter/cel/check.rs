@@ -6,7 +6,8 @@
 //!
 //! Rewritten are constants (`Verdict.DROPPED` becomes 2) and presence tests on
 //! messages (`has(m.f)` becomes a read of the view's field [`PRESENCE`]`f`), because
-//! the crate tests presence by reading, and an unset field reads as its default.
+//! the crate tests presence by reading, and an unset field reads as its default. What a
+//! comprehension runs over is put under the run's [`budget`].
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators,
@@ -14,6 +15,7 @@ use cel::common::ast::{
 use cel::parser::Expression;
 
 use super::FLOW;
+use super::budget;
 use super::types::Ty;
 use crate::proto;
 
@@ -24,6 +26,9 @@ pub(super) const PRESENCE: &str = "has:";
 const CONTAINER: &str = "flow";
 /// Comprehensions inside comprehensions. More would let one flow cost seconds.
 const MAX_NESTING: usize = 2;
+/// Levels of an expression, for the stack of whoever runs it. `&&` and `||` are
+/// balanced, so that a long list of alternatives has few.
+const MAX_DEPTH: usize = 48;
 /// Names of types, as values.
 const TYPE_NAMES: [&str; 10] = [
     "bool",
@@ -52,12 +57,26 @@ struct Check {
     /// Variables of comprehensions, innermost last.
     scope: Vec<(String, Ty)>,
     nesting: usize,
+    depth: usize,
+    /// Parts of the expression seen so far.
+    parts: u64,
 }
 
 type Checked = Result<Ty, String>;
 
 impl Check {
     fn visit(&mut self, expression: &mut Expression) -> Checked {
+        if self.depth >= MAX_DEPTH {
+            return Err(format!("nests deeper than {MAX_DEPTH} levels"));
+        }
+        self.parts += 1;
+        self.depth += 1;
+        let checked = self.part(expression);
+        self.depth -= 1;
+        checked
+    }
+
+    fn part(&mut self, expression: &mut Expression) -> Checked {
         if let Expr::Select(_) = &expression.expr
             && let Some(number) = self.constant(&expression.expr)
         {
@@ -169,7 +188,11 @@ impl Check {
     }
 
     fn comprehension(&mut self, comprehension: &mut ComprehensionExpr) -> Checked {
-        let element = match self.visit(&mut comprehension.iter_range)? {
+        // One more level, for the call around it.
+        self.depth += 1;
+        let range = self.visit(&mut comprehension.iter_range);
+        self.depth -= 1;
+        let element = match range? {
             Ty::List(element) => *element,
             Ty::Map | Ty::Dyn => Ty::Dyn,
             other => {
@@ -184,6 +207,7 @@ impl Check {
             ));
         }
         self.nesting += 1;
+        let parts = self.parts;
         let depth = self.scope.len();
         let start = match self.visit(&mut comprehension.accu_init)? {
             Ty::List(_) => Ty::List(Box::new(Ty::Dyn)),
@@ -201,6 +225,7 @@ impl Check {
         let result = self.visit(&mut comprehension.result);
         self.scope.truncate(depth);
         self.nesting -= 1;
+        budget::bound(&mut comprehension.iter_range, self.parts - parts);
         result
     }
 

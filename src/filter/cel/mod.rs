@@ -1,11 +1,13 @@
 //! CEL expressions over a flow: `_flow.verdict == Verdict.DROPPED`.
 //!
 //! Owns compiling (parse, check, rewrite) and running. `check` knows the types, `view`
-//! shows a row as the message `flow.Flow`, `clock` has timestamps and durations.
+//! shows a row as the message `flow.Flow`, `clock` has timestamps and durations,
+//! `budget` bounds a run.
 //!
 //! Nothing of a row is copied beforehand: the interpreter asks the view for the fields
 //! that the expression mentions, as it goes.
 
+mod budget;
 mod check;
 mod clock;
 mod layer4;
@@ -17,6 +19,7 @@ mod view;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use cel::common::types::{BOOL_TYPE, CelBool, CelString, STRING_TYPE};
 use cel::common::value::CowVal;
@@ -30,8 +33,13 @@ use crate::pattern::Re2;
 
 /// Longest expression, as in Hubble.
 const MAX_EXPRESSION: usize = 4096;
+/// Stack for compiling the longest expression: over ten times what it takes.
+const COMPILE_STACK: usize = 64 << 20;
 /// Patterns of `matches()` a thread keeps compiled.
 const MAX_PATTERNS: usize = 64;
+/// What compiling one of them costs of a run's budget; an expression without a
+/// comprehension has no room for as many as would use it up.
+const PATTERN_STEPS: u64 = 1000;
 /// The name of the flow in an expression.
 const FLOW: &str = "_flow";
 
@@ -58,6 +66,7 @@ impl Expressions {
     pub(super) fn matches(&self, row: RowRef<'_>) -> bool {
         let context = context(row);
         for expression in &self.0 {
+            budget::begin();
             match Value::resolve_val(expression, &context) {
                 Ok(value) => match value.downcast_ref::<CelBool>() {
                     Some(answer) if *answer.inner() => return true,
@@ -76,6 +85,18 @@ fn compile(text: &str) -> Result<Expression, String> {
     if text.len() > MAX_EXPRESSION {
         return Err(format!("longer than {MAX_EXPRESSION} bytes"));
     }
+    // The parser recurses over chains (`1+1+..`) before the check can refuse them.
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .stack_size(COMPILE_STACK)
+            .spawn_scoped(scope, || compile_here(text))
+            .map_err(|error| format!("no thread to compile it: {error}"))?
+            .join()
+            .unwrap_or_else(|_| Err("the parser gave up".to_owned()))
+    })
+}
+
+fn compile_here(text: &str) -> Result<Expression, String> {
     let program = ENVIRONMENT
         .compile(text)
         .map_err(|errors| errors.to_string())?;
@@ -91,7 +112,13 @@ fn try_out(expression: &Expression) -> Result<(), String> {
     let mut builder = BatchBuilder::default();
     builder.push(Row::default(), || Raw::Message(bytes::Bytes::new()));
     let batch = builder.finish();
-    match Value::resolve_val(expression, &context(batch.row(0))) {
+    budget::begin();
+    let context = context(batch.row(0));
+    let outcome = Value::resolve_val(expression, &context);
+    if budget::is_exceeded() {
+        return Err("it takes too many steps or too much memory".to_owned());
+    }
+    match outcome {
         Ok(value) if *value.get_type() == BOOL_TYPE => Ok(()),
         Ok(value) => Err(format!(
             "got {:?}, wanted \"bool\" result type",
@@ -127,6 +154,7 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
 fn standard() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib().with_optional_support(false);
     clock::declare(&mut env)?;
+    budget::declare(&mut env)?;
     env.add_overload(
         "matches",
         "matches",
@@ -160,8 +188,12 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
     ) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    let is_known = PATTERNS.with_borrow(|patterns| patterns.contains_key(pattern.inner()));
+    if !is_known {
+        budget::spend(PATTERN_STEPS)?;
+    }
     let answer = PATTERNS.with_borrow_mut(|patterns| {
-        if !patterns.contains_key(pattern.inner()) {
+        if !is_known {
             if patterns.len() >= MAX_PATTERNS {
                 patterns.clear();
             }

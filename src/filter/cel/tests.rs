@@ -237,6 +237,64 @@ fn what_does_not_check_is_refused() {
     assert!(refusal(&"x".repeat(5000)).contains("longer than"));
 }
 
+/// 20 doublings are 4 MiB of text, and an expression has room for more.
+#[test]
+fn a_chain_of_maps_cannot_double_its_text_without_end() {
+    for step in [
+        ".map(x, x + x)",
+        ".map(x, [x, x])",
+        ".map(x, {'a': x, 'b': x})",
+    ] {
+        let chain = format!("['aaaa']{}.exists(x, x == x)", step.repeat(20));
+        let reason = refusal(&chain.replace("['aaaa']", "[dyn('aaaa')]"));
+        assert!(reason.contains("too many steps"), "{reason}");
+    }
+    let batch = batch(full());
+    let short = "_flow.source.labels.map(l, l + l).map(l, l + l).exists(l, size(l) > 40)";
+    assert!(holds_on(short, &batch));
+}
+
+#[test]
+fn a_chain_of_operators_does_not_overflow_the_stack() {
+    for (first, step, last) in [
+        ("1", "+1", " == 1"),
+        ("dyn(1)", ".a", " == 1"),
+        ("[1]", "[0]", " == 1"),
+        ("[1]", ".map(x,x)", " == [1]"),
+        ("true", "==true", ""),
+        ("true", "?true:true", ""),
+        ("", "(", "true"),
+    ] {
+        let text = |count| format!("{first}{}{last}", step.repeat(count));
+        // As many as there is room for.
+        let reason = refusal(&text((MAX_EXPRESSION - 20) / step.len()));
+        assert!(
+            ["nests deeper", "recursion", "ERROR"]
+                .iter()
+                .any(|part| reason.contains(part)),
+            "{reason}"
+        );
+        for count in 0..100 {
+            let _ = Expressions::compile(&[text(count)])
+                .map(|expressions| expressions.matches(batch(full()).row(0)));
+        }
+    }
+    let terms = vec!["_flow.verdict == 7"; 150].join(" || ");
+    assert!(!holds_on(&terms, &batch(full())));
+}
+
+#[test]
+fn comprehensions_inside_each_other_cannot_take_seconds() {
+    let list = format!("[{}]", vec!["1"; 600].join(","));
+    let reason = refusal(&format!("{list}.all(x, {list}.all(y, x + y > 0))"));
+    assert!(reason.contains("too many steps"), "{reason}");
+    let patterns = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]";
+    let reason = refusal(&format!(
+        "{patterns}.all(x, {patterns}.all(y, 'a'.matches(string(x) + string(y) + '|a')))"
+    ));
+    assert!(reason.contains("too many steps"), "{reason}");
+}
+
 #[test]
 fn an_error_on_a_flow_is_no_match_and_ends_the_search() {
     let batch = batch(full());

@@ -245,7 +245,7 @@ mod tests {
             ends in any::<bool>(),
             block in 1_usize..40,
         ) {
-            let mut text = format!("{{}}\n{}", lines.join("\n"));
+            let mut text = format!("{{\"a\":1}}\n{}", lines.join("\n"));
             if ends {
                 text.push('\n');
             }

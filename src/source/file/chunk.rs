@@ -99,7 +99,8 @@ impl<R: Read> ChunkReader<R> {
             {
                 continue;
             }
-            let layout = *self.layout.get_or_insert_with(|| sniff(&bytes));
+            self.layout = self.layout.or_else(|| sniff(&bytes));
+            let layout = self.layout.unwrap_or(Layout::Lines);
             if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
                 self.carry = Vec::with_capacity(self.size + (bytes.len() - end));
                 self.carry.extend_from_slice(&bytes[end..]);
@@ -228,30 +229,38 @@ fn last_whole_line(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Decides how a file is laid out by its first object.
-fn sniff(bytes: &[u8]) -> Layout {
+/// Decides how a file is laid out by its first object that is not empty.
+fn sniff(bytes: &[u8]) -> Option<Layout> {
     for line in bytes.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();
         match line.first() {
-            Some(b'[') => return Layout::Documents(Depth::default()),
-            Some(b'{') => {
+            Some(b'[') => return Some(Layout::Documents(Depth::default())),
+            Some(b'{') if !is_empty_object(line) => {
                 let mut depth = Depth::default();
                 depth.scan(line);
-                return if depth.braces == 0 && !depth.in_string {
+                return Some(if depth.braces == 0 && !depth.in_string {
                     Layout::Lines
                 } else {
                     Layout::Documents(Depth::default())
-                };
+                });
             }
             _ => {}
         }
     }
-    Layout::Lines
+    None
+}
+
+fn is_empty_object(line: &[u8]) -> bool {
+    let inner = line
+        .strip_prefix(b"{")
+        .and_then(|rest| rest.strip_suffix(b"}"));
+    inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
 /// Whether a file that begins so holds an object a line, from its first line on.
 pub(super) fn is_lines(start: &[u8]) -> bool {
-    start.trim_ascii_start().first() == Some(&b'{') && sniff(start) == Layout::Lines
+    start.trim_ascii_start().first() == Some(&b'{')
+        && sniff(start).is_none_or(|layout| layout == Layout::Lines)
 }
 
 /// Follows braces and strings through a text that need not be valid.
@@ -336,6 +345,31 @@ mod tests {
             );
         }
         assert_eq!(pieces.concat(), text.as_bytes());
+    }
+
+    #[test]
+    fn an_empty_object_in_front_does_not_hide_that_a_file_is_pretty() {
+        let object = "{\n\"a\":\n{\n}\n}\n".to_owned();
+        let text = format!("a log line\n{{}}\n{{ }}\n{}", object.repeat(200_000));
+        let pieces = pieces(text.as_bytes());
+        assert!(pieces.len() > 2);
+        for piece in &pieces {
+            let count = |wanted| piece.iter().filter(|&&byte| byte == wanted).count();
+            assert_eq!(count(b'{'), count(b'}'));
+        }
+        assert_eq!(pieces.concat(), text.as_bytes());
+    }
+
+    #[test]
+    fn a_pipe_that_has_sent_an_empty_object_may_go_on_with_pretty_ones() {
+        let pretty = b"{\n\"a\":\n{\n}\n}\n";
+        let sent = (&b"{}\n"[..]).chain(&pretty[..9]).chain(&pretty[9..]);
+        let mut reader = ChunkReader::eager(sent);
+        let pieces: Vec<Vec<u8>> = std::iter::from_fn(|| reader.next_chunk())
+            .map(|chunk| chunk.bytes.to_vec())
+            .filter(|piece| !piece.trim_ascii().is_empty())
+            .collect();
+        assert_eq!(pieces, [&b"{}\n"[..], &pretty[..pretty.len() - 1]]);
     }
 
     #[test]

@@ -156,7 +156,10 @@ async fn explain(
         Some(closed @ ConnectError::Closed { .. }) => probe::ask(dialer).await.unwrap_or(closed),
         Some(known) => known,
         None if !trouble.heard() && matches!(plain, ConnectError::Lost { .. }) => {
-            probe::ask(dialer).await.unwrap_or(plain)
+            let closed = || ConnectError::Closed {
+                server: dialer.server.clone(),
+            };
+            probe::ask(dialer).await.unwrap_or_else(closed)
         }
         None => plain,
     }

@@ -25,6 +25,8 @@ pub(super) const OVERLAP: i64 = 5 * SECOND;
 const QUIET: i64 = 300 * SECOND;
 /// Going back in time by more than this means that a relay sends a node anew.
 const STEP_BACK: i64 = SECOND / 10;
+/// Flows among which one that steps back by less is looked for.
+const LAST: usize = 1_024;
 /// A relay tells of a lost node up to 10 s late, and may have found it again 2 s after.
 const TOLD_LATE: i64 = 12 * SECOND;
 /// The largest ring an agent can have.
@@ -124,7 +126,7 @@ impl Progress {
         let steps_back = node
             .newest
             .is_some_and(|(newest, _)| peek.time < newest.saturating_sub(STEP_BACK));
-        if node.replay.is_some() || steps_back {
+        if node.replay.is_some() || steps_back || node.has_just_seen(peek.time, peek.id) {
             let hole = node.look_closer(peek.time, peek.id);
             match hole {
                 Closer::Double => return false,
@@ -296,6 +298,15 @@ impl Node {
         String::from_utf8_lossy(&self.name).into_owned()
     }
 
+    /// Whether a flow no newer than the newest is one of the last: a relay that sends a
+    /// quiet node anew may have nothing older to begin with.
+    #[inline]
+    fn has_just_seen(&self, time: i64, id: u64) -> bool {
+        let is_new = self.newest.is_none_or(|(newest, _)| time > newest);
+        let mut last = self.recent.iter().rev().take(LAST);
+        !is_new && last.any(|&seen| seen == (time, id))
+    }
+
     #[inline]
     fn remember(&mut self, time: i64, id: u64, keep: usize) {
         let newest = match self.newest {
@@ -381,7 +392,6 @@ fn hole(from: i64, to: i64, cause: HoleCause) -> Option<Hole> {
 
 #[cfg(test)]
 mod tests {
-
     use std::borrow::Cow;
 
     use super::*;
@@ -461,6 +471,16 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(see(&mut progress, "a", 0..20).len(), 20);
         }
+    }
+
+    /// Scenario: a relay sends a node anew, of which there is but the newest flow.
+    /// Guarantees: it is a double, and what follows is not.
+    #[test]
+    fn the_newest_flow_alone_is_a_double_too() {
+        let mut progress = Progress::new(true);
+        assert_eq!(see(&mut progress, "a", [0]).len(), 1);
+        assert_eq!(see(&mut progress, "a", [0, 1, 1, 2]), [1, 2]);
+        assert_eq!(holes(&mut progress), []);
     }
 
     #[test]
