@@ -43,12 +43,10 @@ fn recorded_flows_become_seeds() {
         let text = std::fs::read_to_string(file).unwrap();
         for line in text.lines().take(FLOWS) {
             seed("json_reader", line.as_bytes());
-            match record_to_wire(line.as_bytes()) {
-                Ok(Record::Response(wire) | Record::BareFlow(wire)) => {
-                    seed("walker", &wire);
-                    wires += 1;
-                }
-                _ => {}
+            let record = record_to_wire(line.as_bytes());
+            if let Ok(Record::Response(wire) | Record::BareFlow(wire)) = record {
+                seed("walker", &wire);
+                wires += 1;
             }
         }
     }
