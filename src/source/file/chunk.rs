@@ -354,7 +354,7 @@ mod tests {
         let pieces = pieces(text.as_bytes());
         assert!(pieces.len() > 2);
         for piece in &pieces {
-            let count = |wanted| piece.iter().filter(|&&byte| byte == wanted).count();
+            let count = |wanted| memchr::memchr_iter(wanted, piece).count();
             assert_eq!(count(b'{'), count(b'}'));
         }
         assert_eq!(pieces.concat(), text.as_bytes());

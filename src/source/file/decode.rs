@@ -8,8 +8,9 @@
 use bytes::Bytes;
 
 use super::chunk::Chunk;
+use super::clock::Clock;
 use super::cursor::Cursor;
-use super::scan::{self, Clock, Form};
+use super::scan::{self, Form};
 use super::skip::{SkipReason, Skips};
 use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw};
 use crate::wire::json_read::{ReadOptions, Record, read_record};

@@ -7,6 +7,7 @@
 mod backward;
 mod capability;
 mod chunk;
+mod clock;
 mod cursor;
 mod decode;
 mod follow;
