@@ -43,8 +43,9 @@ fn recorded_flows_become_seeds() {
         let text = std::fs::read_to_string(file).unwrap();
         for line in text.lines().take(FLOWS) {
             seed("json_reader", line.as_bytes());
-            let record = record_to_wire(line.as_bytes());
-            if let Ok(Record::Response(wire) | Record::BareFlow(wire)) = record {
+            if let Ok(Record::Response(wire) | Record::BareFlow(wire)) =
+                record_to_wire(line.as_bytes())
+            {
                 seed("walker", &wire);
                 wires += 1;
             }

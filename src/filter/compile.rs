@@ -16,21 +16,35 @@ use crate::pattern::{FqdnGlob, GlobError, LabelSelector, NodeGlob, Re2};
 use crate::proto::flow as pb;
 use crate::wire::convert::parse_uuid;
 
-/// The predicates of one filter, cheapest first.
-pub(super) fn predicates(filter: &pb::FlowFilter) -> Result<Vec<Predicate>, FilterError> {
-    let mut out = Predicates::default();
+/// How many regular expressions a filter has.
+pub(super) fn expressions(filter: &pb::FlowFilter) -> usize {
+    filter.dns_query.len() + filter.http_path.len() + filter.http_url.len()
+}
+
+/// The predicates of one filter, cheapest first. `expressions` is how many regular
+/// expressions the whole request has.
+pub(super) fn predicates(
+    filter: &pb::FlowFilter,
+    expressions: usize,
+) -> Result<Vec<Predicate>, FilterError> {
+    let mut out = Predicates {
+        predicates: Vec::new(),
+        expressions,
+    };
     out.scalars(filter)?;
     out.addresses(filter)?;
     out.names(filter)?;
     out.patterns(filter)?;
     out.http(filter)?;
-    let mut predicates = out.0;
+    let mut predicates = out.predicates;
     predicates.sort_by_key(Predicate::cost);
     Ok(predicates)
 }
 
-#[derive(Default)]
-struct Predicates(Vec<Predicate>);
+struct Predicates {
+    predicates: Vec<Predicate>,
+    expressions: usize,
+}
 
 impl Predicates {
     /// Adds the predicate of a field that has values.
@@ -42,7 +56,7 @@ impl Predicates {
     ) -> Result<(), FilterError> {
         if !values.is_empty() {
             let values: Result<Vec<U>, FilterError> = values.iter().map(parse).collect();
-            self.0.push(predicate(values?));
+            self.predicates.push(predicate(values?));
         }
         Ok(())
     }
@@ -50,7 +64,7 @@ impl Predicates {
     /// As [`Predicates::add`] for values that mean themselves.
     fn keep<T: Clone>(&mut self, values: &[T], predicate: impl FnOnce(Vec<T>) -> Predicate) {
         if !values.is_empty() {
-            self.0.push(predicate(values.to_vec()));
+            self.predicates.push(predicate(values.to_vec()));
         }
     }
 
@@ -182,6 +196,7 @@ impl Predicates {
     }
 
     fn patterns(&mut self, filter: &pb::FlowFilter) -> Result<(), FilterError> {
+        let expressions = self.expressions;
         for (field, side, entries) in [
             ("source fqdn", Side::Source, &filter.source_fqdn),
             (
@@ -224,19 +239,20 @@ impl Predicates {
         )?;
         self.add(
             &filter.dns_query,
-            |text| regex("dns query", text),
+            |text| regex("dns query", text, expressions),
             |list| Predicate::Text(TextColumn::DnsQuery, TextTest::Regex(list), Memo::default()),
         )?;
         if let Some(experimental) = &filter.experimental
             && !experimental.cel_expression.is_empty()
         {
             let expressions = Expressions::compile(&experimental.cel_expression)?;
-            self.0.push(Predicate::Cel(expressions));
+            self.predicates.push(Predicate::Cel(expressions));
         }
         Ok(())
     }
 
     fn http(&mut self, filter: &pb::FlowFilter) -> Result<(), FilterError> {
+        let expressions = self.expressions;
         let l7_excluded = !filter.event_type.is_empty()
             && filter
                 .event_type
@@ -264,12 +280,12 @@ impl Predicates {
         }
         self.add(
             &filter.http_path,
-            |text| regex("http path", text),
+            |text| regex("http path", text, expressions),
             |list| Predicate::Text(TextColumn::HttpUrl, TextTest::Path(list), Memo::default()),
         )?;
         self.add(
             &filter.http_url,
-            |text| regex("http url", text),
+            |text| regex("http url", text, expressions),
             |list| Predicate::Text(TextColumn::HttpUrl, TextTest::Regex(list), Memo::default()),
         )?;
         self.keep(&filter.http_header, Predicate::HttpHeader);
@@ -277,7 +293,8 @@ impl Predicates {
     }
 
     fn text(&mut self, column: TextColumn, test: TextTest) {
-        self.0.push(Predicate::Text(column, test, Memo::default()));
+        self.predicates
+            .push(Predicate::Text(column, test, Memo::default()));
     }
 }
 
@@ -293,8 +310,8 @@ fn selector(field: &'static str, text: &str) -> Result<LabelSelector, FilterErro
     })
 }
 
-fn regex(field: &'static str, text: &str) -> Result<Re2, FilterError> {
-    Re2::new(text).map_err(|source| FilterError::Regex { field, source })
+fn regex(field: &'static str, text: &str, expressions: usize) -> Result<Re2, FilterError> {
+    Re2::one_of(expressions, text).map_err(|source| FilterError::Regex { field, source })
 }
 
 fn glob_error(field: &'static str, text: &str, source: GlobError) -> FilterError {

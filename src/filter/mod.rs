@@ -40,8 +40,10 @@ impl Filters {
     /// # Errors
     /// [`FilterError`] for the first value that means nothing.
     pub fn compile(allow: &[pb::FlowFilter], deny: &[pb::FlowFilter]) -> Result<Self, FilterError> {
+        let expressions = allow.iter().chain(deny).map(compile::expressions).sum();
         let compile = |filters: &[pb::FlowFilter]| -> Result<Vec<Filter>, FilterError> {
-            filters.iter().map(Filter::compile).collect()
+            let compile = |filter| compile::predicates(filter, expressions).map(Filter);
+            filters.iter().map(compile).collect()
         };
         Ok(Self {
             allow: compile(allow)?,
@@ -89,10 +91,6 @@ impl Filters {
 struct Filter(Vec<Predicate>);
 
 impl Filter {
-    fn compile(filter: &pb::FlowFilter) -> Result<Self, FilterError> {
-        compile::predicates(filter).map(Self)
-    }
-
     fn matches(&mut self, row: RowRef<'_>) -> bool {
         self.0.iter_mut().all(|predicate| predicate.matches(row))
     }

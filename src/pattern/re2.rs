@@ -17,6 +17,8 @@ use regex::{Regex, RegexBuilder};
 
 /// What one compiled expression may take, in bytes.
 const COMPILED_LIMIT: usize = 10 << 20;
+/// What expressions that come together may take, in bytes.
+const COMPILED_TOGETHER: usize = 64 << 20;
 /// What the lazy automaton of one expression may cache, in bytes.
 const CACHE_LIMIT: usize = 1 << 20;
 /// Groups inside groups that the `regex` parser accepts; `parse` stops well before.
@@ -60,9 +62,21 @@ impl Re2 {
     /// [`Re2Error::Invalid`] for what Go's `regexp` refuses, [`Re2Error::Untranslatable`]
     /// for what it may accept and we cannot evaluate within bounded memory.
     pub fn new(pattern: &str) -> Result<Self, Re2Error> {
-        let translated = parse::translate(pattern)?;
-        let search = compile(pattern, &translated)?;
-        let full = compile(pattern, &format!(r"\A(?:{translated})\z"))?;
+        Self::one_of(1, pattern)
+    }
+
+    /// Compiles one of `count` expressions that come together, as in a request, and share
+    /// the bounds on time and memory: the more there are, the smaller each has to be.
+    ///
+    /// # Errors
+    /// As [`Re2::new`].
+    pub fn one_of(count: usize, pattern: &str) -> Result<Self, Re2Error> {
+        let count = count.max(1);
+        // Each is compiled twice.
+        let limit = COMPILED_LIMIT.min(COMPILED_TOGETHER / 2 / count);
+        let translated = parse::translate(pattern, count)?;
+        let search = compile(pattern, &translated, limit)?;
+        let full = compile(pattern, &format!(r"\A(?:{translated})\z"), limit)?;
         Ok(Self {
             pattern: pattern.to_owned(),
             search,
@@ -86,10 +100,10 @@ impl Re2 {
     }
 }
 
-fn compile(pattern: &str, translated: &str) -> Result<Regex, Re2Error> {
+fn compile(pattern: &str, translated: &str, limit: usize) -> Result<Regex, Re2Error> {
     RegexBuilder::new(translated)
-        .size_limit(COMPILED_LIMIT)
-        .dfa_size_limit(CACHE_LIMIT)
+        .size_limit(limit)
+        .dfa_size_limit(CACHE_LIMIT.min(limit))
         .nest_limit(GROUP_LIMIT)
         .build()
         .map_err(|error| Re2Error::Untranslatable {

@@ -36,7 +36,7 @@ const MAX_EXPRESSION: usize = 4096;
 /// Stack for compiling the longest expression: over ten times what it takes.
 const COMPILE_STACK: usize = 64 << 20;
 /// Patterns of `matches()` a thread keeps compiled.
-const MAX_PATTERNS: usize = 64;
+const MAX_PATTERNS: usize = 32;
 /// What compiling one of them costs of a run's budget; an expression without a
 /// comprehension has no room for as many as would use it up.
 const PATTERN_STEPS: u64 = 1000;
@@ -197,7 +197,10 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
             if patterns.len() >= MAX_PATTERNS {
                 patterns.clear();
             }
-            patterns.insert(pattern.inner().to_owned(), Re2::new(pattern.inner()).ok());
+            patterns.insert(
+                pattern.inner().to_owned(),
+                Re2::one_of(MAX_PATTERNS, pattern.inner()).ok(),
+            );
         }
         let regex = patterns.get(pattern.inner())?.as_ref()?;
         Some(regex.is_match(text.inner()))

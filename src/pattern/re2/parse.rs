@@ -16,8 +16,9 @@ const MAX_REPEAT: u32 = 1000;
 /// Code points that classes may make the `regex` crate fold: about a second's work.
 const MAX_FOLDED: u64 = 64 << 20;
 
-/// The equivalent expression for the `regex` crate.
-pub(super) fn translate(pattern: &str) -> Result<String, Re2Error> {
+/// The equivalent expression for the `regex` crate, as one of `count` that share the bound
+/// on folding.
+pub(super) fn translate(pattern: &str, count: usize) -> Result<String, Re2Error> {
     let mut parser = Parser {
         cursor: Cursor::new(pattern),
         out: String::with_capacity(pattern.len() * 2),
@@ -27,6 +28,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, Re2Error> {
         last_start: 0,
         after_repeat: false,
         folded: 0,
+        max_folded: MAX_FOLDED / count.max(1) as u64,
     };
     if pattern.len() > MAX_PATTERN {
         return Err(parser
@@ -52,6 +54,7 @@ struct Parser<'a> {
     after_repeat: bool,
     /// Code points of classes that are to be folded.
     folded: u64,
+    max_folded: u64,
 }
 
 struct Group {
@@ -184,9 +187,10 @@ impl Parser<'_> {
             self.out.push(')');
             self.folded += cost;
         }
-        if self.folded > MAX_FOLDED {
+        if self.folded > self.max_folded {
             return Err(self.cursor.untranslatable(format!(
-                "its classes fold the case of more than {MAX_FOLDED} code points"
+                "its classes fold the case of more than {} code points",
+                self.max_folded
             )));
         }
         self.push(Part::atom())
