@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn an_empty_object_in_front_does_not_hide_that_a_file_is_pretty() {
-        let object = "{\n\"a\":\n{\n}\n}\n".to_owned();
+        let object = "{\n  \"a\": {\n  }\n}\n".to_owned();
         let text = format!("a log line\n{{}}\n{{ }}\n{}", object.repeat(200_000));
         let pieces = pieces(text.as_bytes());
         assert!(pieces.len() > 2);
