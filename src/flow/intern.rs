@@ -147,6 +147,7 @@ pub(crate) struct RawIndex {
     by_prefix: HashTable<u32>,
     entries: Vec<RawEntry>,
     bytes: Vec<u8>,
+    recent: Recent,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,12 +165,25 @@ impl RawIndex {
             .unwrap_or_default()
     }
 
-    fn get(&self, state: &RandomState, raw: &[u8]) -> Option<u32> {
-        self.whole
-            .find(hash(state, raw), |&at| {
-                self.text(self.entries[at as usize]) == raw
-            })
-            .map(|&at| self.entries[at as usize].value)
+    /// The value of `raw`. What was found last is looked at first, by its ends: that
+    /// saves hashing hundreds of bytes.
+    #[inline]
+    fn get(&mut self, state: &RandomState, raw: &[u8]) -> Option<u32> {
+        let key = Key::of_ends(raw);
+        if let Some(key) = &key
+            && let Some(StrId(at)) = self.recent.get(key)
+            && let Some(&entry) = self.entries.get(at as usize)
+            && self.text(entry) == raw
+        {
+            return Some(entry.value);
+        }
+        let &at = self.whole.find(hash(state, raw), |&at| {
+            self.text(self.entries[at as usize]) == raw
+        })?;
+        if let Some(key) = key {
+            self.recent.put(key, StrId(at));
+        }
+        Some(self.entries[at as usize].value)
     }
 
     /// The entry whose bytes `text` starts with, and their length.
@@ -196,6 +210,7 @@ impl RawIndex {
             by_prefix,
             entries,
             bytes,
+            ..
         } = self;
         let text = |at: u32| {
             let entry = entries[at as usize];
@@ -413,7 +428,7 @@ impl Interner {
         ListId(id)
     }
 
-    pub(crate) fn find_raw(&self, kind: RawKind, raw: &[u8]) -> Option<u32> {
+    pub(crate) fn find_raw(&mut self, kind: RawKind, raw: &[u8]) -> Option<u32> {
         self.raw[kind as usize].get(&self.state, raw)
     }
 

@@ -44,21 +44,21 @@ impl Key {
                 let (head, tail) = (text.first_chunk::<8>()?, text.last_chunk::<8>()?);
                 [u64::from_le_bytes(*head), u64::from_le_bytes(*tail), 0, 0]
             }
-            17..=MAX => {
-                let (head, tail) = (text.first_chunk::<16>()?, text.last_chunk::<16>()?);
-                let (head, tail) = (u128::from_le_bytes(*head), u128::from_le_bytes(*tail));
-                [
-                    head as u64,
-                    (tail >> 64) as u64,
-                    (head >> 64) as u64,
-                    tail as u64,
-                ]
-            }
+            17..=MAX => ends(text)?,
             _ => return None,
         };
         Some(Self {
             words,
             length: text.len() as u32,
+        })
+    }
+
+    /// The key of the ends of bytes of any length from 16 on, which is not the whole.
+    #[inline]
+    pub(super) fn of_ends(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            words: ends(bytes)?,
+            length: bytes.len() as u32,
         })
     }
 
@@ -74,6 +74,19 @@ impl Key {
             (a ^ b.rotate_left(32) ^ c.rotate_left(16) ^ d.rotate_left(48)).wrapping_mul(SPREAD);
         (mixed >> (64 - SIZE_BITS)) as usize
     }
+}
+
+/// The first and the last sixteen bytes.
+#[inline]
+fn ends(bytes: &[u8]) -> Option<[u64; 4]> {
+    let (head, tail) = (bytes.first_chunk::<16>()?, bytes.last_chunk::<16>()?);
+    let (head, tail) = (u128::from_le_bytes(*head), u128::from_le_bytes(*tail));
+    Some([
+        head as u64,
+        (tail >> 64) as u64,
+        (head >> 64) as u64,
+        tail as u64,
+    ])
 }
 
 impl Default for Recent {

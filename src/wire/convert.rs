@@ -209,38 +209,41 @@ pub(crate) fn set_uuid(row: &mut Row, text: &str) {
 /// other spelling and for all zeros, which mean "absent" in the columns.
 pub fn parse_uuid(text: &[u8]) -> Option<u128> {
     let text: &[u8; 36] = text.try_into().ok()?;
+    if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
+        return None;
+    }
+    let word = |at: usize| {
+        text[at..]
+            .first_chunk::<4>()
+            .map_or(0, |part| u32::from_be_bytes(*part))
+    };
+    let pair = |high: usize, low: usize| u64::from(word(high)) << 32 | u64::from(word(low));
     let mut bits = 0_u128;
-    let mut bad = 0_u8;
-    for (group, dash) in [(0..8, 8), (9..13, 13), (14..18, 18), (19..23, 23)] {
-        bad |= text[dash] ^ b'-';
-        let mut part = 0_u64;
-        for &digit in &text[group.clone()] {
-            let value = HEX[digit as usize];
-            bad |= value & 0xf0;
-            part = part << 4 | u64::from(value & 0xf);
-        }
-        bits = bits << (4 * group.len()) | u128::from(part);
+    for digits in [pair(0, 4), pair(9, 14), pair(19, 24), pair(28, 32)] {
+        bits = bits << 32 | u128::from(hex(digits)?);
     }
-    let mut part = 0_u64;
-    for &digit in &text[24..] {
-        let value = HEX[digit as usize];
-        bad |= value & 0xf0;
-        part = part << 4 | u64::from(value & 0xf);
-    }
-    bits = bits << 48 | u128::from(part);
-    (bad == 0 && bits != 0).then_some(bits)
+    (bits != 0).then_some(bits)
 }
 
-/// Value of a lower-case hex digit; high bits set for anything else.
-const HEX: [u8; 256] = {
-    let mut table = [0xff; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
-        digit += 1;
+/// The value of eight lower-case hex digits, all at once.
+#[inline]
+fn hex(digits: u64) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = digits & (ONES * 0x0f);
+    // 1 in each byte that may be a letter: 0x61 to 0x66, where digits are 0x30 to 0x39.
+    let letter = digits >> 6 & ONES;
+    let wrong_high = (digits & (ONES * 0xf0)) ^ (ONES * 0x30 + letter * 0x30);
+    // A digit is at most 9, a letter 1 to 6: adding what is missing to 16 carries.
+    let above = (low + ONES * 6 + letter * 3) & (ONES * 0x10);
+    let below = !(low + ONES * 0x0f) & (ONES * 0x10) & (letter << 4);
+    if wrong_high | above | below != 0 {
+        return None;
     }
-    table
-};
+    let value = low + letter * 9;
+    let value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
+    let value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
+    Some((value | value >> 16) as u32)
+}
 
 pub(crate) fn endpoint(interner: &mut Interner, endpoint: &pb::Endpoint) -> Endpoint {
     Endpoint {
@@ -498,6 +501,16 @@ mod tests {
         let mut row = Row::default();
         set_uuid(&mut row, "odd");
         assert_eq!(row.extra().uuid.as_deref(), Some("odd"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hex_digits_are_read_as_the_standard_library_reads_them(text in "[0-9a-fA-G`/:g@]{8}|[0-9a-f]{8}") {
+            let digits = u64::from_be_bytes(text.as_bytes().try_into().unwrap());
+            let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let expected = lower.then(|| u32::from_str_radix(&text, 16).unwrap());
+            proptest::prop_assert_eq!(hex(digits), expected);
+        }
     }
 
     #[test]

@@ -150,13 +150,14 @@ mod tag {
 fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
     let mut wire = Wire::new(message);
     let mut has_flow = false;
+    let mut flow_time = None;
     let mut node: &[u8] = &[];
     let mut time = None;
     while let Some(tag) = wire.tag()? {
         match tag {
             tag::FLOW if !has_flow => {
                 has_flow = true;
-                flow(interner, wire.bytes()?, row)?;
+                flow_time = flow(interner, wire.bytes()?, row)?;
             }
             tag::ENVELOPE_NODE => {
                 node = wire.bytes()?;
@@ -165,7 +166,15 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
                     id(interner, node)?;
                 }
             }
-            tag::ENVELOPE_TIME if time.is_none() => time = Some(timestamp(wire.bytes()?)?),
+            tag::ENVELOPE_TIME if time.is_none() => {
+                let bytes = wire.bytes()?;
+                // Mostly that of the flow, which was read.
+                time = Some(if Some(bytes) == flow_time {
+                    row.time
+                } else {
+                    timestamp(bytes)?
+                });
+            }
             // Another kind of response, a second flow or time, or a wrong wire type.
             tag if matches!(tag >> 3, 1..=3 | 1000 | 1001) => return Err(Odd),
             tag => wire.skip(tag)?,
@@ -185,7 +194,13 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
     Ok(())
 }
 
-fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
+/// Fills a row; returns the bytes of the flow's time.
+fn flow<'a>(
+    interner: &mut Interner,
+    message: &'a [u8],
+    row: &mut Row,
+) -> Result<Option<&'a [u8]>, Odd> {
+    let mut time = None;
     let mut wire = Wire::new(message);
     // Sub-messages merge when repeated: one bit each, by field number, to notice.
     let mut seen = 0_u64;
@@ -204,7 +219,11 @@ fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Od
             seen |= bit;
         }
         match tag {
-            tag::TIME => row.time = timestamp(wire.bytes()?)?,
+            tag::TIME => {
+                let bytes = wire.bytes()?;
+                row.time = timestamp(bytes)?;
+                time = Some(bytes);
+            }
             tag::VERDICT => row.verdict = Verdict(wire.varint()? as i32),
             tag::DROP_REASON => row.drop_reason_number = wire.varint()? as u32,
             tag::ETHERNET => row.ethernet = pair(interner, tag, wire.bytes()?)?,
@@ -248,7 +267,7 @@ fn flow(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Od
     {
         row.extra = None;
     }
-    Ok(())
+    Ok(time)
 }
 
 /// Whether a number is a field of `Flow`.
