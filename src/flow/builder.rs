@@ -66,7 +66,7 @@ impl BatchBuilder {
     /// Rows so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.columns.time.len()
+        self.columns.len()
     }
 
     /// Whether nothing was pushed.
@@ -131,6 +131,7 @@ impl BatchBuilder {
             pairs: self.interner.pair_snapshot(),
             lists: self.interner.list_snapshot(),
         });
+        self.columns.settle();
         let rows = self.len();
         let next = self
             .spare

@@ -118,6 +118,10 @@ impl Reply {
     }
 }
 
+/// Rows that wait to be put into the columns together: few enough for the first cache,
+/// enough that a column is written in a run instead of a value.
+const PENDING: usize = 32;
+
 /// Declares [`Row`], the columns and the push between them in one place.
 macro_rules! columns {
     ($($(#[$doc:meta])* $field:ident : $row_type:ty => $column_type:ty = $convert:expr;)+) => {
@@ -134,6 +138,8 @@ macro_rules! columns {
         pub(crate) struct Columns {
             $(pub(crate) $field: Vec<$column_type>,)+
             pub(crate) extra: Vec<Option<Box<Extra>>>,
+            /// Rows that are not in the columns yet.
+            pending: Vec<Row>,
         }
 
         impl Columns {
@@ -141,18 +147,34 @@ macro_rules! columns {
                 Self {
                     $($field: Vec::with_capacity(rows),)+
                     extra: Vec::with_capacity(rows),
+                    pending: Vec::with_capacity(PENDING),
                 }
+            }
+
+            /// Rows, those that wait included.
+            pub(crate) fn len(&self) -> usize {
+                self.time.len() + self.pending.len()
             }
 
             #[inline]
             pub(crate) fn push(&mut self, row: Row) {
-                $(self.$field.push($convert(row.$field));)+
-                self.extra.push(row.extra);
+                self.pending.push(row);
+                if self.pending.len() >= PENDING {
+                    self.settle();
+                }
+            }
+
+            /// Puts the rows that wait into the columns, one column after the other.
+            pub(crate) fn settle(&mut self) {
+                $(self.$field.extend(self.pending.iter().map(|row| $convert(row.$field)));)+
+                self.extra.extend(self.pending.iter_mut().map(|row| row.extra.take()));
+                self.pending.clear();
             }
 
             pub(crate) fn clear(&mut self) {
                 $(self.$field.clear();)+
                 self.extra.clear();
+                self.pending.clear();
             }
         }
     };

@@ -13,7 +13,7 @@ pub mod json_write;
 pub mod mask;
 mod pieces;
 mod put;
-mod read;
+pub(crate) mod read;
 mod record;
 mod rfc3339;
 pub mod shape;

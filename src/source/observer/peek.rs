@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 use prost::Message as _;
 
 use crate::proto::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
+use crate::wire::read::Wire;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,23 +246,10 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Option<&'a [u8]>)> {
 
 #[inline]
 fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let (&first, after) = rest.split_first()?;
-    if first < 0x80 {
-        *rest = after;
-        return Some(u64::from(first));
-    }
-    let mut value = u64::from(first & 0x7f);
-    for (place, &byte) in after.iter().enumerate().take(9) {
-        if place == 8 && byte > 1 {
-            return None;
-        }
-        value |= u64::from(byte & 0x7f) << (7 * (place + 1));
-        if byte < 0x80 {
-            *rest = &after[place + 1..];
-            return Some(value);
-        }
-    }
-    None
+    let mut wire = Wire::new(rest);
+    let value = wire.varint().ok()?;
+    *rest = wire.rest();
+    Some(value)
 }
 
 #[cfg(test)]
