@@ -230,7 +230,9 @@ impl<'a> Screen<'a> {
                 ),
             );
         }
-        if !self.plan.output.quiet {
+        // Of a server that never answered there is nothing to sum up.
+        let nothing = self.failed > 0 && self.tally.flows == 0;
+        if !self.plan.output.quiet && !nothing {
             say(self.err, &self.tally.status(self.began.elapsed()));
         }
         match self.failed {

@@ -10,6 +10,7 @@ mod chunk;
 mod clock;
 mod cursor;
 mod decode;
+mod endpoint;
 mod follow;
 mod grow;
 mod lines;

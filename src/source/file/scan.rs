@@ -359,7 +359,7 @@ fn policies(
 }
 
 /// Calls `each` at every element of an array.
-fn elements<'a>(
+pub(super) fn elements<'a>(
     cursor: &mut Cursor<'a>,
     mut each: impl FnMut(&mut Cursor<'a>) -> Result<(), Odd>,
 ) -> Result<(), Odd> {
@@ -414,8 +414,13 @@ fn new_endpoint(interner: &mut Interner, text: &[u8]) -> Result<EndpointId, Odd>
     if let Some(id) = interner.find_raw(RawKind::JsonEndpoint, text) {
         return Ok(EndpointId(id));
     }
-    let decoded = read_message::<pb::Endpoint>(text, "flow.Endpoint")?;
-    let endpoint = convert::endpoint(interner, &decoded);
+    let endpoint = match super::endpoint::endpoint(interner, text) {
+        Ok(endpoint) => endpoint,
+        Err(Odd) => {
+            let decoded = read_message::<pb::Endpoint>(text, "flow.Endpoint")?;
+            convert::endpoint(interner, &decoded)
+        }
+    };
     let id = interner.endpoint(endpoint);
     interner.keep_raw(RawKind::JsonEndpoint, text, id.0);
     Ok(id)
