@@ -40,10 +40,11 @@ impl PartialEq for Key {
     /// comparison of it as a block of memory would wait for that.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        let [a, b, c, d] = self.words;
-        let [e, f, g, h] = other.words;
+        let (mine, theirs) = (&self.words, &other.words);
         let length = u64::from(self.length ^ other.length);
-        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) | length == 0
+        let head = (mine[0] ^ theirs[0]) | (mine[1] ^ theirs[1]);
+        let tail = (mine[2] ^ theirs[2]) | (mine[3] ^ theirs[3]);
+        head | tail | length == 0
     }
 }
 

@@ -414,12 +414,11 @@ fn new_endpoint(interner: &mut Interner, text: &[u8]) -> Result<EndpointId, Odd>
     if let Some(id) = interner.find_raw(RawKind::JsonEndpoint, text) {
         return Ok(EndpointId(id));
     }
-    let endpoint = match super::endpoint::endpoint(interner, text) {
-        Ok(endpoint) => endpoint,
-        Err(Odd) => {
-            let decoded = read_message::<pb::Endpoint>(text, "flow.Endpoint")?;
-            convert::endpoint(interner, &decoded)
-        }
+    let endpoint = if let Ok(endpoint) = super::endpoint::endpoint(interner, text) {
+        endpoint
+    } else {
+        let decoded = read_message::<pb::Endpoint>(text, "flow.Endpoint")?;
+        convert::endpoint(interner, &decoded)
     };
     let id = interner.endpoint(endpoint);
     interner.keep_raw(RawKind::JsonEndpoint, text, id.0);
