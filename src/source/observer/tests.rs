@@ -156,14 +156,22 @@ async fn a_silent_server_is_a_timeout() {
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error:?}");
 }
 
-/// A server that answers every connection with `answer`, reads nothing and hangs up.
+/// A server that answers every connection with `answer` and hangs up.
+///
+/// It reads what it does not look at: closing a socket with unread bytes resets the
+/// connection, and a reset may overtake the answer.
 fn answering(answer: &'static [u8]) -> ConnectConfig {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = config(&listener.local_addr().unwrap().to_string());
     std::thread::spawn(move || {
         for socket in listener.incoming().take(8).flatten() {
             let mut socket = socket;
-            let _ = socket.write_all(answer);
+            std::thread::spawn(move || {
+                let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
+                let _ = socket.write_all(answer);
+                let _ = socket.shutdown(std::net::Shutdown::Write);
+                let _ = std::io::copy(&mut socket, &mut std::io::sink());
+            });
         }
     });
     config
