@@ -18,5 +18,6 @@ mod words;
 
 pub use json::{JsonLineError, JsonRenderer};
 pub use line::{LineFormat, LineOptions, LineRenderer};
+pub use number::thousands;
 pub use table::TableWriter;
 pub use time::{ParseTimeFormatError, TimeFormat, TimeWriter};

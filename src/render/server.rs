@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::number::thousands;
 use crate::proto::observer::{Namespace, Node, ServerStatusResponse};
 use crate::proto::relay::NodeState;
 
@@ -15,8 +16,8 @@ const PADDING: usize = 3;
 pub fn status_compact(status: &ServerStatusResponse) -> String {
     let mut text = format!(
         "Current/Max Flows: {}/{}",
-        grouped(status.num_flows),
-        grouped(status.max_flows)
+        thousands(status.num_flows),
+        thousands(status.max_flows)
     );
     if status.max_flows > 0 {
         let _ = write!(
@@ -81,9 +82,9 @@ fn fields(status: &ServerStatusResponse) -> Vec<(&'static str, String)> {
         count.map_or_else(|| NOT_AVAILABLE.to_owned(), |count| count.to_string())
     };
     vec![
-        ("NUM FLOWS", grouped(status.num_flows)),
-        ("MAX FLOWS", grouped(status.max_flows)),
-        ("SEEN FLOWS", grouped(status.seen_flows)),
+        ("NUM FLOWS", thousands(status.num_flows)),
+        ("MAX FLOWS", thousands(status.max_flows)),
+        ("SEEN FLOWS", thousands(status.seen_flows)),
         (
             "FLOWS PER SECOND",
             rate(status).unwrap_or_else(|| NOT_AVAILABLE.to_owned()),
@@ -223,19 +224,6 @@ fn aligned(rows: &[Vec<String>]) -> String {
             }
         }
         text.push('\n');
-    }
-    text
-}
-
-/// A count with its thousands separated by commas.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -15,12 +15,13 @@ use tokio::sync::mpsc;
 
 use super::order::Ordered;
 use super::plan::{Limit, Live, Plan};
-use super::tally::{Tally, thousands};
+use super::tally::Tally;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
 use crate::flow::{BatchBuilder, Hole, NO_TIME, Raw};
+use crate::render::thousands;
 use crate::source::merge::TailMerge;
 use crate::source::observer::{ConnectConfig, ConnectError, Event, FlowQuery, ObserverSource};
 use crate::wire::walk;

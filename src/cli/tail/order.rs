@@ -6,7 +6,7 @@ use super::plan::{Limit, Plan};
 use super::writer::Text;
 use crate::cli::sink::{self, SinkError};
 use crate::render::TableWriter;
-use crate::source::sort::ExternalSorter;
+use crate::source::sort::{ExternalSorter, order_key};
 use crate::source::spill::{LastLines, SpillError};
 
 /// Before every record of a dict but the first.
@@ -96,10 +96,11 @@ impl<'a> Ordered<'a> {
             Kept::Sorted {
                 sorter, arrival, ..
             } => {
+                let mut key = Vec::new();
                 for (time, record) in text.records() {
-                    sorter
-                        .push(&sort_key(time, *arrival), record)
-                        .map_err(spill)?;
+                    // By time alone, then in the order of the input.
+                    order_key(&mut key, Some(time), "", 0, *arrival);
+                    sorter.push(&key, record).map_err(spill)?;
                     *arrival += 1;
                 }
                 Ok(false)
@@ -148,16 +149,6 @@ impl<'a> Ordered<'a> {
         }
         target.out.flush().map_err(SinkError::from)
     }
-}
-
-/// Time, then the order of the input; the sign bit is flipped so that bytes sort as
-/// numbers do.
-fn sort_key(time: i64, arrival: u64) -> [u8; 16] {
-    let time = time as u64 ^ (1 << 63);
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&time.to_be_bytes());
-    key[8..].copy_from_slice(&arrival.to_be_bytes());
-    key
 }
 
 fn spill(error: SpillError) -> SinkError {

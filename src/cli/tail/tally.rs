@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::flow::{
     DropClass, DropReason, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
 };
+use crate::render::thousands;
 
 /// Nodes shown by name in the status line.
 const NODES_SHOWN: usize = 3;
@@ -187,19 +188,6 @@ fn names<'a>(nodes: impl ExactSizeIterator<Item = &'a Arc<str>>) -> String {
 fn counted(count: u64, one: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {one}{plural}", thousands(count))
-}
-
-/// A number with its thousands separated.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn seconds(elapsed: Duration) -> String {
