@@ -11,9 +11,15 @@ pub mod wire;
 
 pub mod pattern;
 
+pub mod manifest;
+
 pub mod filter;
 
 pub mod source;
+
+pub mod inventory;
+
+pub mod policy;
 
 pub mod render;
 

@@ -1,0 +1,117 @@
+//! Values of a document, each with the place it was written at.
+//!
+//! Owns the shape of a document after reading. How text becomes it is the reader's.
+
+/// Where something is written: line and column, both from 1. 0:0 where nobody wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What was written.
+    pub value: Value,
+    /// Where it begins.
+    pub at: Place,
+}
+
+/// What JSON can say: YAML's further kinds are resolved to these or refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// A boolean, YAML 1.1's `yes` and `on` included.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    String(Box<str>),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping with texts as keys.
+    Map(Map),
+}
+
+/// A number as it was resolved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Fits 64 bits with a sign.
+    Int(i64),
+    /// Above that.
+    Unsigned(u64),
+    /// Everything else.
+    Float(f64),
+}
+
+/// A key and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The text.
+    pub name: Box<str>,
+    /// Where it is written.
+    pub at: Place,
+}
+
+/// A mapping in the order of the document; no key twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map {
+    /// Key and value of each entry.
+    pub entries: Vec<(Key, Node)>,
+}
+
+impl Map {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.entries
+            .iter()
+            .find(|(key, _)| &*key.name == name)
+            .map(|(_, node)| node)
+    }
+}
+
+impl Node {
+    /// The value as a mapping.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The value as a list.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The value as a text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What `null` is: in Kubernetes the same as absent.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.value == Value::Null
+    }
+
+    /// The value below a key of a mapping.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.as_map()?.get(name)
+    }
+}

@@ -1,0 +1,22 @@
+//! What Cilium's policies say about a connection.
+//!
+//! Owns reading policy objects, Cilium's own validation, the entries they become, and the
+//! verdict for a subject, a peer and a port, with the rules behind it. Does not know flows,
+//! files or how anything is shown.
+//!
+//! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
+
+mod entry;
+mod options;
+mod selector;
+mod set;
+
+pub use entry::{
+    AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
+    PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
+};
+pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
+pub use selector::{
+    CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
+};
+pub use set::{ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
