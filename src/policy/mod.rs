@@ -15,7 +15,7 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
-pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
+pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };

@@ -125,3 +125,205 @@ impl Default for Options {
         }
     }
 }
+
+/// An option that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// Not an option of ours: most of an agent's do not touch policy.
+    #[error("{0} is not an option that policies depend on")]
+    Unknown(String),
+    /// A value the agent would not take either.
+    #[error("{name} is '{value}', expected {expected}")]
+    Value {
+        /// The option.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What could stand there.
+        expected: &'static str,
+    },
+}
+
+impl OptionName {
+    /// Every option under the agent's name for it.
+    pub const ALL: [(&'static str, Self); 12] = [
+        ("cluster-name", Self::ClusterName),
+        ("policy-default-local-cluster", Self::DefaultLocalCluster),
+        ("enable-policy", Self::Enforcement),
+        ("allow-localhost", Self::AllowLocalhost),
+        ("enable-ipv4", Self::Families),
+        ("enable-ipv6", Self::Families),
+        ("enable-host-firewall", Self::HostFirewall),
+        ("enable-node-selector-labels", Self::NodeSelectorLabels),
+        ("enable-non-default-deny-policies", Self::NonDefaultDeny),
+        ("enable-l7-proxy", Self::L7Proxy),
+        ("enable-extended-ip-protocols", Self::ExtendedIpProtocols),
+        ("policy-cidr-match-mode", Self::CidrMatchMode),
+    ];
+
+    /// The agent's name for it; the first where it has two.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, option)| *option == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+impl Options {
+    /// Takes an option by the agent's name, as in `cilium-config`.
+    ///
+    /// # Errors
+    /// [`OptionError::Unknown`] for an option that policies do not depend on,
+    /// [`OptionError::Value`] for a value it does not have.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
+        let Some(&(name, option)) = OptionName::ALL.iter().find(|(known, _)| *known == name) else {
+            return Err(OptionError::Unknown(name.to_owned()));
+        };
+        let value = value.trim();
+        let flag = || match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "t" => Ok(true),
+            "false" | "0" | "f" => Ok(false),
+            _ => Err(OptionError::Value {
+                name,
+                value: value.to_owned(),
+                expected: "true or false",
+            }),
+        };
+        let other = |expected| OptionError::Value {
+            name,
+            value: value.to_owned(),
+            expected,
+        };
+        match name {
+            "cluster-name" => self.cluster_name = value.into(),
+            "policy-default-local-cluster" => self.default_local_cluster = flag()?,
+            "enable-policy" => {
+                self.enforcement = match value.to_ascii_lowercase().as_str() {
+                    "default" => Enforcement::Default,
+                    "always" => Enforcement::Always,
+                    "never" => Enforcement::Never,
+                    _ => return Err(other("default, always or never")),
+                }
+            }
+            "allow-localhost" => {
+                self.allow_localhost = match value {
+                    "auto" => AllowLocalhost::Auto,
+                    "always" => AllowLocalhost::Always,
+                    "policy" => AllowLocalhost::Policy,
+                    _ => return Err(other("auto, always or policy")),
+                }
+            }
+            "enable-ipv4" => self.ipv4 = flag()?,
+            "enable-ipv6" => self.ipv6 = flag()?,
+            "enable-host-firewall" => self.host_firewall = flag()?,
+            "enable-node-selector-labels" => self.node_selector_labels = flag()?,
+            "enable-non-default-deny-policies" => self.non_default_deny = flag()?,
+            "enable-l7-proxy" => self.l7_proxy = flag()?,
+            "enable-extended-ip-protocols" => self.extended_ip_protocols = flag()?,
+            _ => {
+                self.cidr_match_nodes = match value.trim_matches(['[', ']', '"']) {
+                    "" => false,
+                    "nodes" => true,
+                    _ => return Err(other("nodes or nothing")),
+                }
+            }
+        }
+        self.given.insert(option);
+        Ok(())
+    }
+
+    /// The options with those of a `cilium-config` ConfigMap's `data` taken; what does not
+    /// concern policies is passed over.
+    ///
+    /// # Errors
+    /// [`OptionError::Value`] for a value an option does not have.
+    pub fn with_config_map<'a>(
+        mut self,
+        data: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, OptionError> {
+        for (name, value) in data {
+            match self.set(name, value) {
+                Ok(()) | Err(OptionError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl std::str::FromStr for Version {
+    type Err = OptionError;
+
+    /// Reads `1.19.4`, `v1.19.4`, `1.19`, and what follows a `-` or `+` is not looked at.
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        let refused = || OptionError::Value {
+            name: "cilium version",
+            value: text.to_owned(),
+            expected: "a release such as 1.19.4",
+        };
+        let plain = text.trim().trim_start_matches('v');
+        let plain = plain.split(['-', '+']).next().unwrap_or_default();
+        let mut parts = plain
+            .split('.')
+            .map(|part| part.parse().map_err(|_| refused()));
+        let mut next = || parts.next().transpose();
+        let (major, minor, patch) = (next()?, next()?, next()?);
+        match (major, minor, parts.next()) {
+            (Some(major), Some(minor), None) => Ok(Self {
+                major,
+                minor,
+                patch: patch.unwrap_or_default(),
+            }),
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_map_gives_what_concerns_policies() {
+        let data = [
+            ("cluster-name", "prod"),
+            ("debug", "true"),
+            ("enable-policy", "always"),
+            ("policy-cidr-match-mode", "nodes"),
+        ];
+        let options = Options::default()
+            .with_config_map(data.into_iter())
+            .unwrap();
+        assert_eq!(&*options.cluster_name, "prod");
+        assert_eq!(options.enforcement, Enforcement::Always);
+        assert!(options.cidr_match_nodes);
+        assert_eq!(options.given.len(), 3);
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused_with_what_could_stand_there() {
+        let error = Options::default().set("enable-ipv4", "maybe").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "enable-ipv4 is 'maybe', expected true or false"
+        );
+    }
+
+    #[test]
+    fn a_release_is_read_with_and_without_its_trimmings() {
+        let version = |text: &str| text.parse::<Version>().map(|v| v.to_string());
+        assert_eq!(version("v1.20.1+g7d68cfb3").unwrap(), "1.20.1");
+        assert_eq!(version("1.19").unwrap(), "1.19.0");
+        assert!(version("1").is_err());
+        assert!(version("1.2.3.4").is_err());
+        assert!(version("edge").is_err());
+    }
+}
