@@ -21,6 +21,10 @@ pub mod inventory;
 
 pub mod policy;
 
+pub mod engine;
+
+pub mod synth;
+
 pub mod render;
 
 pub mod serve;
