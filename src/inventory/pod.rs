@@ -1,0 +1,116 @@
+//! What a pod, or the template of a workload, says that policies can depend on.
+//!
+//! Owns where the pod's specification is in each kind of object, its named ports, and which
+//! probes the kubelet sends to it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::NamedPort;
+use super::cluster::{at, list, pairs, text};
+use crate::manifest::{Node, Number, Value};
+
+/// Kinds whose template is at `spec.template`.
+const TEMPLATED: [&str; 8] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "Rollout",
+    "CloneSet",
+];
+const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
+
+/// Pods that are alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodSpec {
+    /// Labels.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// Named ports of its containers.
+    pub named_ports: Vec<NamedPort>,
+    /// All ports its containers declare, with the protocol's IANA number.
+    pub ports: Vec<(u16, u8)>,
+    /// Whether its pods are on the node's network: then they are no endpoints.
+    pub host_network: bool,
+    /// Service account; `default` where none is given.
+    pub service_account: Arc<str>,
+    /// Whether the kubelet probes it over the network.
+    pub probed: bool,
+    /// Address of the pod, where it runs.
+    pub address: Option<IpAddr>,
+}
+
+/// The pods of an object, `None` where it has none.
+pub(super) fn of_object(kind: &str, object: &Node) -> Option<PodSpec> {
+    let (metadata, spec): (&[&str], &[&str]) = match kind {
+        "Pod" => (&["metadata"], &["spec"]),
+        "CronJob" => (
+            &["spec", "jobTemplate", "spec", "template", "metadata"],
+            &["spec", "jobTemplate", "spec", "template", "spec"],
+        ),
+        kind if TEMPLATED.contains(&kind) => (
+            &["spec", "template", "metadata"],
+            &["spec", "template", "spec"],
+        ),
+        _ => return None,
+    };
+    let spec = at(object, spec)?;
+    let labels = at(object, metadata).map(|metadata| pairs(metadata, &["labels"]));
+    let mut pod = PodSpec {
+        labels: labels.unwrap_or_default(),
+        host_network: at(spec, &["hostNetwork"])
+            .is_some_and(|node| node.value == Value::Bool(true)),
+        service_account: text(spec, &["serviceAccountName"])
+            .unwrap_or("default")
+            .into(),
+        address: text(object, &["status", "podIP"]).and_then(|ip| ip.parse().ok()),
+        ..PodSpec::default()
+    };
+    // Init containers that restart always are sidecars and keep their ports.
+    for container in list(spec, &["containers"])
+        .iter()
+        .chain(list(spec, &["initContainers"]))
+    {
+        pod.container(container);
+    }
+    Some(pod)
+}
+
+impl PodSpec {
+    fn container(&mut self, container: &Node) {
+        for port in list(container, &["ports"]) {
+            let Some(number) = at(port, &["containerPort"]).and_then(port_number) else {
+                continue;
+            };
+            let protocol = match text(port, &["protocol"]) {
+                None | Some("TCP") => 6,
+                Some("UDP") => 17,
+                Some("SCTP") => 132,
+                Some(_) => continue,
+            };
+            self.ports.push((number, protocol));
+            if let Some(name) = text(port, &["name"]) {
+                self.named_ports.push(NamedPort {
+                    name: name.to_ascii_lowercase().into(),
+                    port: number,
+                    protocol,
+                });
+            }
+        }
+        // An `exec` probe runs in the container and needs no network.
+        self.probed |= PROBES.iter().any(|probe| {
+            ["httpGet", "tcpSocket", "grpc"]
+                .iter()
+                .any(|action| at(container, &[probe, action]).is_some())
+        });
+    }
+}
+
+fn port_number(node: &Node) -> Option<u16> {
+    match node.value {
+        Value::Number(Number::Int(number)) => u16::try_from(number).ok(),
+        _ => None,
+    }
+}
