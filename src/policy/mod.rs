@@ -7,6 +7,7 @@
 //! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
 
 mod entry;
+mod gap;
 mod options;
 mod selector;
 mod set;
@@ -15,6 +16,7 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use gap::{BroadThresholds, Gap};
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
