@@ -6,5 +6,6 @@
 mod event;
 mod party;
 
+pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
 pub use party::{Party, PartyKind, cluster};
