@@ -101,6 +101,26 @@ pub enum OptionName {
     CidrMatchMode,
 }
 
+impl OptionName {
+    /// The agent's flag, without dashes in front.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClusterName => "cluster-name",
+            Self::DefaultLocalCluster => "policy-default-local-cluster",
+            Self::Enforcement => "enable-policy",
+            Self::AllowLocalhost => "allow-localhost",
+            Self::Families => "enable-ipv4, enable-ipv6",
+            Self::HostFirewall => "enable-host-firewall",
+            Self::NodeSelectorLabels => "enable-node-selector-labels",
+            Self::NonDefaultDeny => "enable-non-default-deny-policies",
+            Self::L7Proxy => "enable-l7-proxy",
+            Self::ExtendedIpProtocols => "enable-extended-ip-protocols",
+            Self::CidrMatchMode => "policy-cidr-match-mode",
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
