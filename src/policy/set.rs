@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::entry::PolicyEntry;
+use crate::inventory::CidrGroup;
 use crate::manifest::Place;
 
 /// Kinds of objects that hold policies.
@@ -63,6 +64,19 @@ pub struct PolicyObject {
     pub at: Place,
     /// Why Cilium does not import it; `None` where it does.
     pub rejection: Option<Rejection>,
+    /// What is in it that the agent ignores.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something of an object that has no effect and may be meant to have one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The field, as a path.
+    pub field: String,
+    /// Where it is written.
+    pub at: Place,
+    /// What is the matter, a lower-case fragment.
+    pub message: String,
 }
 
 /// Why Cilium does not import an object. None of its rules is enforced.
@@ -109,4 +123,6 @@ pub struct PolicySet {
     pub entries: Vec<PolicyEntry>,
     /// What could not be read.
     pub taints: Vec<Taint>,
+    /// CIDR groups that rules can refer to.
+    pub cidr_groups: Vec<CidrGroup>,
 }

@@ -1,0 +1,166 @@
+//! A set of policies out of documents.
+//!
+//! Owns which objects are in it, what becomes of each, and that the order of documents
+//! changes nothing but the order of objects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::convert;
+use super::entry::PolicyEntry;
+use super::options::Options;
+use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_object};
+use super::set::{ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
+use super::validate;
+use crate::inventory::{CidrGroup, Service};
+use crate::manifest::Node;
+
+/// An object and the file it is from.
+#[derive(Clone, Debug)]
+pub struct Document<'a> {
+    /// The file, as given.
+    pub file: Arc<str>,
+    /// One object; lists have been taken apart.
+    pub object: &'a Node,
+}
+
+impl ReadPolicy {
+    /// The entries the object becomes; `object` of each is 0.
+    ///
+    /// # Errors
+    /// Why Cilium does not import it.
+    pub fn entries(
+        &self,
+        services: &[Service],
+        options: &Options,
+    ) -> Result<Vec<PolicyEntry>, Rejection> {
+        match self.body.as_ref().map_err(Clone::clone)? {
+            Body::Cilium(policy) => {
+                validate::cilium(policy, &self.id, self.at, options)?;
+                Ok(convert::cilium(policy, &self.id, services, options))
+            }
+            Body::Kubernetes(policy) => convert::kubernetes(policy, &self.id, options),
+        }
+    }
+}
+
+impl PolicySet {
+    /// Reads documents: policies and CIDR groups; others are passed over.
+    ///
+    /// Two objects of one name that differ taint what they apply to, since only one of them
+    /// can be in force.
+    #[must_use]
+    pub fn build(
+        documents: &[Document<'_>],
+        services: &[Service],
+        groups: &[CidrGroup],
+        options: &Options,
+    ) -> Self {
+        let mut set = Self {
+            cidr_groups: groups.to_vec(),
+            ..Self::default()
+        };
+        let mut seen = HashMap::new();
+        for document in documents {
+            match read_object(document.object) {
+                ReadObject::Policy(policy) => {
+                    set.add(*policy, &document.file, &mut seen, services, options);
+                }
+                ReadObject::CidrGroup(group) => set.add_group(*group, &document.file),
+                ReadObject::Other => {}
+            }
+        }
+        set.cidr_groups.sort_by(|a, b| a.name.cmp(&b.name));
+        set
+    }
+
+    fn add(
+        &mut self,
+        policy: ReadPolicy,
+        file: &Arc<str>,
+        seen: &mut HashMap<ObjectId, Vec<PolicyEntry>>,
+        services: &[Service],
+        options: &Options,
+    ) {
+        let converted = policy.entries(services, options);
+        let object = self.objects.len() as u32;
+        let entries = converted.as_deref().unwrap_or_default();
+        let twice = match seen.get(&policy.id) {
+            Some(known) if same(known, entries) => true,
+            Some(_) => {
+                self.taints.push(Taint {
+                    scope: scope(&policy.id),
+                    file: file.clone(),
+                    at: policy.at,
+                    reason: format!("another {} says something else", policy.id),
+                });
+                false
+            }
+            None => {
+                seen.insert(policy.id.clone(), entries.to_vec());
+                false
+            }
+        };
+        if !twice {
+            self.entries.extend(entries.iter().map(|entry| PolicyEntry {
+                object,
+                ..entry.clone()
+            }));
+        }
+        self.objects.push(PolicyObject {
+            id: policy.id,
+            file: file.clone(),
+            at: policy.at,
+            rejection: converted.err(),
+            warnings: policy.warnings,
+        });
+    }
+
+    fn add_group(&mut self, group: ReadGroup, file: &Arc<str>) {
+        let reason = match group.group {
+            Ok(group) => {
+                let known = self
+                    .cidr_groups
+                    .iter()
+                    .find(|known| known.name == group.name);
+                if known == Some(&group) {
+                    return;
+                }
+                let twice = known.is_some();
+                self.cidr_groups.push(group);
+                if !twice {
+                    return;
+                }
+                "another CiliumCIDRGroup of this name says something else".to_owned()
+            }
+            Err(rejection) => format!("{}: {}", rejection.field, rejection.message),
+        };
+        self.taints.push(Taint {
+            scope: TaintScope::Everything,
+            file: file.clone(),
+            at: group.at,
+            reason,
+        });
+    }
+}
+
+/// Whether two objects say the same, wherever each is written.
+fn same(a: &[PolicyEntry], b: &[PolicyEntry]) -> bool {
+    let placeless = |entry: &PolicyEntry| {
+        let mut entry = entry.clone();
+        entry.rule.at = crate::manifest::Place::default();
+        for port in entry.ports.iter_mut().flat_map(|rule| &mut rule.ports) {
+            port.at = crate::manifest::Place::default();
+        }
+        entry
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| placeless(a) == placeless(b))
+}
+
+fn scope(id: &ObjectId) -> TaintScope {
+    if id.namespace.is_empty() {
+        TaintScope::Everything
+    } else {
+        TaintScope::Namespace(id.namespace.clone())
+    }
+}
