@@ -96,16 +96,19 @@ impl Member {
         if !inside || node && options.cidr_match_nodes {
             self.address = Some(address);
             self.names = identity.names.iter().map(|name| canonical(name)).collect();
-            self.groups = groups
-                .iter()
-                .filter(|group| {
-                    group
-                        .prefixes
-                        .iter()
-                        .any(|prefix| prefix.contains(&address))
-                })
-                .cloned()
-                .collect();
+            *self = self.regrouped(groups);
+        }
+    }
+
+    /// The same under other CIDR groups.
+    pub(super) fn regrouped(&self, groups: &[Arc<CidrGroup>]) -> Self {
+        let contains = |group: &&Arc<CidrGroup>| {
+            self.address
+                .is_some_and(|address| group.prefixes.iter().any(|own| own.contains(&address)))
+        };
+        Self {
+            groups: groups.iter().filter(contains).cloned().collect(),
+            ..self.clone()
         }
     }
 

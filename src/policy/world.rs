@@ -1,16 +1,14 @@
 //! What policies are evaluated against, besides flows.
 //!
-//! Owns the input's shape: identities, CIDR groups, and how much of what exists they are.
+//! Owns the input's shape: identities, and how much of what exists they are.
 
-use crate::inventory::{CidrGroup, Identity};
+use crate::inventory::Identity;
 
 /// The cluster as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     /// Who is there. Index in this list is the index that decisions are asked with.
     pub identities: Vec<Identity>,
-    /// All CIDR groups.
-    pub cidr_groups: Vec<CidrGroup>,
     /// Every name that DNS gave for an address is with its identity: an address without a
     /// fitting name has none. Otherwise rules about names leave verdicts unknown.
     pub names_complete: bool,
