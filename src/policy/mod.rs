@@ -7,25 +7,44 @@
 //! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
 
 mod build;
+mod cause;
 mod cidr;
+mod compile;
 mod convert;
+mod decide;
 mod entities;
 mod entry;
+mod filter;
 mod gap;
 mod icmp;
+mod idset;
+mod interner;
+mod lookup;
+mod mapstate;
+mod member;
+mod merge;
+mod names;
 mod options;
 mod port;
+mod port_prefix;
 mod read;
+mod selection;
 mod selector;
 mod set;
+mod table;
 mod validate;
+mod verdict;
+mod world;
 
 pub use build::Document;
+pub use cause::Cause;
+pub use compile::Compiled;
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
 pub use gap::{BroadThresholds, Gap};
+pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
 pub use selector::{
@@ -34,3 +53,5 @@ pub use selector::{
 pub use set::{
     ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
+pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
+pub use world::{IdentityIndex, World};
