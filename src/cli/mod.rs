@@ -5,6 +5,7 @@ mod error;
 pub mod flow_filter;
 mod format;
 mod generate;
+mod policy_args;
 pub mod selection;
 mod serve;
 mod server_info;

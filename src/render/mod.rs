@@ -6,6 +6,7 @@
 
 pub mod escape;
 mod json;
+mod judgement;
 mod line;
 mod number;
 pub mod server;
@@ -17,6 +18,7 @@ mod time;
 mod words;
 
 pub use json::{JsonLineError, JsonRenderer};
+pub use judgement::{JudgementKind, JudgementWriter, gap_name, verdict_name};
 pub use line::{LineFormat, LineOptions, LineRenderer};
 pub use number::thousands;
 pub use table::TableWriter;

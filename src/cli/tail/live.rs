@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::order::Ordered;
 use super::plan::{Limit, Live, Plan};
-use super::tally::Tally;
+use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
@@ -167,7 +167,13 @@ impl<'a> Screen<'a> {
             servers: &live.servers,
             builder: if raw { builder.keeping_raw() } else { builder },
             // The server has applied the bounds; those it cannot know are for files.
-            writer: BatchWriter::new(&plan.output, plan.filters.clone(), None, None),
+            writer: BatchWriter::new(
+                &plan.output,
+                plan.filters.clone(),
+                None,
+                None,
+                plan.judging.as_ref(),
+            ),
             order: Ordered::unlimited(plan, out),
             merge: (live.servers.len() > 1).then(|| TailMerge::new(live.servers.len())),
             err,
@@ -234,6 +240,11 @@ impl<'a> Screen<'a> {
         // Of a server that never answered there is nothing to sum up.
         let nothing = self.failed > 0 && self.tally.flows == 0;
         if !self.plan.output.quiet && !nothing {
+            if let Some(agreement) = self.tally.agreement() {
+                for line in agreement_lines(agreement) {
+                    say(self.err, &line);
+                }
+            }
             say(self.err, &self.tally.status(self.began.elapsed()));
         }
         match self.failed {
