@@ -17,6 +17,7 @@ mod fuzz_seeds;
 mod golden;
 mod golden_filters;
 mod live;
+mod manifest;
 mod policy_objects;
 mod proto;
 mod readme;

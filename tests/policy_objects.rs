@@ -1,11 +1,12 @@
 //! Policy objects become what Cilium's own parser makes of them.
 
-mod document;
 mod vectors;
 
+use std::sync::Arc;
+
+use flowwatch::manifest::{Node, read};
 use flowwatch::policy::{ReadObject, read_object};
 
-use self::document::node;
 use self::vectors::{Case, cases};
 
 /// What was compared, and the first differences.
@@ -69,4 +70,12 @@ fn compare(case: &Case, tally: &mut Tally) {
             ));
         }
     }
+}
+
+/// The only object of a text.
+fn node(text: &str) -> Node {
+    let mut outcome = read(text, Arc::from("vector.yaml"));
+    assert!(outcome.errors.is_empty(), "{:?}\n{text}", outcome.errors);
+    assert_eq!(outcome.documents.len(), 1, "{text}");
+    outcome.documents.remove(0).root
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns the shape of a document after reading. How text becomes it is the reader's.
 
+use std::fmt;
+
 /// Where something is written: line and column, both from 1. 0:0 where nobody wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -9,6 +11,12 @@ pub struct Place {
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
 }
 
 /// A value and its place.
@@ -113,5 +121,25 @@ impl Node {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.as_map()?.get(name)
+    }
+}
+
+impl From<&Node> for serde_json::Value {
+    /// The value as JSON. A number that JSON cannot write does not occur.
+    fn from(node: &Node) -> Self {
+        match &node.value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(Number::Int(value)) => (*value).into(),
+            Value::Number(Number::Unsigned(value)) => (*value).into(),
+            Value::Number(Number::Float(value)) => (*value).into(),
+            Value::String(text) => Self::String(text.to_string()),
+            Value::List(list) => list.iter().map(Self::from).collect(),
+            Value::Map(map) => map
+                .entries
+                .iter()
+                .map(|(key, value)| (key.name.to_string(), Self::from(value)))
+                .collect(),
+        }
     }
 }

@@ -19,7 +19,6 @@ mod selector;
 mod set;
 mod validate;
 
-pub use build::Document;
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,

@@ -1,0 +1,163 @@
+//! An object of a file, and what every object has.
+//!
+//! Owns the fields all kinds share and the objects inside a list. The fields of one kind
+//! are whoever's it is.
+
+use std::sync::Arc;
+
+use super::placeholder::{Placeholder, placeholder_of};
+use super::value::{Key, Map, Node, Place, Value};
+
+/// A document of a file, or an item of a `List` in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The file, as given; `<stdin>` for standard input.
+    pub file: Arc<str>,
+    /// Which document of the file, from 0. Empty ones count.
+    pub index: usize,
+    /// Which item of the list that the document is, from 0; `None` where it is none.
+    pub item: Option<usize>,
+    /// What was written.
+    pub root: Node,
+    /// A template or variable left over in what matters of it.
+    pub placeholder: Option<Placeholder>,
+}
+
+/// Lists inside lists that are looked into.
+const LISTS: usize = 8;
+
+impl Document {
+    /// Where it begins.
+    #[must_use]
+    pub fn at(&self) -> Place {
+        self.root.at
+    }
+
+    /// `apiVersion`.
+    #[must_use]
+    pub fn api_version(&self) -> Option<&str> {
+        self.root.get("apiVersion")?.as_str()
+    }
+
+    /// `kind`.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.root.get("kind")?.as_str()
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.metadata()?.get("name")?.as_str()
+    }
+
+    /// `metadata.namespace`; an empty one is none.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        let namespace = self.metadata()?.get("namespace")?.as_str()?;
+        (!namespace.is_empty()).then_some(namespace)
+    }
+
+    /// `metadata.labels`, those with a text as value.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts("labels")
+    }
+
+    /// `metadata.annotations`, those with a text as value.
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts("annotations")
+    }
+
+    /// Whether it is an object of Kubernetes: it says its version and kind.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.api_version().is_some() && self.kind().is_some()
+    }
+
+    fn metadata(&self) -> Option<&Node> {
+        self.root.get("metadata")
+    }
+
+    fn texts(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
+        let map = self.metadata().and_then(|node| node.get(field)?.as_map());
+        let entries = map.into_iter().flat_map(|map| &map.entries);
+        entries.filter_map(|(key, value)| Some((&*key.name, value.as_str()?)))
+    }
+}
+
+/// The documents that a root is: itself, or its items if it is a list of objects.
+pub(super) fn expand(file: &Arc<str>, index: usize, root: Node, into: &mut Vec<Document>) {
+    let document = |root: Node, item| Document {
+        file: Arc::clone(file),
+        index,
+        item,
+        placeholder: placeholder_of(&root),
+        root,
+    };
+    match items_of(root) {
+        Ok(items) => {
+            let mut flat = Vec::new();
+            flatten(items, LISTS, &mut flat);
+            into.extend(
+                flat.into_iter()
+                    .enumerate()
+                    .map(|(at, item)| document(item, Some(at))),
+            );
+        }
+        Err(root) => into.push(document(root, None)),
+    }
+}
+
+fn flatten(items: Vec<Node>, lists: usize, into: &mut Vec<Node>) {
+    for item in items {
+        if lists == 0 {
+            into.push(item);
+            continue;
+        }
+        match items_of(item) {
+            Ok(items) => flatten(items, lists - 1, into),
+            Err(item) => into.push(item),
+        }
+    }
+}
+
+/// Items of a list of objects, or the node itself if it is none. The items of a
+/// `NetworkPolicyList` need not say what they are: the list does.
+fn items_of(mut root: Node) -> Result<Vec<Node>, Node> {
+    let text = |node: &Node, field| node.get(field).and_then(Node::as_str).map(str::to_owned);
+    let (Some(version), Some(kind)) = (text(&root, "apiVersion"), text(&root, "kind")) else {
+        return Err(root);
+    };
+    let (Some(item_kind), Value::Map(map)) = (kind.strip_suffix("List"), &mut root.value) else {
+        return Err(root);
+    };
+    let items = map.entries.iter().position(|(key, value)| {
+        &*key.name == "items" && matches!(value.value, Value::List(_) | Value::Null)
+    });
+    let Some(items) = items else { return Err(root) };
+    let Value::List(mut items) = map.entries.swap_remove(items).1.value else {
+        return Ok(Vec::new());
+    };
+    if !item_kind.is_empty() {
+        for item in &mut items {
+            if let Value::Map(map) = &mut item.value {
+                inherit(map, "apiVersion", &version);
+                inherit(map, "kind", item_kind);
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// Adds a field that is written nowhere.
+fn inherit(map: &mut Map, name: &str, value: &str) {
+    if map.get(name).is_none() {
+        let at = Place::default();
+        let key = Key {
+            name: name.into(),
+            at,
+        };
+        let value = Value::String(value.into());
+        map.entries.push((key, Node { value, at }));
+    }
+}
