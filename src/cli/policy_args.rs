@@ -13,10 +13,10 @@ use clap::Args;
 use super::error::{CommandError, UsageError};
 use super::sink::say;
 use crate::config::{Config, FILE_NAME};
-use crate::engine::{Given, Policies, PolicyDocument};
+use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
 use crate::manifest::{self, LoadError, LoadOptions, Loaded};
-use crate::policy::Options;
+use crate::policy::{Options, Taint, TaintScope};
 
 /// Errors and warnings shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -70,7 +70,10 @@ impl PolicyArgs {
     /// Whether flows are to be judged, as far as flags say.
     pub(super) fn asked(&self) -> bool {
         !self.policies.is_empty()
-            || self.agent.config().is_ok_and(|config| !config.policies.is_empty())
+            || self
+                .agent
+                .config()
+                .is_ok_and(|config| !config.policies.is_empty())
     }
 
     /// Loads the policies; `None` where none were asked for.
@@ -150,19 +153,23 @@ impl AgentArgs {
         Ok(options)
     }
 
-    fn load_with(&self, config: &Config, paths: &[PathBuf]) -> Result<LoadedPolicies, CommandError> {
+    fn load_with(
+        &self,
+        config: &Config,
+        paths: &[PathBuf],
+    ) -> Result<LoadedPolicies, CommandError> {
         let loaded = self.read(paths);
         let mut inventory = Inventory::default();
         let mut documents = Vec::new();
         for document in &loaded.documents {
             if !inventory.add(&document.root, document.scope.namespace()) {
-                documents.push(PolicyDocument::of(document));
+                documents.push(document.clone());
             }
         }
         let options = self.options(config, &inventory)?;
         let policies = Policies::new(Given {
             documents,
-            taints: loaded.taints.iter().map(Into::into).collect(),
+            taints: loaded.taints.iter().map(taint).collect(),
             inventory,
             options,
             strict: self.strict,
@@ -180,13 +187,30 @@ impl AgentArgs {
     }
 }
 
+/// What could not be read, in the words of policies.
+fn taint(taint: &manifest::Taint) -> Taint {
+    Taint {
+        scope: match &taint.scope {
+            manifest::TaintScope::Namespace(name) => TaintScope::Namespace(name.clone()),
+            manifest::TaintScope::Everything => TaintScope::Everything,
+        },
+        file: taint.file.clone(),
+        at: taint.at,
+        reason: taint.reason.clone(),
+    }
+}
+
 /// What a person must know before believing a verdict.
 fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
     let mut remarks: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
     for repeated in &loaded.repeated {
         remarks.push(format!(
             "{}:{}: {} is there twice, first at {}:{}",
-            repeated.ignored.0, repeated.ignored.1, repeated.object, repeated.kept.0, repeated.kept.1
+            repeated.ignored.0,
+            repeated.ignored.1,
+            repeated.object,
+            repeated.kept.0,
+            repeated.kept.1
         ));
     }
     let set = policies.set(None);

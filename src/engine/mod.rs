@@ -15,4 +15,4 @@ pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement};
 pub use party::{Party, PartyKind, cluster};
-pub use policies::{ClusterPolicies, Given, Policies, PolicyDocument};
+pub use policies::{ClusterPolicies, Given, Policies};

@@ -11,42 +11,16 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::inventory::{Identity, Inventory, Label, NamedPort, Service};
-use crate::manifest::{self, Node};
-use crate::policy::{
-    Compiled, Document, IdentityIndex, OptionName, Options, PolicySet, Taint, World,
-};
+use crate::manifest::{Document, Scope};
+use crate::policy::{Compiled, IdentityIndex, OptionName, Options, PolicySet, Taint, World};
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
 const MOST_CLUSTERS: usize = 64;
 
-/// A document and the file it is from.
-#[derive(Clone, Debug)]
-pub struct PolicyDocument {
-    /// The file, as given.
-    pub file: Arc<str>,
-    /// One object.
-    pub object: Node,
-}
-
-impl PolicyDocument {
-    /// Takes a document with the namespace its tree gives it.
-    #[must_use]
-    pub fn of(document: &manifest::Document) -> Self {
-        let mut object = document.root.clone();
-        if let Some(namespace) = document.scope.namespace() {
-            object.set_namespace(namespace);
-        }
-        Self {
-            file: document.file.clone(),
-            object,
-        }
-    }
-}
-
 /// Policies, what is known of the cluster, and the agents' options.
 #[derive(Debug)]
 pub struct Policies {
-    documents: Vec<PolicyDocument>,
+    documents: Vec<Document>,
     taints: Vec<Taint>,
     inventory: Inventory,
     services: Vec<Service>,
@@ -60,7 +34,7 @@ pub struct Policies {
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// Policy objects and CIDR groups; others are passed over.
-    pub documents: Vec<PolicyDocument>,
+    pub documents: Vec<Document>,
     /// What could not be read.
     pub taints: Vec<Taint>,
     /// What is known of the cluster.
@@ -90,7 +64,7 @@ impl Policies {
     pub fn new(given: Given) -> Self {
         Self {
             services: given.inventory.services(),
-            documents: given.documents,
+            documents: given.documents.into_iter().map(placed).collect(),
             taints: given.taints,
             inventory: given.inventory,
             options: given.options,
@@ -121,16 +95,8 @@ impl Policies {
     /// The set as it is in a cluster; `None` is the one of the options.
     #[must_use]
     pub fn set(&self, cluster: Option<&str>) -> PolicySet {
-        let documents: Vec<Document<'_>> = self
-            .documents
-            .iter()
-            .map(|document| Document {
-                file: document.file.clone(),
-                object: &document.object,
-            })
-            .collect();
         let mut set = PolicySet::build(
-            &documents,
+            &self.documents,
             &self.services,
             &self.inventory.cidr_groups,
             &self.options_of(cluster),
@@ -204,6 +170,14 @@ impl Policies {
             ports,
         }
     }
+}
+
+/// A document with the namespace that its tree gives it written into it.
+fn placed(mut document: Document) -> Document {
+    if let Scope::Namespace(namespace) = &document.scope {
+        document.root.set_namespace(namespace);
+    }
+    document
 }
 
 impl ClusterPolicies {

@@ -117,7 +117,10 @@ impl Node {
         let Value::Map(object) = &mut self.value else {
             return;
         };
-        let metadata = object.entries.iter_mut().find(|(key, _)| &*key.name == "metadata");
+        let metadata = object
+            .entries
+            .iter_mut()
+            .find(|(key, _)| &*key.name == "metadata");
         let Some((_, metadata)) = metadata else {
             return;
         };
@@ -128,7 +131,10 @@ impl Node {
             value: Value::String(namespace.into()),
             at,
         };
-        let known = metadata.entries.iter_mut().find(|(key, _)| &*key.name == "namespace");
+        let known = metadata
+            .entries
+            .iter_mut()
+            .find(|(key, _)| &*key.name == "namespace");
         match known {
             Some((_, known)) => *known = value,
             None => metadata.entries.push((

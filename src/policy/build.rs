@@ -13,16 +13,7 @@ use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_object};
 use super::set::{ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
 use super::validate;
 use crate::inventory::{CidrGroup, Service};
-use crate::manifest::Node;
-
-/// An object and the file it is from.
-#[derive(Clone, Debug)]
-pub struct Document<'a> {
-    /// The file, as given.
-    pub file: Arc<str>,
-    /// One object; lists have been taken apart.
-    pub object: &'a Node,
-}
+use crate::manifest::Document;
 
 impl ReadPolicy {
     /// The entries the object becomes; `object` of each is 0.
@@ -51,7 +42,7 @@ impl PolicySet {
     /// can be in force.
     #[must_use]
     pub fn build(
-        documents: &[Document<'_>],
+        documents: &[Document],
         services: &[Service],
         groups: &[CidrGroup],
         options: &Options,
@@ -62,7 +53,7 @@ impl PolicySet {
         };
         let mut seen = HashMap::new();
         for document in documents {
-            match read_object(document.object) {
+            match read_object(&document.root) {
                 ReadObject::Policy(policy) => {
                     set.add(*policy, &document.file, &mut seen, services, options);
                 }

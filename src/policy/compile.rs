@@ -263,6 +263,26 @@ impl Compiled {
         self.view(member, self.always(member)).table.conflict
     }
 
+    /// Entries that select a subject in a direction, by index in the set.
+    #[must_use]
+    pub fn selecting(&self, subject: IdentityIndex, direction: Direction) -> Vec<u32> {
+        let Some(member) = self.members.get(subject.0 as usize) else {
+            return Vec::new();
+        };
+        let groups = self.subjects.of(member).into_iter();
+        let mut entries: Vec<u32> = groups
+            .filter_map(|index| self.subjects.distinct.get(index as usize))
+            .flat_map(|group| &group.entries)
+            .map(|place| place.entry)
+            .filter(|index| {
+                let entry = self.set.entries.get(*index as usize);
+                entry.is_some_and(|entry| entry.direction == direction)
+            })
+            .collect();
+        entries.sort_unstable();
+        entries
+    }
+
     fn push(&mut self, member: Member) -> IdentityIndex {
         let index = self.members.len() as u32;
         self.selection.add(index, &member);

@@ -19,6 +19,7 @@ mod gap;
 mod icmp;
 mod idset;
 mod interner;
+mod l7;
 mod lookup;
 mod mapstate;
 mod member;
@@ -36,7 +37,6 @@ mod validate;
 mod verdict;
 mod world;
 
-pub use build::Document;
 pub use cause::Cause;
 pub use compile::Compiled;
 pub use entry::{
@@ -44,6 +44,7 @@ pub use entry::{
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
 pub use gap::{BroadThresholds, Gap};
+pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};

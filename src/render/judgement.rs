@@ -54,9 +54,10 @@ impl JudgementKind {
             },
             Self::Unknown => {
                 matches!(judgement.agreement, Agreement::Unknown(_))
-                    || judgement.computed.as_ref().is_some_and(|computed| {
-                        matches!(computed.verdict, Verdict::Unknown(_))
-                    })
+                    || judgement
+                        .computed
+                        .as_ref()
+                        .is_some_and(|computed| matches!(computed.verdict, Verdict::Unknown(_)))
             }
         }
     }
@@ -138,7 +139,9 @@ impl JudgementWriter {
             }
             let compiled = computed.policies.read();
             let text = if self.json {
-                object(judgement, computed, &compiled).to_string().into_bytes()
+                object(judgement, computed, &compiled)
+                    .to_string()
+                    .into_bytes()
             } else {
                 self.line(judgement, computed, &compiled)
             };
@@ -273,7 +276,10 @@ impl JudgementWriter {
                     "" => object.id.name.to_string(),
                     namespace => format!("{namespace}/{}", object.id.name),
                 };
-                Some((format!("{name} ({}:{})", object.file, entry.rule.at.line), ""))
+                Some((
+                    format!("{name} ({}:{})", object.file, entry.rule.at.line),
+                    "",
+                ))
             })
             .collect();
         names.sort();
@@ -341,7 +347,10 @@ fn parser(computed: &Computed, compiled: &Compiled) -> String {
         .decision
         .redirect
         .and_then(|redirect| compiled.redirect(redirect))
-        .map_or_else(|| "a proxy".to_owned(), |redirect| redirect.parser.name().to_owned())
+        .map_or_else(
+            || "a proxy".to_owned(),
+            |redirect| redirect.parser.name().to_owned(),
+        )
 }
 
 /// Entries that turn on default deny for the subject.

@@ -287,13 +287,7 @@ impl Worker {
             let raw = output.form.needs_raw();
             Self {
                 decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),
-                writer: BatchWriter::new(
-                    &output,
-                    filters.clone(),
-                    since,
-                    until,
-                    judging.as_ref(),
-                ),
+                writer: BatchWriter::new(&output, filters.clone(), since, until, judging.as_ref()),
                 capabilities: Capabilities::default(),
                 written: 0,
             }

@@ -255,7 +255,10 @@ impl Judged {
                 out.push(b'\n');
             }
             Layout::Json => {
-                while out.last().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'}') {
+                while out
+                    .last()
+                    .is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'}')
+                {
                     if out.pop() == Some(b'}') {
                         break;
                     }

@@ -38,7 +38,7 @@ fn rule(d: &mut Decoder, node: &Node, path: &Path<'_>) -> Rule {
     let Some(map) = d.object(node, path, RULE) else {
         return Rule::default();
     };
-    let mut section = |d: &mut Decoder, name, section| {
+    let section = |d: &mut Decoder, name, section| {
         d.list(map, name, path, |d, node, path| {
             element(d, node, path, section)
         })
