@@ -92,7 +92,8 @@ impl Filters {
             return Ok(());
         }
         if entry.ports.is_empty() {
-            let policy = SelectorPolicy::of(entry, &PortRule::default(), 0, origin, around)?;
+            let policy =
+                SelectorPolicy::of(entry, &PortRule::default(), 0, origin, around)?;
             return self.add(ALL_PORTS, selected.peers, &policy);
         }
         for rule in &entry.ports {
@@ -155,6 +156,13 @@ impl Filter {
         self.policies
             .iter()
             .map(|(selector, policy)| (*selector, policy.as_ref()))
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_policies(
+        &self,
+    ) -> impl Iterator<Item = (SelectorId, &Arc<SelectorPolicy>)> {
+        self.policies.iter().map(|(selector, policy)| (*selector, policy))
     }
 
     /// The policy for everybody.
