@@ -1,5 +1,6 @@
 //! Policy objects become what Cilium's own parser makes of them.
 
+mod corpus;
 mod vectors;
 
 use std::sync::Arc;

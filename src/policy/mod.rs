@@ -6,6 +6,7 @@
 //!
 //! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
 
+mod admission;
 mod build;
 mod cidr;
 mod convert;
@@ -19,6 +20,7 @@ mod selector;
 mod set;
 mod validate;
 
+pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
