@@ -26,7 +26,7 @@ pub use entry::{
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
 pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
-pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
+pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };

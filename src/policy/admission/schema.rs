@@ -182,7 +182,7 @@ impl Shape {
             return;
         }
         self.each(node, path, |shape, node, path| {
-            shape.types(node, path, report)
+            shape.types(node, path, report);
         });
     }
 
@@ -209,7 +209,7 @@ impl Shape {
             _ => {}
         }
         self.each(node, path, |shape, node, path| {
-            shape.validate(node, path, report)
+            shape.validate(node, path, report);
         });
     }
 
