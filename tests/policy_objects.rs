@@ -1,5 +1,8 @@
 //! Policy objects become what Cilium's own parser makes of them.
 
+mod corpus;
+mod schema;
+mod sets;
 mod vectors;
 
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use flowwatch::manifest::{Node, read};
 use flowwatch::policy::{ReadObject, read_object};
 
-use self::vectors::{Case, cases};
+use self::vectors::{Case, cases, checked_in};
 
 /// What was compared, and the first differences.
 #[derive(Default)]
@@ -15,6 +18,11 @@ struct Tally {
     compared: usize,
     rejected: usize,
     wrong: Vec<String>,
+}
+
+#[test]
+fn checked_in_situations_are_imported_or_rejected_as_by_cilium() {
+    compare_all("checked in", checked_in());
 }
 
 #[test]
@@ -28,7 +36,12 @@ fn random_policies_are_imported_or_rejected_as_by_cilium() {
 }
 
 fn check(file: &str) {
-    let Some(cases) = cases(file) else { return };
+    if let Some(cases) = cases(file) {
+        compare_all(file, cases);
+    }
+}
+
+fn compare_all(file: &str, cases: Vec<Case>) {
     let mut tally = Tally::default();
     for case in cases {
         compare(&case, &mut tally);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::convert;
 use super::entry::PolicyEntry;
 use super::options::Options;
-use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_object};
+use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_document};
 use super::set::{ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
 use super::validate;
 use crate::inventory::{CidrGroup, Service};
@@ -53,7 +53,7 @@ impl PolicySet {
         };
         let mut seen = HashMap::new();
         for document in documents {
-            match read_object(&document.root) {
+            match read_document(document) {
                 ReadObject::Policy(policy) => {
                     set.add(*policy, &document.file, &mut seen, services, options);
                 }

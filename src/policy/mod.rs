@@ -6,6 +6,7 @@
 //!
 //! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
 
+mod admission;
 mod build;
 mod cause;
 mod cidr;
@@ -37,12 +38,15 @@ mod validate;
 mod verdict;
 mod world;
 
+pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
 pub use cause::Cause;
 pub use compile::Compiled;
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
+pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use gap::{BroadThresholds, Gap};
 pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;

@@ -23,6 +23,8 @@ pub struct Expected {
     pub id: String,
     /// How many entries, or the class of the error.
     pub outcome: Result<usize, String>,
+    /// What the schema of the resource says is wrong.
+    pub schema: Option<String>,
 }
 
 /// The cases of a file, if there is one.
@@ -30,16 +32,25 @@ pub fn cases(file: &str) -> Option<Vec<Case>> {
     let folder = support::shared("FLOWWATCH_CONFORMANCE", "conformance")?;
     let universe = std::fs::read_to_string(folder.join("universe.json")).unwrap();
     let universe: Value = serde_json::from_str(&universe).unwrap();
-    let mut text = String::new();
     let opened = std::fs::File::open(folder.join(file)).unwrap();
-    if file.ends_with(".zst") {
+    let mut text = String::new();
+    if let Some(plain) = file.strip_suffix(".zst") {
         let mut reader = zstd::Decoder::new(opened).unwrap();
-        reader.read_to_string(&mut text).unwrap();
+        reader.read_to_string(&mut text).expect(plain);
     } else {
         let mut opened = opened;
         opened.read_to_string(&mut text).unwrap();
     }
-    Some(text.lines().map(|line| case(line, &universe)).collect())
+    Some(read_cases(&text, &universe))
+}
+
+/// The cases that are checked in.
+pub fn checked_in() -> Vec<Case> {
+    read_cases(include_str!("../data/policy_objects.jsonl"), &Value::Null)
+}
+
+fn read_cases(text: &str, universe: &Value) -> Vec<Case> {
+    text.lines().map(|line| case(line, universe)).collect()
 }
 
 fn case(line: &str, universe: &Value) -> Case {
@@ -77,6 +88,7 @@ fn expected(json: &Value) -> Expected {
     Expected {
         id: json["id"].as_str().unwrap().to_owned(),
         outcome,
+        schema: json["schema_error"].as_str().map(str::to_owned),
     }
 }
 

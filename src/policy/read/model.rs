@@ -77,7 +77,7 @@ pub(in crate::policy) struct CidrSet {
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Name {
     pub(in crate::policy) at: Place,
-    pub(in crate::policy) name: Text,
+    pub(in crate::policy) exact: Text,
     pub(in crate::policy) pattern: Text,
 }
 
@@ -109,7 +109,7 @@ pub(in crate::policy) struct IcmpField {
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Ports {
     pub(in crate::policy) at: Place,
-    pub(in crate::policy) ports: Vec<PortText>,
+    pub(in crate::policy) list: Vec<PortText>,
     pub(in crate::policy) server_names: Vec<Text>,
     pub(in crate::policy) terminating_tls: Option<Secret>,
     pub(in crate::policy) originating_tls: Option<Secret>,

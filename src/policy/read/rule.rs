@@ -220,7 +220,7 @@ pub(super) fn name(d: &mut Decoder, node: &Node, path: &Path<'_>) -> Name {
         ..Name::default()
     };
     if let Some(map) = d.object(node, path, &["matchName", "matchPattern"]) {
-        read.name = d.text(map, "matchName", path);
+        read.exact = d.text(map, "matchName", path);
         read.pattern = d.text(map, "matchPattern", path);
     }
     read
