@@ -16,9 +16,7 @@ use super::party::{Party, PartyKind, cluster};
 use super::policies::{ClusterPolicies, Policies};
 use crate::flow::{EndpointId, Protocol, RowRef, StrId};
 use crate::inventory::Label;
-use crate::policy::{
-    BroadThresholds, Cause, Compiled, Decision, Direction, Gap, IdentityIndex, Verdict,
-};
+use crate::policy::{BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Verdict};
 
 /// Addresses and names remembered a cluster; beyond that they are forgotten together.
 const MOST_OUTSIDE: usize = 1 << 17;
@@ -70,6 +68,8 @@ struct Known {
     endpoints: Vec<Who>,
     outside: HashMap<(EndpointId, u32, u32), IdentityIndex, RandomState>,
     nobody: IdentityIndex,
+    /// Whether an identity is a pod: only these are expected to have a policy.
+    pods: Vec<bool>,
     /// Policies Hubble names, by kind, namespace and name: whether they were given.
     loaded: HashMap<(StrId, StrId, StrId), bool, RandomState>,
 }
@@ -155,7 +155,7 @@ impl Judge {
         if missing {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
-        let gap = if event.went_on() {
+        let gap = if event.went_on() && known.is_pod(subject) {
             self.thresholds.gap(&policies.read(), decision)
         } else {
             None
@@ -197,6 +197,7 @@ impl Judge {
                 memo: Memo::new(),
                 endpoints: Vec::new(),
                 outside: HashMap::default(),
+                pods: Vec::new(),
                 loaded: HashMap::default(),
             });
             self.known.len() - 1
@@ -219,6 +220,10 @@ enum End {
 }
 
 impl Known {
+    fn is_pod(&self, index: IdentityIndex) -> bool {
+        self.pods.get(index.0 as usize).is_some_and(|pod| *pod)
+    }
+
     fn who(&mut self, row: RowRef<'_>, end: End) -> IdentityIndex {
         let (id, endpoint, address, names) = match end {
             End::Source => (
@@ -271,8 +276,15 @@ impl Known {
                 }
                 who
             }
-            Party::Known { identity, .. } => {
+            Party::Known { identity, kind } => {
                 let who = self.policies.index(identity, false);
+                if kind == PartyKind::Pod {
+                    let index = who.0 as usize;
+                    if self.pods.len() <= index {
+                        self.pods.resize(index + 1, false);
+                    }
+                    self.pods[index] = true;
+                }
                 self.endpoints[index] = Who::Is(who);
                 who
             }

@@ -24,7 +24,7 @@ pub(super) fn verdict(
     let Question {
         subject,
         peer,
-        direction,
+        direction: _,
         protocol,
         port,
     } = *question;

@@ -45,13 +45,11 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
-pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
-pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use gap::{BroadThresholds, Gap};
 pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
-pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
+pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };

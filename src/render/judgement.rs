@@ -267,7 +267,7 @@ impl JudgementWriter {
 
     /// `shop/web (web.yaml:12), shop/all (all.yaml:3) and 2 more`.
     fn entries(&self, out: &mut Vec<u8>, set: &PolicySet, entries: &[u32]) {
-        let mut names: Vec<(String, &str)> = entries
+        let mut names: Vec<String> = entries
             .iter()
             .filter_map(|index| {
                 let entry = set.entries.get(*index as usize)?;
@@ -284,7 +284,7 @@ impl JudgementWriter {
             .collect();
         names.sort();
         names.dedup();
-        for (index, (name, _)) in names.iter().take(NAMED).enumerate() {
+        for (index, name) in names.iter().take(NAMED).enumerate() {
             if index > 0 {
                 out.extend_from_slice(b", ");
             }
@@ -353,16 +353,23 @@ fn parser(computed: &Computed, compiled: &Compiled) -> String {
         )
 }
 
-/// Entries that turn on default deny for the subject.
+/// The first entry of each policy that turns on default deny for the subject.
 fn default_deny(computed: &Computed, compiled: &Compiled) -> Vec<u32> {
     let set = compiled.set();
+    let mut objects = Vec::new();
     compiled
         .selecting(computed.subject, computed.direction)
         .into_iter()
         .filter(|index| {
-            set.entries
-                .get(*index as usize)
-                .is_some_and(|entry| entry.default_deny)
+            let Some(entry) = set.entries.get(*index as usize) else {
+                return false;
+            };
+            // One element of a policy is enough to name it.
+            let first = entry.default_deny && !objects.contains(&entry.object);
+            if first {
+                objects.push(entry.object);
+            }
+            first
         })
         .collect()
 }
