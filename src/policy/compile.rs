@@ -283,6 +283,21 @@ impl Compiled {
         entries
     }
 
+    /// The number a port's name stands for in the rules of a subject.
+    pub(super) fn named_port(
+        &self,
+        subject: IdentityIndex,
+        direction: Direction,
+        name: &str,
+        protocol: u8,
+    ) -> Named {
+        self.members
+            .get(subject.0 as usize)
+            .map_or(Named::Unknown, |member| {
+                self.resolve(member, direction, name, protocol)
+            })
+    }
+
     fn push(&mut self, member: Member) -> IdentityIndex {
         let index = self.members.len() as u32;
         self.selection.add(index, &member);

@@ -15,6 +15,7 @@ mod convert;
 mod decide;
 mod entities;
 mod entry;
+mod explain;
 mod filter;
 mod gap;
 mod icmp;
@@ -45,6 +46,7 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
 pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;

@@ -276,10 +276,7 @@ impl JudgementWriter {
                     "" => object.id.name.to_string(),
                     namespace => format!("{namespace}/{}", object.id.name),
                 };
-                Some((
-                    format!("{name} ({}:{})", object.file, entry.rule.at.line),
-                    "",
-                ))
+                Some(format!("{name} ({}:{})", object.file, entry.rule.at.line))
             })
             .collect();
         names.sort();
