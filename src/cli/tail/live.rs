@@ -145,6 +145,7 @@ struct Screen<'a> {
     servers: &'a [ConnectConfig],
     builder: BatchBuilder,
     writer: BatchWriter,
+    text: Text,
     order: Ordered<'a>,
     merge: Option<TailMerge<Box<[u8]>>>,
     err: &'a mut dyn Write,
@@ -174,6 +175,7 @@ impl<'a> Screen<'a> {
                 None,
                 plan.judging.as_ref(),
             ),
+            text: Text::default(),
             order: Ordered::unlimited(plan, out),
             merge: (live.servers.len() > 1).then(|| TailMerge::new(live.servers.len())),
             err,
@@ -319,8 +321,9 @@ impl<'a> Screen<'a> {
             }
         }
         let batch = self.builder.finish();
-        let mut text = Text::default();
-        self.writer.batch(&batch, &mut text);
+        let text = &mut self.text;
+        text.clear();
+        self.writer.batch(&batch, text);
         self.builder.recycle(batch);
         self.unwritten += text.failed;
         if !text.err.is_empty() {
@@ -337,10 +340,10 @@ impl<'a> Screen<'a> {
                 );
             }
         } else {
-            self.order.text(&text)?;
+            self.order.text(text)?;
             self.order.flush()?;
         }
-        self.tally.add(text.tally);
+        self.tally.add(std::mem::take(&mut text.tally));
         Ok(())
     }
 

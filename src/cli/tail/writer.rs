@@ -70,6 +70,16 @@ impl Text {
         }
     }
 
+    /// Forgets everything but the memory.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.ends.clear();
+        self.times.clear();
+        self.err.clear();
+        self.tally = Tally::default();
+        self.failed = 0;
+    }
+
     /// Adds a record that was written before.
     pub(super) fn push(&mut self, record: &[u8]) {
         self.out.extend_from_slice(record);
