@@ -109,7 +109,8 @@ impl<R: Read> ChunkReader<R> {
             }
             if bytes.len() > MAX_LINE {
                 dropped += 1;
-                bytes.clear();
+                // Not its room either: that would go along with a small piece.
+                bytes = Vec::new();
                 scanned = 0;
                 if let Err(cause) = self.skip_line(&mut bytes) {
                     damaged = Some(cause.to_string());
@@ -380,6 +381,9 @@ mod tests {
         let first = reader.next_chunk().unwrap();
         assert_eq!(first.dropped, 1);
         assert_eq!(&first.bytes[..], b"{\"time\":\"\"}\n");
+        // The room that the long line took is not handed on with a short piece.
+        let room = first.bytes.try_into_mut().map(|bytes| bytes.capacity());
+        assert!(room.is_ok_and(|room| room < 2 * CHUNK));
         assert!(reader.next_chunk().is_none());
     }
 }
