@@ -43,12 +43,16 @@ fn write_flow(
         seconds % 60
     );
     let node = source % 20;
-    let verdict = if number % 10 == 0 {
+    let verdict = if number.is_multiple_of(10) {
         "DROPPED"
     } else {
         "FORWARDED"
     };
-    let flags = if number % 2 == 0 { "SYN" } else { "ACK" };
+    let flags = if number.is_multiple_of(2) {
+        "SYN"
+    } else {
+        "ACK"
+    };
     let port = 1024 + number % 60_000;
     writeln!(
         out,
