@@ -12,6 +12,7 @@
 )]
 
 mod agreement;
+mod churn;
 mod corpus;
 mod floors;
 mod fuzz_seeds;

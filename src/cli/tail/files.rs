@@ -301,8 +301,14 @@ impl Worker {
             capabilities,
             written,
         } = self;
-        // About as much as the piece before, so that the text does not grow by doubling.
-        let mut text = Text::with_capacity(*written + *written / 8);
+        // About as much as the piece before, so that the text does not grow by doubling;
+        // of a line of unusual length most is written again.
+        let usual = *written + *written / 8;
+        let mut text = Text::with_capacity(if chunk.bytes.len() > 2 * MOST_WRITTEN {
+            usual.max(chunk.bytes.len() + MOST_WRITTEN)
+        } else {
+            usual
+        });
         let report = decoder.decode(chunk, |decoder, batch| {
             capabilities.observe(&batch);
             writer.batch(&batch, &mut text);
