@@ -21,6 +21,7 @@ mod set;
 mod validate;
 
 pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
+pub use build::TOO_LARGE;
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
