@@ -1,7 +1,9 @@
 //! Objects with something wrong in them, one thing at a time.
 
-use flowwatch::manifest::{Node, Number, Value};
-use flowwatch::policy::{Admission, AdmissionOutcome, ReadObject, admit, pruned, read_object};
+use flowwatch::manifest::{Map, Node, Number, Value};
+use flowwatch::policy::{
+    Admission, AdmissionOutcome, Options, ReadObject, admit, pruned, read_object,
+};
 
 use super::node;
 use super::vectors::checked_in;
@@ -45,7 +47,7 @@ fn what_an_api_server_stores_can_be_decoded() {
 
 fn assert_decodes(node: &Node) {
     let rejection = match read_object(node) {
-        ReadObject::Policy(policy) => policy.entries(&[], &Default::default()).err(),
+        ReadObject::Policy(policy) => policy.entries(&[], &Options::default()).err(),
         ReadObject::CidrGroup(group) => group.group.err(),
         ReadObject::Other => None,
     };
@@ -73,7 +75,7 @@ fn values() -> Vec<Value> {
         Value::String("".into()),
         Value::List(Vec::new()),
         Value::List(vec![node("{}"), node("[null]")]),
-        Value::Map(Default::default()),
+        Value::Map(Map::default()),
         node("{x: {y: 1}}").value,
     ]
 }
