@@ -1,6 +1,7 @@
 //! Policy objects become what Cilium's own parser makes of them.
 
 mod corpus;
+mod damage;
 mod schema;
 mod sets;
 mod vectors;

@@ -40,6 +40,7 @@ mod verdict;
 mod world;
 
 pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
+pub use build::TOO_LARGE;
 pub use cause::Cause;
 pub use compile::Compiled;
 pub use entry::{

@@ -7,6 +7,9 @@ use super::AdmissionCause;
 use crate::manifest::{Map, Node, Number, Place, Value};
 use crate::policy::read::Path;
 
+/// Causes that are kept of one object.
+const CAUSES: usize = 1000;
+
 /// What may stand in a place.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -93,8 +96,11 @@ pub(super) const fn object(fields: &'static [Field]) -> Object {
 }
 
 impl Report {
-    /// Notes what is wrong.
+    /// Notes what is wrong, unless there is more than anyone reads.
     pub(super) fn add(&mut self, path: &Path<'_>, at: Place, message: impl Into<String>) {
+        if self.causes.len() >= CAUSES {
+            return;
+        }
         self.causes.push(AdmissionCause {
             field: path.to_string(),
             at,
