@@ -11,6 +11,7 @@
     reason = "in a binary of modules `pub` reaches no further than the binary"
 )]
 
+mod conformance;
 mod corpus;
 mod floors;
 mod fuzz_seeds;

@@ -325,11 +325,19 @@ impl Compiled {
     fn peers_of_entry(&self, entry: &PolicyEntry) -> Box<[SelectorId]> {
         match &entry.peers {
             None => Box::new([SelectorId::EVERYONE]),
-            Some(peers) => peers
-                .iter()
-                .filter(|peer| !is_nobody(peer))
-                .filter_map(|peer| self.selection.id(peer))
-                .collect(),
+            Some(peers) => {
+                let ids: Box<[SelectorId]> = peers
+                    .iter()
+                    .filter(|peer| !is_nobody(peer))
+                    .filter_map(|peer| self.selection.id(peer))
+                    .collect();
+                // Everybody makes the others superfluous, and Cilium drops them.
+                if ids.contains(&SelectorId::EVERYONE) {
+                    Box::new([SelectorId::EVERYONE])
+                } else {
+                    ids
+                }
+            }
         }
     }
 

@@ -158,6 +158,13 @@ impl Filter {
             .map(|(selector, policy)| (*selector, policy.as_ref()))
     }
 
+    /// The same, to be kept.
+    pub(super) fn shared_policies(
+        &self,
+    ) -> impl Iterator<Item = (SelectorId, &Arc<SelectorPolicy>)> {
+        self.policies.iter().map(|(selector, policy)| (*selector, policy))
+    }
+
     /// The policy for everybody.
     pub(super) fn wildcard(&self) -> Option<&SelectorPolicy> {
         self.places

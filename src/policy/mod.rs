@@ -18,6 +18,7 @@ mod filter;
 mod icmp;
 mod idset;
 mod interner;
+mod l7;
 mod lookup;
 mod mapstate;
 mod member;
@@ -42,6 +43,7 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
