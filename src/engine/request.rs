@@ -4,7 +4,7 @@
 
 use super::memo::Question;
 use crate::flow::{L7Record, RowRef};
-use crate::policy::{Cause, Compiled, Decision, Verdict};
+use crate::policy::{Cause, Compiled, Decision, HttpRequest, Verdict};
 
 /// What policy says of the request in `row`, given what it says of the connection.
 pub(super) fn verdict(
@@ -24,7 +24,7 @@ pub(super) fn verdict(
     let Question {
         subject,
         peer,
-        direction: _,
+        direction,
         protocol,
         port,
     } = *question;
@@ -36,7 +36,25 @@ pub(super) fn verdict(
             }
             compiled.dns_allowed(subject, peer, protocol, port, name)
         }
-        Some(L7Record::Http(_)) => return unseen,
+        Some(L7Record::Http(http)) => {
+            let url = row.str(http.url);
+            let (authority, path) = split(url);
+            let headers: Vec<(&str, &str)> = http
+                .headers
+                .iter()
+                .map(|header| (row.str(header.key), row.str(header.value)))
+                .collect();
+            let request = HttpRequest {
+                method: row.str(http.method),
+                path,
+                host: authority,
+                headers: &headers,
+            };
+            match compiled.http_allowed(subject, direction, peer, protocol, port, &request) {
+                Ok(passes) => passes,
+                Err(cause) => return Verdict::Unknown(cause),
+            }
+        }
         Some(L7Record::Kafka(_)) | None => return unseen,
     };
     if passes {

@@ -23,6 +23,7 @@ use super::table::{Named, Side};
 use super::verdict::{Origin, Redirect, RedirectId, RulesId};
 use super::world::{IdentityIndex, World};
 use crate::inventory::{CidrGroup, Identity, NamedPort};
+use crate::pattern::Re2;
 
 /// Policies compiled for a cluster.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Compiled {
     /// Subjects of policies that were not given.
     pub(super) missing: HashSet<(u32, Direction), RandomState>,
     generation: u64,
+    /// Expressions of layer 7, compiled when first asked; `None` where that fails.
+    pub(super) patterns: Mutex<HashMap<Arc<str>, Option<Arc<Re2>>, RandomState>>,
 }
 
 /// Both directions of a subject's policy, shared by all subjects of the same entries.
@@ -130,6 +133,7 @@ impl Compiled {
             classes: HashMap::default(),
             missing: HashSet::default(),
             generation: 0,
+            patterns: Mutex::default(),
             names_complete: world.names_complete,
             ports_complete: world.ports_complete,
             options: options.clone(),
@@ -184,6 +188,7 @@ impl Compiled {
             classes: HashMap::default(),
             missing: HashSet::default(),
             generation: self.generation + 1,
+            patterns: Mutex::default(),
         };
         compiled.index_entries();
         compiled
@@ -360,11 +365,19 @@ impl Compiled {
     fn peers_of_entry(&self, entry: &PolicyEntry) -> Box<[SelectorId]> {
         match &entry.peers {
             None => Box::new([SelectorId::EVERYONE]),
-            Some(peers) => peers
-                .iter()
-                .filter(|peer| !is_nobody(peer))
-                .filter_map(|peer| self.selection.id(peer))
-                .collect(),
+            Some(peers) => {
+                let ids: Box<[SelectorId]> = peers
+                    .iter()
+                    .filter(|peer| !is_nobody(peer))
+                    .filter_map(|peer| self.selection.id(peer))
+                    .collect();
+                // Everybody makes the others superfluous, and Cilium drops them.
+                if ids.contains(&SelectorId::EVERYONE) {
+                    Box::new([SelectorId::EVERYONE])
+                } else {
+                    ids
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::compile::{Compiled, Table};
 use super::entry::{AuthMode, Direction};
 use super::lookup::{self, Hit};
 use super::member::Member;
-use super::options::{Enforcement, OptionName};
+use super::options::{AllowLocalhost, Enforcement, OptionName};
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::set::TaintScope;
@@ -35,6 +35,8 @@ enum Enforced {
     Yes,
     /// This is the answer for every peer.
     Settled(Decision),
+    /// Everything passes; the node's own host by a rule of its own.
+    Off(Decision),
 }
 
 impl Compiled {
@@ -57,10 +59,17 @@ impl Compiled {
         };
         let state = slot.get_or_init(|| Arc::new(self.subject_state(subject)));
         let (enforced, side) = state.side(direction);
-        if let Enforced::Settled(decision) = enforced {
-            return decision;
-        }
         let member = self.members.get(peer.0 as usize);
+        match enforced {
+            Enforced::Settled(decision) => return decision,
+            Enforced::Off(mut decision) => {
+                if direction == Direction::Ingress && self.is_let_in(subject, peer) {
+                    decision.rules = self.interner.rules(vec![Origin::AllowLocalhost]);
+                }
+                return decision;
+            }
+            Enforced::Yes => {}
+        }
         let known = member
             .filter(|member| !member.is_unknown() && !member.unlabelled)
             .map(|_| peer.0);
@@ -113,10 +122,10 @@ impl Compiled {
                 } else {
                     None
                 };
-                *side = Enforced::Settled(decision);
+                *side = Enforced::Off(decision);
             } else if view.table.conflict.is_some() {
                 *side = Enforced::Settled(Decision::plain(
-                    selected || always,
+                    true,
                     Verdict::Unknown(Cause::RulesInConflict),
                 ));
             } else if !selected && !always {
@@ -127,7 +136,7 @@ impl Compiled {
                 } else if self.missing.contains(&(subject.0, direction)) {
                     decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
                 }
-                *side = Enforced::Settled(decision);
+                *side = Enforced::Off(decision);
             }
         }
         SubjectState {
@@ -141,6 +150,16 @@ impl Compiled {
     /// and `host` under any source, so pods with such a label of their own are meant too.
     pub(super) fn always(&self, member: &Member) -> bool {
         self.options.enforcement == Enforcement::Always || member.has_key("init")
+    }
+
+    /// Whether the node's own host reaches a subject whatever the rules say.
+    fn is_let_in(&self, subject: IdentityIndex, peer: IdentityIndex) -> bool {
+        let is_host = |index: IdentityIndex| {
+            self.members
+                .get(index.0 as usize)
+                .is_some_and(|member| member.is_host())
+        };
+        self.options.allow_localhost != AllowLocalhost::Policy && is_host(peer) && !is_host(subject)
     }
 
     fn unenforced(&self, direction: Direction) -> Decision {

@@ -18,6 +18,7 @@ mod entry;
 mod explain;
 mod filter;
 mod gap;
+mod http;
 mod icmp;
 mod idset;
 mod interner;
@@ -49,6 +50,7 @@ pub use entry::{
 };
 pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
+pub use http::HttpRequest;
 pub use l7::{L7Cover, PortSpan};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};

@@ -98,13 +98,11 @@ impl Selection {
                 members: IdSet::new(),
             }));
         }
-        if first == self.selectors.len() {
-            return;
-        }
         self.file(first);
         if first > 1 {
             self.fill_few(first, members);
         } else {
+            // The agent's own selectors are filled here too.
             for (index, member) in members.iter().enumerate() {
                 self.add(index as u32, member);
             }
