@@ -79,20 +79,20 @@ Examples:
     flowwatch explain --policies ./policies --line flows.jsonl:120";
 
 /// A connection to explain.
-pub(super) struct Question {
-    pub(super) from: Side,
-    pub(super) to: Side,
-    pub(super) protocol: u8,
-    pub(super) port: u16,
-    pub(super) request: Option<Request>,
+struct Question {
+    from: Side,
+    to: Side,
+    protocol: u8,
+    port: u16,
+    request: Option<Request>,
     /// What is known of the flow, if it is one.
-    pub(super) recorded: Option<String>,
+    recorded: Option<String>,
     /// Cluster that the flow says it is of.
-    pub(super) cluster: Option<String>,
+    cluster: Option<String>,
 }
 
 /// A request over the connection.
-pub(super) enum Request {
+enum Request {
     Http {
         method: String,
         path: String,
