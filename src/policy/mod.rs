@@ -22,6 +22,7 @@ mod l7;
 mod lookup;
 mod mapstate;
 mod member;
+mod memo;
 mod merge;
 mod names;
 mod options;
@@ -44,6 +45,7 @@ pub use entry::{
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
 pub use l7::{L7Cover, PortSpan};
+pub use memo::Judge;
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
