@@ -90,17 +90,22 @@ impl PolicyArgs {
         if paths.is_empty() {
             return Ok(None);
         }
-        self.agent.load_with(&config, &paths).map(Some)
+        self.agent.load_with(&config, &paths, false).map(Some)
     }
 }
 
 impl AgentArgs {
-    /// Loads the policies of `paths`.
+    /// Loads the policies of `paths`. `names_complete` says that an address has no other
+    /// names than those given with it.
     ///
     /// # Errors
     /// As [`PolicyArgs::load`].
-    pub(super) fn load(&self, paths: &[PathBuf]) -> Result<LoadedPolicies, CommandError> {
-        self.load_with(&self.config()?, paths)
+    pub(super) fn load(
+        &self,
+        paths: &[PathBuf],
+        names_complete: bool,
+    ) -> Result<LoadedPolicies, CommandError> {
+        self.load_with(&self.config()?, paths, names_complete)
     }
 
     /// The configuration file; an empty one where there is none.
@@ -157,6 +162,7 @@ impl AgentArgs {
         &self,
         config: &Config,
         paths: &[PathBuf],
+        names_complete: bool,
     ) -> Result<LoadedPolicies, CommandError> {
         let loaded = self.read(paths);
         let mut inventory = Inventory::default();
@@ -174,6 +180,7 @@ impl AgentArgs {
             options,
             strict: self.strict,
             complete: self.cluster_complete,
+            names_complete,
         });
         let failed = loaded
             .errors

@@ -27,6 +27,7 @@ pub struct Policies {
     options: Options,
     strict: bool,
     complete: bool,
+    names_complete: bool,
     clusters: RwLock<Vec<(Arc<str>, Arc<ClusterPolicies>)>>,
 }
 
@@ -45,6 +46,8 @@ pub struct Given {
     pub strict: bool,
     /// Whether the inventory holds every pod of the cluster.
     pub complete: bool,
+    /// Whether every name of an address is with it, as in a question that gives the name.
+    pub names_complete: bool,
 }
 
 /// Policies of one cluster.
@@ -70,6 +73,7 @@ impl Policies {
             options: given.options,
             strict: given.strict,
             complete: given.complete,
+            names_complete: given.names_complete,
             clusters: RwLock::default(),
         }
     }
@@ -155,7 +159,7 @@ impl Policies {
             .collect();
         let world = World {
             identities: pods.clone(),
-            names_complete: false,
+            names_complete: self.names_complete,
             ports_complete: self.complete,
         };
         let mut ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState> = HashMap::default();

@@ -4,6 +4,7 @@
 //! tables that subjects share. Tables are built when a subject is first asked about.
 //! Answering is `decide`'s.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -132,7 +133,7 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
-            generation: 0,
+            generation: next_generation(),
             patterns: Mutex::default(),
             names_complete: world.names_complete,
             ports_complete: world.ports_complete,
@@ -187,7 +188,7 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
-            generation: self.generation + 1,
+            generation: next_generation(),
             patterns: Mutex::default(),
         };
         compiled.index_entries();
@@ -225,11 +226,15 @@ impl Compiled {
     /// the subject in this direction are unknown from now on.
     pub fn mark_missing(&mut self, subject: IdentityIndex, direction: Direction) {
         if self.missing.insert((subject.0, direction)) {
-            self.generation += 1;
+            if let Some(state) = self.states.get_mut(subject.0 as usize) {
+                *state = OnceLock::new();
+            }
+            self.generation = next_generation();
         }
     }
 
-    /// Changes whenever decisions made before may not hold any more.
+    /// Changes whenever decisions made before may not hold any more. No two sets have one
+    /// in common.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -319,7 +324,7 @@ impl Compiled {
         for state in &mut self.states {
             *state = OnceLock::new();
         }
-        self.generation += 1;
+        self.generation = next_generation();
     }
 
     /// Sorts the entries as Cilium does and files them by subject.
@@ -510,6 +515,11 @@ impl Compiled {
             }
         }
     }
+}
+
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Subjects {

@@ -336,6 +336,7 @@ impl Layout<'_> {
         }
         made_for
             .iter()
+            .chain([parser])
             .min_by_key(|parser| parser.default_priority())
             .unwrap_or(parser)
             .clone()

@@ -36,6 +36,8 @@ pub struct Explained {
     pub recorded: Option<String>,
     /// The request, where one was asked about.
     pub request: Option<String>,
+    /// What to know before believing it.
+    pub note: Option<&'static str>,
     /// The source's answer; `None` where it is no endpoint of the cluster.
     pub egress: Option<ExplainedSide>,
     /// The destination's answer.
@@ -125,6 +127,9 @@ pub fn explanation_text(explained: &Explained, color: bool) -> Vec<u8> {
     let _ = writeln!(text, ": {}", paint.verdict(verdict, verdict_words(verdict)));
     if let Some(recorded) = &explained.recorded {
         let _ = writeln!(text, "recorded: {}", plain(recorded));
+    }
+    if let Some(note) = explained.note {
+        let _ = writeln!(text, "note: {note}");
     }
     if explained.egress.is_none() && explained.ingress.is_none() {
         text.push_str("neither side is an endpoint of this cluster: no policy applies\n");
@@ -399,6 +404,7 @@ pub fn explanation_json(explained: &Explained) -> Vec<u8> {
         "port": explained.port,
         "request": explained.request,
         "recorded": explained.recorded,
+        "note": explained.note,
         "verdict": verdict_name(explained.verdict()),
         "egress": side(&explained.egress),
         "ingress": side(&explained.ingress),

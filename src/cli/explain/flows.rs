@@ -9,7 +9,9 @@ use super::side::Side;
 use super::{Question, Request};
 use crate::cli::error::{CommandError, UsageError};
 use crate::engine::{Event, Party, cluster};
-use crate::flow::{BatchBuilder, FlowReference, L7Record, Protocol, RowRef, StrId};
+use crate::flow::{
+    BatchBuilder, EventType, FlowReference, FlowType, L7Record, Protocol, Reply, RowRef, StrId,
+};
 use crate::source::file::{Chunk, ChunkReader, LineDecoder, inputs};
 
 /// Pods remembered from flows; beyond that a question names its labels.
@@ -129,14 +131,26 @@ pub(super) fn question(
 }
 
 fn of_row(row: RowRef<'_>) -> Result<Question, String> {
+    if row.flow_type() == FlowType::SOCK || row.event_type() == EventType::TRACE_SOCK.0 {
+        return Err(
+            "a socket's address translation: policies see the connection after it".to_owned(),
+        );
+    }
+    // Of a reply the connection is asked about, which the other side opened.
+    let reply = row.reply() == Reply::Yes;
+    let destination_port = if reply {
+        row.source_port()
+    } else {
+        row.destination_port()
+    };
     let icmp = row
         .extra()
         .and_then(|extra| extra.icmp)
         .map(|icmp| icmp.kind);
     let (protocol, port) = match row.protocol() {
-        Protocol::Tcp => (6, row.destination_port()),
-        Protocol::Udp => (17, row.destination_port()),
-        Protocol::Sctp => (132, row.destination_port()),
+        Protocol::Tcp => (6, destination_port),
+        Protocol::Udp => (17, destination_port),
+        Protocol::Sctp => (132, destination_port),
         Protocol::Icmpv4 => (1, icmp.unwrap_or_default()),
         Protocol::Icmpv6 => (58, icmp.unwrap_or_default()),
         Protocol::Vrrp => (112, 0),
@@ -190,17 +204,24 @@ fn of_row(row: RowRef<'_>) -> Result<Question, String> {
         Some(crate::policy::Direction::Ingress) => row.destination_endpoint(),
         _ => row.source_endpoint(),
     };
+    let mut from = side(row.source_endpoint(), row.source_ip(), row.source_names());
+    let mut to = side(
+        row.destination_endpoint(),
+        row.destination_ip(),
+        row.destination_names(),
+    );
+    let mut recorded = format!("{} ({})", row.verdict(), FlowReference::of(row));
+    if reply {
+        std::mem::swap(&mut from, &mut to);
+        recorded.push_str(", a reply");
+    }
     Ok(Question {
-        from: side(row.source_endpoint(), row.source_ip(), row.source_names()),
-        to: side(
-            row.destination_endpoint(),
-            row.destination_ip(),
-            row.destination_names(),
-        ),
+        from,
+        to,
         protocol,
         port: u16::try_from(port).map_err(|_| format!("{port} is not a port"))?,
         request,
-        recorded: Some(format!("{} ({})", row.verdict(), FlowReference::of(row))),
+        recorded: Some(recorded),
         cluster: cluster(subject, row.str(row.node())).map(str::to_owned),
     })
 }

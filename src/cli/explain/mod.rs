@@ -116,7 +116,8 @@ impl ExplainArgs {
             )
             .into());
         }
-        let loaded = self.agent.load(&self.policies)?;
+        // A question names its sides; a flow may have been called by other names too.
+        let loaded = self.agent.load(&self.policies, self.from.is_some())?;
         say_remarks(&loaded.remarks, err);
         if loaded.failed {
             return Err(CommandError::Said);
@@ -227,6 +228,10 @@ fn explain(policies: &Policies, question: &Question) -> Explained {
         protocol: question.protocol,
         port: question.port,
         recorded: question.recorded.clone(),
+        note: question
+            .to
+            .is_name_only()
+            .then_some("a name has no address here: rules on prefixes are judged for none"),
         request: question.request.as_ref().map(Request::words),
         egress: side(Direction::Egress, from, to),
         ingress: side(Direction::Ingress, to, from),

@@ -4,7 +4,7 @@
 //! `ns/key=value,…`, an address, an entity, a DNS name.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::super::error::UsageError;
@@ -22,6 +22,10 @@ const ENTITIES: [&str; 8] = [
     "unmanaged",
     "world",
 ];
+
+/// Stands for the address of a name: in the block kept for documentation, which no prefix
+/// in use is likely to hold.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 254));
 
 /// A side.
 #[derive(Clone, Debug)]
@@ -72,6 +76,13 @@ impl Side {
     /// Who it is, where that is known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.party.identity()
+    }
+
+    /// Whether it is a name whose address is not known.
+    pub(super) fn is_name_only(&self) -> bool {
+        self.identity().is_some_and(|identity| {
+            identity.address == Some(NO_ADDRESS) && !identity.names.is_empty()
+        })
     }
 
     /// Whether it is outside the cluster.
@@ -169,13 +180,12 @@ fn entity(name: &str) -> Result<Party, UsageError> {
     })
 }
 
-/// A name outside: its address is one that no prefix in use is likely to hold, from the
-/// block kept for documentation.
+/// A name outside.
 fn outside_by_name(name: &str) -> Party {
     Party::Known {
         identity: Identity {
             number: 2,
-            address: Some(IpAddr::from([203, 0, 113, 254])),
+            address: Some(NO_ADDRESS),
             names: vec![Arc::from(name.trim_end_matches('.').to_ascii_lowercase())],
             ..Identity::default()
         },
