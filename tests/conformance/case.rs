@@ -7,8 +7,7 @@ use std::sync::Arc;
 use flowwatch::inventory::{Identity, Label, NamedPort, Service};
 use flowwatch::manifest;
 use flowwatch::policy::{
-    AllowLocalhost, Compiled, Direction, Document, Enforcement, IdentityIndex, Options, PolicySet,
-    World,
+    AllowLocalhost, Compiled, Direction, Enforcement, IdentityIndex, Options, PolicySet, World,
 };
 use serde_json::Value;
 
@@ -48,16 +47,9 @@ pub fn judge(case: &Value, universes: &Universes, tally: &mut Tally) {
         .flatten()
         .map(|policy| text(policy.as_str().expect("a document")))
         .collect();
-    let read: Vec<_> = texts
+    let documents: Vec<_> = texts
         .iter()
         .flat_map(|text| manifest::read(text, "policy.yaml".into()).documents)
-        .collect();
-    let documents: Vec<Document<'_>> = read
-        .iter()
-        .map(|document| Document {
-            file: "policy.yaml".into(),
-            object: &document.root,
-        })
         .collect();
     let set = PolicySet::build(&documents, &services, &[], &options);
     let compiled = Compiled::new(Arc::new(set), &world, &options);
