@@ -16,7 +16,7 @@ use crate::config::{Config, FILE_NAME};
 use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
 use crate::manifest::{self, LoadError, LoadOptions, Loaded};
-use crate::policy::{Options, Taint, TaintScope};
+use crate::policy::{Floating, Options, Taint, TaintScope};
 
 /// Errors and warnings shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -225,6 +225,17 @@ fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
         remarks.push(format!(
             "{}:{}: {}; verdicts it might change are unknown",
             taint.file, taint.at.line, taint.reason
+        ));
+    }
+    let mut floating: Vec<&Floating> = set.floating.iter().collect();
+    floating.dedup_by(|one, other| one.id == other.id && one.file == other.file);
+    for policy in floating {
+        remarks.push(format!(
+            "{}:{}: nothing says in which namespace {} {} is (give --policy-namespace or render the tree); verdicts of whom it might select are unknown",
+            policy.file,
+            policy.at.line,
+            policy.id.kind.name(),
+            policy.id.name
         ));
     }
     for object in &set.objects {

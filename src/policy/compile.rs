@@ -509,6 +509,8 @@ impl Compiled {
                 .find(|port| port.name.eq_ignore_ascii_case(name))
                 .filter(|port| port.protocol == protocol && port.port != 0)
                 .map_or(Named::Nothing, |port| Named::Port(port.port)),
+            // Another pod may define the name otherwise, which would void it for everybody.
+            Direction::Egress if !self.ports_complete => Named::Unknown,
             Direction::Egress => {
                 let key = (Arc::from(name), protocol);
                 self.named.get(&key).copied().unwrap_or(unknown)

@@ -26,6 +26,8 @@ pub(super) struct SubjectState {
     sides: [Enforced; 2],
     /// Something unread may be about it.
     taint: Option<u32>,
+    /// A policy of unknown namespace may select it, ingress and egress.
+    floating: [bool; 2],
 }
 
 /// Whether a direction is enforced.
@@ -81,6 +83,8 @@ impl Compiled {
         if decision.verdict != Verdict::DeniedByRule {
             if let Some(taint) = state.taint {
                 decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+            } else if state.floating[direction as usize] {
+                decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
             } else if !self.missing.is_empty() && self.missing.contains(&(subject.0, direction)) {
                 decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
             }
@@ -100,12 +104,14 @@ impl Compiled {
                 sides: [Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
                     2],
                 taint: None,
+                floating: [false; 2],
             };
         };
         let mode = self.options.enforcement;
         let always = self.always(member);
         let view = self.view(member, always);
         let taint = self.taint(member);
+        let floating = self.floating(member);
         let off =
             mode == Enforcement::Never || member.has_key("host") && !self.options.host_firewall;
         let directions = [Direction::Ingress, Direction::Egress];
@@ -133,6 +139,8 @@ impl Compiled {
                 decision.assumed = self.unless_given(OptionName::Enforcement);
                 if let Some(taint) = taint {
                     decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+                } else if floating[direction as usize] {
+                    decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
                 } else if self.missing.contains(&(subject.0, direction)) {
                     decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
                 }
@@ -143,6 +151,7 @@ impl Compiled {
             table: view.table,
             sides,
             taint,
+            floating,
         }
     }
 
@@ -172,6 +181,18 @@ impl Compiled {
             rules: self.interner.rules(vec![origin]),
             ..Decision::plain(false, Verdict::Allowed)
         }
+    }
+
+    /// Whether policies of unknown namespace may select a subject, ingress and egress.
+    fn floating(&self, member: &Member) -> [bool; 2] {
+        let mut found = [false; 2];
+        for floating in &self.set.floating {
+            let is_pod = floating.subject.node || member.namespace().is_some();
+            if is_pod && member.is_subject(&floating.subject.selector, floating.subject.node) {
+                found[floating.direction as usize] = true;
+            }
+        }
+        found
     }
 
     /// The first thing unread that may be about a subject.
@@ -236,7 +257,9 @@ impl Compiled {
                     || by_name
                         && matches!(
                             self.selection.selector(row.selector),
-                            Some(PeerSelector::Fqdn { .. })
+                            // One without a name is about the root, which no address has.
+                            Some(PeerSelector::Fqdn { name, pattern })
+                                if !(name.is_empty() && pattern.is_empty())
                         ))
         };
         if unlabelled || by_name {

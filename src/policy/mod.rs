@@ -61,7 +61,7 @@ pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };
 pub use set::{
-    ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
+    Floating, ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
 pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
 pub use world::{IdentityIndex, World};
