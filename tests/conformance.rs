@@ -38,7 +38,11 @@ fn check(folder: &Path) {
     assert!(!files.is_empty(), "no cases in {}", folder.display());
     let mut all = Tally::default();
     for file in files {
-        let name = file.file_name().expect("a file").to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .expect("a file")
+            .to_string_lossy()
+            .into_owned();
         let tally = run(&file, &universes);
         println!("{name}\n{tally}");
         all.add(tally);

@@ -97,10 +97,8 @@ impl Compiled {
                     egress: Side::default(),
                     conflict: None,
                 }),
-                sides: [Enforced::Settled(Decision::plain(
-                    true,
-                    Verdict::Unknown(Cause::NoLabels),
-                )); 2],
+                sides: [Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
+                    2],
                 taint: None,
             };
         };
@@ -108,16 +106,13 @@ impl Compiled {
         let always = self.always(member);
         let view = self.view(member, always);
         let taint = self.taint(member);
-        let off = mode == Enforcement::Never
-            || member.has_key("host") && !self.options.host_firewall;
+        let off =
+            mode == Enforcement::Never || member.has_key("host") && !self.options.host_firewall;
         let directions = [Direction::Ingress, Direction::Egress];
         let mut sides = [Enforced::Yes; 2];
         for ((side, direction), selected) in sides.iter_mut().zip(directions).zip(view.selected) {
             if member.unlabelled && mode != Enforcement::Never {
-                *side = Enforced::Settled(Decision::plain(
-                    true,
-                    Verdict::Unknown(Cause::NoLabels),
-                ));
+                *side = Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
             } else if off {
                 let mut decision = self.unenforced(direction);
                 decision.assumed = if mode == Enforcement::Never {
@@ -164,9 +159,7 @@ impl Compiled {
                 .get(index.0 as usize)
                 .is_some_and(|member| member.is_host())
         };
-        self.options.allow_localhost != AllowLocalhost::Policy
-            && is_host(peer)
-            && !is_host(subject)
+        self.options.allow_localhost != AllowLocalhost::Policy && is_host(peer) && !is_host(subject)
     }
 
     fn unenforced(&self, direction: Direction) -> Decision {
@@ -229,9 +222,8 @@ impl Compiled {
         port: u16,
     ) -> Option<Cause> {
         let unlabelled = member.is_none_or(|member| member.unlabelled);
-        let by_name = side.by_name
-            && !self.names_complete
-            && member.is_some_and(|member| member.external);
+        let by_name =
+            side.by_name && !self.names_complete && member.is_some_and(|member| member.external);
         if !unlabelled && !by_name && side.unresolved.is_empty() {
             return None;
         }

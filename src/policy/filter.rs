@@ -92,8 +92,7 @@ impl Filters {
             return Ok(());
         }
         if entry.ports.is_empty() {
-            let policy =
-                SelectorPolicy::of(entry, &PortRule::default(), 0, origin, around)?;
+            let policy = SelectorPolicy::of(entry, &PortRule::default(), 0, origin, around)?;
             return self.add(ALL_PORTS, selected.peers, &policy);
         }
         for rule in &entry.ports {
@@ -162,7 +161,9 @@ impl Filter {
     pub(super) fn shared_policies(
         &self,
     ) -> impl Iterator<Item = (SelectorId, &Arc<SelectorPolicy>)> {
-        self.policies.iter().map(|(selector, policy)| (*selector, policy))
+        self.policies
+            .iter()
+            .map(|(selector, policy)| (*selector, policy))
     }
 
     /// The policy for everybody.

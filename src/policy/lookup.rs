@@ -46,15 +46,16 @@ pub(super) fn find(
     port: u16,
 ) -> Option<Hit> {
     if let Some(rows) = &side.authenticated {
-        let selects =
-            |selector| peer.is_some_and(|peer| selection.contains(selector, peer));
+        let selects = |selector| peer.is_some_and(|peer| selection.contains(selector, peer));
         return mapstate::find(rows, selects, PortPrefix::point(protocol, port), interner);
     }
     let lists = side.lists(protocol, port);
     let own = peer.and_then(|peer| {
-        best(&lists, |list| &list.rows, |selector| {
-            selection.contains(selector, peer)
-        })
+        best(
+            &lists,
+            |list| &list.rows,
+            |selector| selection.contains(selector, peer),
+        )
     });
     let wild = best(&lists, |list| &list.wildcards, |_| true);
     let (rows, wildcard) = match (own, wild) {

@@ -88,16 +88,14 @@ impl MapState {
         if entry.map.is_deny() {
             let covered = self.entries.iter().any(|(k, v)| {
                 k.covers(key)
-                    && (v.map.precedence > entry.map.precedence
-                        || v.map.is_deny() && *k != key)
+                    && (v.map.precedence > entry.map.precedence || v.map.is_deny() && *k != key)
             });
             if covered {
                 return;
             }
             self.entries.retain(|(k, v)| {
                 !(key.covers(*k)
-                    && (v.map.precedence < entry.map.precedence
-                        || v.map.is_deny() && *k != key))
+                    && (v.map.precedence < entry.map.precedence || v.map.is_deny() && *k != key))
             });
         } else if self.auth {
             self.insert_preferring_auth(key, entry);

@@ -69,8 +69,7 @@ impl Member {
             }
         }
         member.labels.sort_by(|a, b| a.key.cmp(&b.key));
-        member.world =
-            [true, false].map(|v4| member.is_reserved(world_label(v4, options)));
+        member.world = [true, false].map(|v4| member.is_reserved(world_label(v4, options)));
         member
     }
 
@@ -131,6 +130,19 @@ impl Member {
 
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// Its address, or the prefixes that its labels name.
+    pub(super) fn prefixes(&self) -> Vec<IpNet> {
+        match self.address {
+            Some(address) => vec![address.into()],
+            None => self
+                .labels
+                .iter()
+                .filter(|label| &*label.source == "cidr")
+                .filter_map(|label| prefix_of(&label.key))
+                .collect(),
+        }
     }
 
     /// Labels it has as the subject of a policy.
@@ -202,7 +214,11 @@ impl Member {
     fn is_within(&self, prefix: &IpNet) -> bool {
         if prefix.prefix_len() == 0 {
             let [v4, v6] = self.world;
-            return if matches!(prefix, IpNet::V4(_)) { v4 } else { v6 };
+            return if matches!(prefix, IpNet::V4(_)) {
+                v4
+            } else {
+                v6
+            };
         }
         if let Some(address) = &self.address {
             return prefix.contains(address);
@@ -260,8 +276,7 @@ pub(super) fn world_label(v4: bool, options: &Options) -> &'static str {
 }
 
 fn is_world(label: &Label) -> bool {
-    &*label.source == "reserved"
-        && matches!(&*label.key, "world" | "world-ipv4" | "world-ipv6")
+    &*label.source == "reserved" && matches!(&*label.key, "world" | "world-ipv4" | "world-ipv6")
 }
 
 fn holds_for(selector: &LabelSelector, labels: &[Label], address: Option<IpAddr>) -> bool {
@@ -270,11 +285,7 @@ fn holds_for(selector: &LabelSelector, labels: &[Label], address: Option<IpAddr>
         .all(|requirement| requirement_holds(requirement, labels, address))
 }
 
-fn requirement_holds(
-    requirement: &Requirement,
-    labels: &[Label],
-    address: Option<IpAddr>,
-) -> bool {
+fn requirement_holds(requirement: &Requirement, labels: &[Label], address: Option<IpAddr>) -> bool {
     let value = lookup(&requirement.key, labels, address);
     let listed = |value: &str| requirement.values.iter().any(|wanted| **wanted == *value);
     match requirement.operator {
@@ -287,11 +298,7 @@ fn requirement_holds(
 
 /// The value of the first label with this key. A key that is a prefix finds labels of
 /// prefixes inside it.
-fn lookup<'a>(
-    key: &SelectorKey,
-    labels: &'a [Label],
-    address: Option<IpAddr>,
-) -> Option<&'a str> {
+fn lookup<'a>(key: &SelectorKey, labels: &'a [Label], address: Option<IpAddr>) -> Option<&'a str> {
     let source = match &key.source {
         Source::Any => {
             return labels

@@ -164,8 +164,7 @@ impl SelectorPolicy {
             self.parser = parser;
             self.priority = new.priority;
         }
-        if new.listener.is_none()
-            || new.listener == self.listener && new.priority == self.priority
+        if new.listener.is_none() || new.listener == self.listener && new.priority == self.priority
         {
             return Ok(());
         }
@@ -311,7 +310,10 @@ fn parser_of(rule: &PortRule, protocol: u8) -> Option<Parser> {
     tls.then_some(Parser::Tls)
 }
 
-fn merged_parser(ours: Option<&Parser>, theirs: Option<&Parser>) -> Result<Option<Parser>, Conflict> {
+fn merged_parser(
+    ours: Option<&Parser>,
+    theirs: Option<&Parser>,
+) -> Result<Option<Parser>, Conflict> {
     match (ours, theirs) {
         (None, other) | (other, None) => Ok(other.cloned()),
         (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.clone())),

@@ -15,6 +15,7 @@ mod decide;
 mod entities;
 mod entry;
 mod filter;
+mod http;
 mod icmp;
 mod idset;
 mod interner;
@@ -33,6 +34,8 @@ mod selection;
 mod selector;
 mod set;
 mod table;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod verdict;
 mod world;
@@ -44,6 +47,7 @@ pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use http::{HttpRequest, RequestVerdict};
 pub use l7::{L7Cover, PortSpan};
 pub use memo::Judge;
 pub use merge::Conflict;
@@ -55,7 +59,5 @@ pub use selector::{
 pub use set::{
     ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
-pub use verdict::{
-    Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict,
-};
+pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
 pub use world::{IdentityIndex, World};

@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn everything_covers_everything() {
         assert!(PortPrefix::ALL.covers(PortPrefix::point(1, 0)));
-        assert_eq!(PortPrefix::split(17, 0, u16::MAX), PortPrefix::split(17, 0, 0));
+        assert_eq!(
+            PortPrefix::split(17, 0, u16::MAX),
+            PortPrefix::split(17, 0, 0)
+        );
         assert!(PortPrefix::split(17, 0, 1023)[0].covers(PortPrefix::point(17, 1023)));
         assert!(!PortPrefix::split(17, 0, 1023)[0].covers(PortPrefix::point(17, 1024)));
     }

@@ -190,7 +190,11 @@ impl Side {
             let cell = ports.starts.partition_point(|start| *start <= port);
             ports.cells.get(cell.checked_sub(1)?)
         });
-        [cell, ports.map(|ports| &ports.whole), Some(&self.everything)]
+        [
+            cell,
+            ports.map(|ports| &ports.whole),
+            Some(&self.everything),
+        ]
     }
 }
 
@@ -305,9 +309,7 @@ impl Layout<'_> {
     /// The number of a proxy port, from 1.
     fn proxy(&mut self, protocol: u8, port: u16, listener: Option<&Arc<str>>) -> u32 {
         let place = self.proxies.iter().position(|proxy| {
-            proxy.protocol == protocol
-                && proxy.port == port
-                && proxy.listener.as_ref() == listener
+            proxy.protocol == protocol && proxy.port == port && proxy.listener.as_ref() == listener
         });
         let place = place.unwrap_or_else(|| {
             self.proxies.push(Proxy {
@@ -357,9 +359,7 @@ struct Proxy {
 impl MapEntry {
     /// Whether the datapath could not tell them apart.
     fn is_like(self, other: Self) -> bool {
-        self.precedence == other.precedence
-            && self.proxy == other.proxy
-            && self.auth == other.auth
+        self.precedence == other.precedence && self.proxy == other.proxy && self.auth == other.auth
     }
 
     pub(super) fn is_deny(self) -> bool {
@@ -377,9 +377,8 @@ fn redirect_precedence(priority: u8) -> u8 {
 
 /// Sorts rows into lists by the ports they cover.
 fn arrange(rows: &[Row]) -> (List, Box<[(u8, Ports)]>) {
-    let (everything, rest): (Vec<Row>, Vec<Row>) = rows
-        .iter()
-        .partition(|row| row.prefix == PortPrefix::ALL);
+    let (everything, rest): (Vec<Row>, Vec<Row>) =
+        rows.iter().partition(|row| row.prefix == PortPrefix::ALL);
     let mut numbers: Vec<u8> = rest.iter().map(|row| row.prefix.protocol()).collect();
     numbers.sort_unstable();
     numbers.dedup();

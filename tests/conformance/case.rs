@@ -133,7 +133,10 @@ fn world(case: &Value, universe: Option<&Value>) -> (World, HashMap<u64, Identit
     let shared = universe.and_then(|universe| universe["identities"].as_array());
     let own = case["identities"].as_array();
     for identity in shared.into_iter().chain(own).flatten() {
-        identities.insert(identity["id"].as_u64().expect("an id"), read_identity(identity));
+        identities.insert(
+            identity["id"].as_u64().expect("an id"),
+            read_identity(identity),
+        );
     }
     let places = identities
         .keys()
@@ -161,7 +164,9 @@ fn read_identity(identity: &Value) -> Identity {
         number: u32::try_from(identity["id"].as_u64().expect("an id")).expect("32 bits"),
         labels: labels("labels").unwrap_or_default(),
         subject_labels: labels("subject_labels"),
-        address: identity["ip"].as_str().map(|ip| ip.parse().expect("an address")),
+        address: identity["ip"]
+            .as_str()
+            .map(|ip| ip.parse().expect("an address")),
         names: texts(&identity["names"]),
         named_ports: identity["named_ports"]
             .as_object()
@@ -200,7 +205,11 @@ fn service(service: &Value) -> Service {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|ip| ip.as_str().and_then(|ip| ip.parse().ok()).expect("an address"))
+            .map(|ip| {
+                ip.as_str()
+                    .and_then(|ip| ip.parse().ok())
+                    .expect("an address")
+            })
             .collect(),
     }
 }

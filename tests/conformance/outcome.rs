@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use flowwatch::policy::{
-    AuthMode, Cause, Compiled, Direction, HttpRule, L7Cover, Mismatch, Options, Origin, Parser, Verdict,
+    AuthMode, Cause, Compiled, Direction, HttpRule, L7Cover, Mismatch, Options, Origin, Parser,
+    Verdict,
 };
 use serde_json::{Map, Value, json};
 
@@ -76,10 +77,18 @@ impl Answer {
             ("rules", json!(rules)),
             ("auth", json!(auth.unwrap_or(""))),
             ("auth_derived", json!(decision.auth_derived)),
-            ("parser", json!(redirect.as_ref().map_or("", |to| to.parser.name()))),
+            (
+                "parser",
+                json!(redirect.as_ref().map_or("", |to| to.parser.name())),
+            ),
             (
                 "listener",
-                json!(redirect.as_ref().and_then(|to| to.listener.as_deref()).unwrap_or("")),
+                json!(
+                    redirect
+                        .as_ref()
+                        .and_then(|to| to.listener.as_deref())
+                        .unwrap_or("")
+                ),
             ),
         ]);
         if verdict == "error" {
@@ -91,8 +100,10 @@ impl Answer {
         }
         if verdict == "redirect" {
             let covers = compiled.l7(subject, direction, peer, protocol, port);
-            let mut covers: Vec<Value> =
-                covers.iter().map(|cover| cover_json(cover, options)).collect();
+            let mut covers: Vec<Value> = covers
+                .iter()
+                .map(|cover| cover_json(cover, options))
+                .collect();
             covers.sort_by_key(Value::to_string);
             covers.dedup();
             fields.insert("l7", json!(covers));
@@ -180,7 +191,9 @@ impl Tally {
     }
 
     pub fn is_perfect(&self) -> bool {
-        self.fields.values().all(|field| field.equal == field.compared)
+        self.fields
+            .values()
+            .all(|field| field.equal == field.compared)
     }
 }
 
@@ -277,15 +290,16 @@ fn cover_json(cover: &L7Cover, options: &Options) -> Value {
             cover
                 .dns()
                 .iter()
-                .map(|rule| {
-                    texts(&[("matchName", &rule.name), ("matchPattern", &rule.pattern)])
-                })
+                .map(|rule| texts(&[("matchName", &rule.name), ("matchPattern", &rule.pattern)]))
                 .collect(),
         ),
     );
     if !cover.dns().is_empty() {
         let expression = cover.dns_expression(options.version);
-        put("dns_regex", json!(expression.unwrap_or_else(|| "(?:)".to_owned())));
+        put(
+            "dns_regex",
+            json!(expression.unwrap_or_else(|| "(?:)".to_owned())),
+        );
     }
     put(
         "kafka",
@@ -324,7 +338,10 @@ fn cover_json(cover: &L7Cover, options: &Options) -> Value {
         ),
     );
     put("l7proto", json!(cover.generic_parser().unwrap_or("")));
-    put("server_names", sorted(cover.server_names().map(|name| json!(name)).collect()));
+    put(
+        "server_names",
+        sorted(cover.server_names().map(|name| json!(name)).collect()),
+    );
     json.sort_keys();
     Value::Object(json)
 }
@@ -364,8 +381,10 @@ fn http_json(rule: &HttpRule) -> Value {
                 ("name", &header.name),
                 ("value", &header.value),
             ]);
-            if let Some((namespace, name)) =
-                header.secret.as_ref().and_then(|secret| secret.split_once('/'))
+            if let Some((namespace, name)) = header
+                .secret
+                .as_ref()
+                .and_then(|secret| secret.split_once('/'))
             {
                 json["secret"] = texts(&[("namespace", namespace), ("name", name)]);
             }
