@@ -35,6 +35,11 @@ pub(super) struct Selection {
     selectors: Vec<Arc<Selector>>,
     /// Whom each of them selects.
     sets: Vec<IdSet>,
+    /// Which of them are bitmaps: a bit a selector.
+    broad: Vec<u64>,
+    /// For each identity the other selectors that select it, ascending. A decision asks
+    /// many rows about one peer, so this is what it finds in the cache.
+    narrow: Vec<Vec<u32>>,
     /// Selectors by what they are filed under.
     filed: HashMap<Anchor, Vec<SelectorId>, RandomState>,
     /// Lengths of the prefixes there are, by family.
@@ -75,6 +80,8 @@ impl Selection {
             ids: HashMap::default(),
             selectors: vec![Arc::new(localhost)],
             sets: vec![IdSet::new()],
+            broad: Vec::new(),
+            narrow: Vec::new(),
             filed: HashMap::default(),
             lengths: BTreeSet::new(),
             version,
@@ -200,9 +207,15 @@ impl Selection {
     /// Whether a selector selects an identity; not for [`SelectorId::EVERYONE`].
     #[inline]
     pub(super) fn contains(&self, id: SelectorId, index: u32) -> bool {
-        self.sets
-            .get(id.0 as usize)
-            .is_some_and(|set| set.contains(index))
+        let word = self.broad.get((id.0 >> 6) as usize).copied();
+        if word.is_some_and(|word| word >> (id.0 & 63) & 1 == 1) {
+            return self
+                .sets
+                .get(id.0 as usize)
+                .is_some_and(|set| set.contains(index));
+        }
+        let own = self.narrow.get(index as usize);
+        own.is_some_and(|own| own.binary_search(&id.0).is_ok())
     }
 
     /// What a selector says; `None` for those that are the agent's own.
@@ -216,17 +229,38 @@ impl Selection {
     }
 
     fn put(&mut self, id: SelectorId, index: u32) {
-        if let Some(set) = self.sets.get_mut(id.0 as usize) {
-            set.insert(index);
+        let Some(set) = self.sets.get_mut(id.0 as usize) else {
+            return;
+        };
+        set.insert(index);
+        if matches!(set, IdSet::Dense(_)) {
+            let word = (id.0 >> 6) as usize;
+            if self.broad.len() <= word {
+                self.broad.resize(word + 1, 0);
+            }
+            if let Some(word) = self.broad.get_mut(word) {
+                *word |= 1 << (id.0 & 63);
+            }
+            return;
+        }
+        if self.narrow.len() <= index as usize {
+            self.narrow.resize(index as usize + 1, Vec::new());
+        }
+        if let Some(own) = self.narrow.get_mut(index as usize)
+            && let Err(place) = own.binary_search(&id.0)
+        {
+            own.insert(place, id.0);
         }
     }
 
     fn fill_few(&mut self, first: usize, members: &[Arc<Member>]) {
-        let new = self.selectors.iter().zip(&mut self.sets).skip(first);
-        for (selector, set) in new {
+        for place in first..self.selectors.len() {
+            let Some(selector) = self.selectors.get(place).cloned() else {
+                continue;
+            };
             for (index, member) in members.iter().enumerate() {
                 if member.is_selected(&selector.selector, &selector.names) {
-                    set.insert(index as u32);
+                    self.put(SelectorId(place as u32), index as u32);
                 }
             }
         }
