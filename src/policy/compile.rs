@@ -47,9 +47,9 @@ pub struct Compiled {
     classes: HashMap<AddressClass, IdentityIndex, RandomState>,
     /// Subjects of policies that were not given.
     pub(super) missing: HashSet<(u32, Direction), RandomState>,
+    /// Expressions of HTTP rules; `None` where one cannot be evaluated.
+    pub(super) expressions: Mutex<HashMap<Arc<str>, Option<Arc<Re2>>, RandomState>>,
     generation: u64,
-    /// Expressions of layer 7, compiled when first asked; `None` where that fails.
-    pub(super) patterns: Mutex<HashMap<Arc<str>, Option<Arc<Re2>>, RandomState>>,
 }
 
 /// Both directions of a subject's policy, shared by all subjects of the same entries.
@@ -85,6 +85,7 @@ struct AddressClass {
 #[derive(Debug, Default)]
 struct Subjects {
     distinct: Vec<SubjectGroup>,
+    known: HashMap<Subject, u32, RandomState>,
     by_namespace: HashMap<Arc<str>, Vec<u32>, RandomState>,
     anywhere: Vec<u32>,
 }
@@ -133,8 +134,8 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
+            expressions: Mutex::default(),
             generation: next_generation(),
-            patterns: Mutex::default(),
             names_complete: world.names_complete,
             ports_complete: world.ports_complete,
             options: options.clone(),
@@ -188,8 +189,8 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
+            expressions: Mutex::default(),
             generation: next_generation(),
-            patterns: Mutex::default(),
         };
         compiled.index_entries();
         compiled
@@ -330,8 +331,7 @@ impl Compiled {
     /// Sorts the entries as Cilium does and files them by subject.
     fn index_entries(&mut self) {
         let set = self.set.clone();
-        let mut order: Vec<u32> = (0..set.entries.len() as u32).collect();
-        let keys: Vec<String> = set
+        let mut objects: Vec<(String, usize)> = set
             .objects
             .iter()
             .map(|object| {
@@ -343,20 +343,33 @@ impl Compiled {
                 };
                 format!("{kind}/{}/{}", object.id.namespace, object.id.name)
             })
+            .zip(0..)
             .collect();
-        order.sort_by_key(|index| {
-            let object = set
-                .entries
-                .get(*index as usize)
-                .map(|entry| entry.object as usize);
-            (object.and_then(|object| keys.get(object)), *index)
-        });
+        objects.sort_unstable();
+        let mut ranks = vec![0; objects.len()];
+        for (rank, (_, object)) in objects.into_iter().enumerate() {
+            if let Some(slot) = ranks.get_mut(object) {
+                *slot = rank;
+            }
+        }
+        let mut order: Vec<(usize, u32)> = set
+            .entries
+            .iter()
+            .zip(0..)
+            .map(|(entry, index)| {
+                (
+                    ranks.get(entry.object as usize).copied().unwrap_or(0),
+                    index,
+                )
+            })
+            .collect();
+        order.sort_unstable();
         self.peers = set
             .entries
             .iter()
             .map(|entry| self.peers_of_entry(entry))
             .collect();
-        for (rank, index) in order.into_iter().enumerate() {
+        for (rank, (_, index)) in order.into_iter().enumerate() {
             if let Some(entry) = set.entries.get(index as usize) {
                 let place = Place {
                     rank: rank as u32,
@@ -526,17 +539,10 @@ fn next_generation() -> u64 {
 
 impl Subjects {
     fn file(&mut self, entry: &PolicyEntry, place: Place) {
-        let known = self
-            .namespace_list(&entry.subject.selector)
-            .iter()
-            .find(|index| {
-                self.distinct
-                    .get(**index as usize)
-                    .is_some_and(|group| group.subject == entry.subject)
-            })
-            .copied();
+        let known = self.known.get(&entry.subject).copied();
         let index = known.unwrap_or_else(|| {
             let index = self.distinct.len() as u32;
+            self.known.insert(entry.subject.clone(), index);
             self.distinct.push(SubjectGroup {
                 subject: entry.subject.clone(),
                 entries: Vec::new(),
@@ -557,17 +563,6 @@ impl Subjects {
                 .flat_map(|rule| &rule.ports)
                 .any(|port| matches!(port.port, Port::Name(_)));
             group.by_listener |= entry.ports.iter().any(|rule| rule.listener.is_some());
-        }
-    }
-
-    fn namespace_list(&self, selector: &LabelSelector) -> &[u32] {
-        match namespace_of(selector) {
-            Some(namespace) => self
-                .by_namespace
-                .get(&namespace)
-                .map(Vec::as_slice)
-                .unwrap_or_default(),
-            None => &self.anywhere,
         }
     }
 

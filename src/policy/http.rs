@@ -1,53 +1,52 @@
-//! HTTP requests against the rules of a redirected connection.
+//! Whether Envoy lets an HTTP request through.
 //!
-//! Owns what Envoy makes of an HTTP rule: path, method and host are RE2 expressions on the
-//! whole of the path with its query, the method and the authority; headers are compared as
-//! they are. What the request does not show is unknown, never absent.
+//! Owns the meaning of HTTP rules. A redirected connection passes many requests; each is
+//! judged by all filters that cover the connection, also those without ports.
+//!
+//! Envoy documents its `safe_regex` as a match of the whole value. Anything a flow does
+//! not carry is unknown, and so is what hangs on it.
 
 use std::sync::{Arc, PoisonError};
 
 use super::cause::Cause;
 use super::compile::Compiled;
-use super::entry::{Direction, HttpRule, Mismatch};
+use super::entry::{Direction, HeaderMatch, HttpRule, Mismatch};
+use super::l7::L7Cover;
 use super::verdict::Parser;
 use super::world::IdentityIndex;
 use crate::pattern::Re2;
 
-/// What Hubble writes in place of what it hides.
-const REDACTED: &str = "HUBBLE_REDACTED";
-/// Compiled expressions that are kept; beyond that they are forgotten together.
-pub(super) const MOST_PATTERNS: usize = 4_096;
-
-/// A request, as far as it is known.
-#[derive(Clone, Copy, Debug)]
+/// A request as far as it was recorded.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct HttpRequest<'a> {
-    /// Method.
-    pub method: &'a str,
-    /// Path with the query.
-    pub path: &'a str,
-    /// Authority: host, and port where the client sent it. Empty where it is not known.
-    pub host: &'a str,
-    /// Headers that are known.
-    pub headers: &'a [(&'a str, &'a str)],
+    /// `GET`
+    pub method: Option<&'a str>,
+    /// Path with its query.
+    pub path: Option<&'a str>,
+    /// `:authority`, with the port if the client sent one.
+    pub host: Option<&'a str>,
+    /// All headers, names in any case; `None` where they were not recorded.
+    pub headers: Option<&'a [(&'a str, &'a str)]>,
 }
 
-/// How a rule stands to a request.
+/// What a proxy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
-    Yes,
-    No,
-    /// It depends on what is not known.
-    Maybe,
+pub enum RequestVerdict {
+    /// Passes.
+    Allowed,
+    /// Refused: 403.
+    Denied,
+    /// Cannot be told.
+    Unknown(Cause),
 }
+
+/// Yes, no, or why not known.
+type Held = Result<bool, Cause>;
 
 impl Compiled {
-    /// Whether the HTTP rules over a redirected connection let a request pass.
-    ///
-    /// # Errors
-    /// [`Cause::L7NotVisible`] where it depends on what the request does not show or on a
-    /// parser that is not HTTP; [`Cause::Pattern`] for an expression that cannot be
-    /// evaluated.
-    pub fn http_allowed(
+    /// What the subject's proxy does with a request over a connection that is redirected.
+    #[must_use]
+    pub fn http_request(
         &self,
         subject: IdentityIndex,
         direction: Direction,
@@ -55,131 +54,236 @@ impl Compiled {
         protocol: u8,
         port: u16,
         request: &HttpRequest<'_>,
-    ) -> Result<bool, Cause> {
+    ) -> RequestVerdict {
         let covers = self.l7(subject, direction, peer, protocol, port);
-        let mut doubt = None;
+        let mut unknown = None;
         for cover in covers.iter().filter(|cover| !cover.deny()) {
-            // A rule without rules of layer 7, on any port that covers, lets all pass.
-            if cover.lets_all_pass() {
-                return Ok(true);
-            }
-            if cover.parser() != Some(&Parser::Http) {
-                doubt = Some(Cause::L7NotVisible);
-                continue;
-            }
-            for rule in cover.http() {
-                match self.http_fit(rule, request) {
-                    Ok(Fit::Yes) => return Ok(true),
-                    Ok(Fit::No) => {}
-                    Ok(Fit::Maybe) => doubt = Some(Cause::L7NotVisible),
-                    Err(cause) => doubt = Some(cause),
-                }
+            match self.passes(cover, request) {
+                Ok(true) => return RequestVerdict::Allowed,
+                Ok(false) => {}
+                Err(cause) => unknown = Some(cause),
             }
         }
-        doubt.map_or(Ok(false), Err)
+        unknown.map_or(RequestVerdict::Denied, RequestVerdict::Unknown)
     }
 
-    fn http_fit(&self, rule: &HttpRule, request: &HttpRequest<'_>) -> Result<Fit, Cause> {
-        let parts = [
+    fn passes(&self, cover: &L7Cover, request: &HttpRequest<'_>) -> Held {
+        if cover.lets_all_pass() {
+            return Ok(true);
+        }
+        if cover.parser() != Some(&Parser::Http) {
+            return Err(Cause::L7NotVisible);
+        }
+        // The name in TLS is not part of a request.
+        let named = cover.server_names().next().is_some();
+        if cover.http().is_empty() {
+            return Err(Cause::L7NotVisible);
+        }
+        let held = any(cover
+            .http()
+            .iter()
+            .map(|rule| self.rule_holds(rule, request)));
+        match held {
+            Ok(true) if named => Err(Cause::L7NotVisible),
+            held => held,
+        }
+    }
+
+    fn rule_holds(&self, rule: &HttpRule, request: &HttpRequest<'_>) -> Held {
+        let texts = [
             (&rule.path, request.path),
             (&rule.method, request.method),
             (&rule.host, request.host),
         ];
-        let mut fit = Fit::Yes;
-        for (pattern, text) in parts {
-            if pattern.is_empty() {
-                continue;
-            }
-            if text.is_empty() || text.contains(REDACTED) {
-                fit = Fit::Maybe;
-            } else if !self.pattern(pattern)?.is_full_match(text) {
-                return Ok(Fit::No);
-            }
-        }
-        for header in &rule.headers {
-            // With a space after the name a value is asked for, without one its presence.
-            let (name, value) = match header.split_once(' ') {
-                Some((name, value)) => (name.trim_end_matches(':'), Some(value)),
-                None => (&**header, None),
-            };
-            fit = both(fit, header_fit(request, name, value));
-        }
-        for header in &rule.header_matches {
-            // The others log or mend the request and let it go on.
-            if header.mismatch == Mismatch::Fail {
-                let value = (!header.value.is_empty()).then_some(&*header.value);
-                fit = both(
-                    fit,
-                    match &header.secret {
-                        Some(_) => Fit::Maybe,
-                        None => header_fit(request, &header.name, value),
-                    },
-                );
-            }
-        }
-        Ok(fit)
+        let texts = texts
+            .into_iter()
+            .filter(|(pattern, _)| !pattern.is_empty())
+            .map(|(pattern, text)| self.matches(pattern, text));
+        let headers = rule.headers.iter().map(|header| {
+            let (name, value) = header
+                .split_once(' ')
+                .map_or((&**header, None), |(name, value)| {
+                    (name.strip_suffix(':').unwrap_or(name), Some(value))
+                });
+            header_holds(name, value, request)
+        });
+        let matches = rule
+            .header_matches
+            .iter()
+            .map(|header| match_holds(header, request));
+        all(texts.chain(headers).chain(matches))
     }
 
-    fn pattern(&self, text: &Arc<str>) -> Result<Arc<Re2>, Cause> {
-        let mut known = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pattern) = known.get(text) {
-            return pattern.clone().ok_or(Cause::Pattern);
-        }
-        if known.len() >= MOST_PATTERNS {
-            known.clear();
-        }
-        let pattern = Re2::new(text).ok().map(Arc::new);
-        known.insert(text.clone(), pattern.clone());
-        pattern.ok_or(Cause::Pattern)
+    /// Whether an expression matches the whole of a text.
+    fn matches(&self, pattern: &Arc<str>, text: Option<&str>) -> Held {
+        let text = text.ok_or(Cause::L7NotVisible)?;
+        let known = self
+            .expressions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(pattern)
+            .cloned();
+        let expression = known.unwrap_or_else(|| {
+            let expression = Re2::new(pattern).ok().map(Arc::new);
+            self.expressions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(pattern.clone(), expression.clone());
+            expression
+        });
+        expression
+            .map(|expression| expression.is_full_match(text))
+            .ok_or(Cause::Pattern)
     }
 }
 
-fn header_fit(request: &HttpRequest<'_>, name: &str, value: Option<&str>) -> Fit {
-    let known = request
-        .headers
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name));
-    match (known, value) {
-        // Hubble need not show every header.
-        (None, _) => Fit::Maybe,
-        (Some(_), None) => Fit::Yes,
-        (Some((_, known)), Some(_)) if known.contains(REDACTED) => Fit::Maybe,
-        (Some((_, known)), Some(value)) if *known == value => Fit::Yes,
-        (Some(_), Some(_)) => Fit::No,
-    }
+fn header_holds(name: &str, value: Option<&str>, request: &HttpRequest<'_>) -> Held {
+    let headers = request.headers.ok_or(Cause::L7NotVisible)?;
+    Ok(headers.iter().any(|(known, has)| {
+        known.eq_ignore_ascii_case(name) && value.is_none_or(|value| value == *has)
+    }))
 }
 
-fn both(one: Fit, other: Fit) -> Fit {
-    match (one, other) {
-        (Fit::No, _) | (_, Fit::No) => Fit::No,
-        (Fit::Yes, Fit::Yes) => Fit::Yes,
-        _ => Fit::Maybe,
+/// A mismatch that only logs or edits never fails the rule.
+fn match_holds(header: &HeaderMatch, request: &HttpRequest<'_>) -> Held {
+    if header.mismatch != Mismatch::Fail {
+        return Ok(true);
     }
+    if header.secret.is_some() {
+        // What is in the secret is nobody's to know here.
+        return Err(Cause::L7NotVisible);
+    }
+    let value = (!header.value.is_empty()).then_some(&*header.value);
+    header_holds(&header.name, value, request)
+}
+
+/// Whether one of several holds, where some may be unknown.
+fn any(parts: impl Iterator<Item = Held>) -> Held {
+    let mut outcome = Ok(false);
+    for part in parts {
+        match part {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(cause) => outcome = Err(cause),
+        }
+    }
+    outcome
+}
+
+/// Whether all hold.
+fn all(parts: impl Iterator<Item = Held>) -> Held {
+    let mut outcome = Ok(true);
+    for part in parts {
+        match part {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            Err(cause) => outcome = Err(cause),
+        }
+    }
+    outcome
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Options, PolicySet, World};
     use super::*;
+    use crate::inventory::{Identity, Label};
 
-    fn request<'a>(headers: &'a [(&'a str, &'a str)]) -> HttpRequest<'a> {
+    const POLICY: &str = "
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {app: srv}}
+  ingress:
+  - fromEndpoints: [{matchLabels: {app: a}}]
+    toPorts:
+    - ports: [{port: '80', protocol: TCP}]
+      rules:
+        http:
+        - {method: 'GET|HEAD', path: '/public.*'}
+        - {method: PUT, headers: ['X-Token: 1']}
+        - {method: POST, headerMatches: [{name: x-user, value: eve, mismatch: LOG}]}
+  - fromEndpoints: [{matchLabels: {app: b}}]
+";
+
+    fn answer(from: u32, request: &HttpRequest<'_>) -> RequestVerdict {
+        let pod = |number, app: &str| Identity {
+            number,
+            labels: [
+                Label::new("k8s", "app", app),
+                Label::new("k8s", "io.kubernetes.pod.namespace", "default"),
+                Label::new("k8s", "io.cilium.k8s.policy.cluster", "default"),
+            ]
+            .to_vec(),
+            ..Identity::default()
+        };
+        let options = Options::default();
+        let read = crate::manifest::read(POLICY, "p.yaml".into());
+        let set = PolicySet::build(&read.documents, &[], &[], &options);
+        let world = World {
+            identities: vec![pod(1001, "srv"), pod(1002, "a"), pod(1003, "b")],
+            names_complete: true,
+            ports_complete: true,
+        };
+        Compiled::new(Arc::new(set), &world, &options).http_request(
+            IdentityIndex(0),
+            Direction::Ingress,
+            IdentityIndex(from),
+            6,
+            80,
+            request,
+        )
+    }
+
+    fn request<'a>(method: &'a str, path: &'a str) -> HttpRequest<'a> {
         HttpRequest {
-            method: "GET",
-            path: "/",
-            host: "shop",
-            headers,
+            method: Some(method),
+            path: Some(path),
+            host: Some("srv"),
+            headers: Some(&[]),
         }
     }
 
     #[test]
-    fn a_header_that_is_not_shown_is_not_absent() {
-        assert_eq!(header_fit(&request(&[]), "X-Token", Some("1")), Fit::Maybe);
-        let shown = [("x-token", "2")];
-        assert_eq!(header_fit(&request(&shown), "X-Token", Some("1")), Fit::No);
-        assert_eq!(header_fit(&request(&shown), "X-Token", None), Fit::Yes);
-        let hidden = [("x-token", REDACTED)];
+    fn a_request_passes_where_one_rule_holds_as_a_whole() {
         assert_eq!(
-            header_fit(&request(&hidden), "X-Token", Some("1")),
-            Fit::Maybe
+            answer(1, &request("GET", "/public/x?a=1")),
+            RequestVerdict::Allowed
         );
+        assert_eq!(
+            answer(1, &request("GET", "/x/public")),
+            RequestVerdict::Denied
+        );
+        assert_eq!(
+            answer(1, &request("GETX", "/public")),
+            RequestVerdict::Denied
+        );
+        assert_eq!(answer(1, &request("POST", "/")), RequestVerdict::Allowed);
+    }
+
+    #[test]
+    fn headers_that_were_not_recorded_leave_it_unknown() {
+        let put = request("PUT", "/");
+        assert_eq!(answer(1, &put), RequestVerdict::Denied);
+        let headers = [("x-token", "1")];
+        let with = HttpRequest {
+            headers: Some(&headers),
+            ..put
+        };
+        assert_eq!(answer(1, &with), RequestVerdict::Allowed);
+        let without = HttpRequest {
+            headers: None,
+            ..put
+        };
+        assert_eq!(
+            answer(1, &without),
+            RequestVerdict::Unknown(Cause::L7NotVisible)
+        );
+    }
+
+    #[test]
+    fn a_rule_without_ports_lets_every_request_pass() {
+        assert_eq!(answer(2, &request("DELETE", "/")), RequestVerdict::Allowed);
     }
 }

@@ -16,7 +16,9 @@ pub struct Judge {
     slots: Box<[Slot]>,
 }
 
+/// One line of the cache.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Slot {
     ends: u64,
     /// Generation, protocol, direction and port. Never all ones, which is an empty slot.

@@ -37,6 +37,8 @@ mod selection;
 mod selector;
 mod set;
 mod table;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod verdict;
 mod world;
@@ -51,7 +53,7 @@ pub use entry::{
 };
 pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
-pub use http::HttpRequest;
+pub use http::{HttpRequest, RequestVerdict};
 pub use l7::{L7Cover, PortSpan};
 pub use memo::Judge;
 pub use merge::Conflict;

@@ -17,7 +17,7 @@ use super::error::{CommandError, UsageError};
 use super::policy_args::{AgentArgs, say_remarks};
 use super::sink;
 use crate::engine::Policies;
-use crate::policy::{Direction, HttpRequest, IdentityIndex};
+use crate::policy::{Direction, HttpRequest, IdentityIndex, RequestVerdict};
 use crate::render::{Explained, ExplainedSide, explanation_json, explanation_text};
 use side::Side;
 
@@ -261,13 +261,21 @@ fn request_verdict(
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
+            fn given(text: &str) -> Option<&str> {
+                (!text.is_empty()).then_some(text)
+            }
             let request = HttpRequest {
-                method,
-                path,
-                host,
-                headers: &headers,
+                method: given(method),
+                path: given(path),
+                host: given(host),
+                headers: (!headers.is_empty()).then_some(&headers),
             };
-            Some(compiled.http_allowed(subject, direction, peer, protocol, port, &request))
+            let answer = compiled.http_request(subject, direction, peer, protocol, port, &request);
+            Some(match answer {
+                RequestVerdict::Allowed => Ok(true),
+                RequestVerdict::Denied => Ok(false),
+                RequestVerdict::Unknown(cause) => Err(cause),
+            })
         }
     }
 }
