@@ -23,6 +23,7 @@ mod icmp;
 mod idset;
 mod interner;
 mod l7;
+mod layout;
 mod lookup;
 mod mapstate;
 mod member;
@@ -36,6 +37,7 @@ mod read;
 mod selection;
 mod selector;
 mod set;
+mod subjects;
 mod table;
 #[cfg(test)]
 mod tests;
