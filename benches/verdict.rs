@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use flowwatch::inventory::{Identity, Label};
 use flowwatch::manifest::{self, Document};
 use flowwatch::policy::{
-    Compiled, Direction, IdentityIndex, Judge, LabelSelector, Operator, Options, PeerSelector,
-    PolicyEntry, PolicySet, Port, PortProtocol, Protocol, Source, World as Known,
+    Compiled, Direction, IdentityIndex, LabelSelector, Memo, Operator, Options, PeerSelector,
+    PolicyEntry, PolicySet, Port, PortProtocol, Protocol, Question, Source, World as Known,
 };
 use flowwatch::synth::{Call, World, WorldSize};
 
@@ -30,15 +30,6 @@ const TCP: u8 = 6;
 /// Questions of a round.
 const QUESTIONS: usize = 20_000;
 const ROUNDS: usize = 7;
-
-/// One decision to make.
-#[derive(Clone, Copy)]
-struct Question {
-    subject: IdentityIndex,
-    direction: Direction,
-    peer: IdentityIndex,
-    port: u16,
-}
 
 struct Cluster {
     world: World,
@@ -116,6 +107,7 @@ impl Cluster {
                     subject: IdentityIndex(self.world.identity_of_workload(from) as u32),
                     direction: Direction::Egress,
                     peer: IdentityIndex(to as u32),
+                    protocol: TCP,
                     port: [443, 5432, 8080, 9090][random.below(4)],
                 }
             })
@@ -141,6 +133,7 @@ impl Cluster {
                 subject: to,
                 direction: Direction::Ingress,
                 peer: from,
+                protocol: TCP,
                 port,
             }
         } else {
@@ -148,6 +141,7 @@ impl Cluster {
                 subject: from,
                 direction: Direction::Egress,
                 peer: to,
+                protocol: TCP,
                 port,
             }
         }
@@ -174,7 +168,7 @@ fn verdicts() {
     let cluster = Cluster::new(2_000, 1_000);
     let set = cluster.set();
     let compiled = cluster.compiled(set.clone());
-    let mut judge = Judge::new();
+    let mut memo = Memo::new();
     for (name, questions, target) in [
         ("pods", cluster.cold(false), 40.0),
         ("addresses", cluster.cold(true), 100.0),
@@ -191,14 +185,7 @@ fn verdicts() {
     }
     let traffic = cluster.traffic();
     let warm = cost(&traffic, |question| {
-        let decision = judge.decide(
-            &compiled,
-            question.subject,
-            question.direction,
-            question.peer,
-            TCP,
-            question.port,
-        );
+        let decision = memo.decide(&compiled, question);
         u64::from(decision.enforced)
     });
     println!("verdict warm: {warm:.1} ns (target 10)");
@@ -210,16 +197,9 @@ fn growth() {
         let cluster = Cluster::new(2_000, policies);
         let compiled = cluster.compiled(cluster.set());
         let (traffic, cold) = (cluster.traffic(), cluster.cold(false));
-        let mut judge = Judge::new();
+        let mut memo = Memo::new();
         let zipf = cost(&traffic, |question| {
-            let decision = judge.decide(
-                &compiled,
-                question.subject,
-                question.direction,
-                question.peer,
-                TCP,
-                question.port,
-            );
+            let decision = memo.decide(&compiled, question);
             u64::from(decision.enforced)
         });
         let _ = cost(&cold, |question| decide(&compiled, question));

@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 use super::agreement::Agreement;
 use super::event::{Apart, Event};
 use super::ledger::{Ledger, Position};
-use super::memo::{Memo, Question};
 use super::party::{Party, PartyKind, cluster};
 use super::policies::{ClusterPolicies, Policies};
 use crate::flow::{self, EndpointId, FlowBatch, L7, L7Record, L7Type, Protocol, RowRef, StrId};
 use crate::inventory::Label;
 use crate::policy::{
-    BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, RulesId, Verdict,
+    BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Memo, Question, RulesId,
+    Verdict,
 };
 
 /// Addresses and names remembered a cluster; beyond that they are forgotten together.
@@ -322,7 +322,7 @@ enum End {
 impl Known {
     fn decide(&mut self, question: Question) -> Decision {
         let policies = &self.policies;
-        self.memo.get(policies.generation(), question, || {
+        self.memo.remember(policies.generation(), question, || {
             policies.read().decide(
                 question.subject,
                 question.direction,

@@ -7,7 +7,6 @@ mod agreement;
 mod event;
 mod judge;
 mod ledger;
-mod memo;
 mod party;
 mod policies;
 mod request;

@@ -57,7 +57,7 @@ pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
 pub use http::{HttpRequest, RequestVerdict};
 pub use l7::{L7Cover, PortSpan};
-pub use memo::Judge;
+pub use memo::{Memo, Question};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
