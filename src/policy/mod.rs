@@ -13,6 +13,7 @@ mod entities;
 mod entry;
 mod gap;
 mod icmp;
+pub mod lint;
 mod options;
 mod port;
 mod read;

@@ -1,0 +1,388 @@
+//! DNS: whether names can be looked up, and whether Cilium sees the answers.
+//!
+//! Owns what follows from all policies that may select the same pods. Files are often a
+//! part of what a cluster has, so that a policy which may help keeps these checks quiet.
+
+use super::checks;
+use super::finding::Severity;
+use super::name_pattern::{matches, sample};
+use super::report::{Part, Report, World, field_of};
+use super::selectors::{NAMESPACE, disjoint};
+use crate::policy::entry::{
+    Direction, DnsRule, L7Rules, PolicyEntry, Port, PortProtocol, PortRule, Protocol, Subject,
+};
+use crate::policy::read::{Name, Path, Ports};
+use crate::policy::selector::{LabelSelector, Operator, PeerSelector};
+
+const DNS_PORT: u16 = 53;
+/// Domain of names in a cluster, where it is not changed.
+const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// Checks the names of an element.
+pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
+    let list = part.path.field("toFQDNs");
+    for (index, name) in part.element.names.iter().flatten().enumerate() {
+        written(report, part, name, &list.item(index));
+    }
+    let list = part.path.field("toPorts");
+    for (index, ports) in part.element.ports.iter().enumerate() {
+        rules(report, ports, &list.item(index));
+    }
+}
+
+/// Checks what the entries of the object need of DNS.
+pub(super) fn object(report: &mut Report<'_, '_>) {
+    let entries = report.entries();
+    let egress = |entry: &&PolicyEntry| entry.direction == Direction::Egress && !entry.deny;
+    let mut said = Vec::new();
+    for entry in entries.iter().filter(egress) {
+        let names: Vec<DnsRule> = names_of(entry);
+        if names.is_empty() || said.contains(&&entry.subject) {
+            continue;
+        }
+        let rules = dns_rules(report.world, &entry.subject);
+        if rules.is_empty() {
+            said.push(&entry.subject);
+            no_rule(report, entry);
+        } else {
+            not_looked_up(report, entry, &names, &rules);
+        }
+    }
+    if said.is_empty() {
+        cut(report, entries);
+    }
+}
+
+fn written(report: &mut Report<'_, '_>, part: Part<'_>, name: &Name, path: &Path<'_>) {
+    let text = if name.name.is_empty() {
+        &name.pattern
+    } else {
+        &name.name
+    };
+    let plain = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let inside = format!(".{CLUSTER_DOMAIN}");
+    if plain.ends_with(&inside) || plain.ends_with(".svc") {
+        report.add(
+            &checks::FQDN_INTERNAL,
+            text.at,
+            path,
+            format!("'{}' is in the cluster, and toFQDNs never matches pods or the addresses of Services", &**text),
+            "use 'toEndpoints' with the labels of the pods, or 'toServices'",
+        );
+        return;
+    }
+    if !plain.is_empty() && plain.bytes().all(|byte| byte == b'*') {
+        report.add(
+            &checks::FQDN_EVERYTHING,
+            text.at,
+            path,
+            "every address that a DNS answer gave is allowed, whoever owns the name",
+            "name the domains, or say 'toEntities: [world]' if everything is meant",
+        );
+        return;
+    }
+    let Some(domain) = plain.strip_prefix("*.") else {
+        return;
+    };
+    // Whoever writes more patterns for the domain knows what one of them matches.
+    let others = part.element.names.iter().flatten().filter(|other| {
+        let other = if other.name.is_empty() {
+            &other.pattern
+        } else {
+            &other.name
+        };
+        let other = other.trim_end_matches('.').to_ascii_lowercase();
+        other != plain && other.ends_with(domain)
+    });
+    if others.count() == 0 && is_deep(domain) {
+        report.add(
+            &checks::FQDN_ONE_LABEL,
+            text.at,
+            path,
+            format!("'{plain}' matches neither '{domain}' nor names with more labels, such as 'a.b.{domain}'"),
+            format!("add 'matchPattern: \"**.{domain}\"' if those are meant too"),
+        );
+    }
+}
+
+/// Domains whose owners put more than one label before them.
+fn is_deep(domain: &str) -> bool {
+    const DEEP: [&str; 10] = [
+        "amazonaws.com",
+        "windows.net",
+        "azure.com",
+        "azure.net",
+        "azurecr.io",
+        "googleapis.com",
+        "cloudfront.net",
+        "digitaloceanspaces.com",
+        "cloudflarestorage.com",
+        "pkg.dev",
+    ];
+    DEEP.contains(&domain)
+}
+
+fn rules(report: &mut Report<'_, '_>, ports: &Ports, path: &Path<'_>) {
+    let Some(list) = ports.rules.as_ref().and_then(|rules| rules.dns.as_ref()) else {
+        return;
+    };
+    let patterns: Vec<&str> = list
+        .iter()
+        .flat_map(|name| [&*name.name, &*name.pattern])
+        .filter(|text| !text.is_empty())
+        .collect();
+    // The shortest name of a Service in the cluster's domain.
+    let service = format!("name.namespace.svc.{CLUSTER_DOMAIN}");
+    if patterns.iter().any(|pattern| matches(pattern, &service)) {
+        return;
+    }
+    let path = path.field("rules");
+    let list_path = path.field("dns");
+    for (index, name) in list.iter().enumerate() {
+        let text = &name.pattern;
+        let plain = text.trim_end_matches('.').to_ascii_lowercase();
+        if plain.starts_with('*') && plain.ends_with(&format!("*.{CLUSTER_DOMAIN}"))
+            || plain == format!("*.svc.{CLUSTER_DOMAIN}")
+        {
+            report.add(
+                &checks::DNS_PATTERN_SHALLOW,
+                text.at,
+                list_path.item(index),
+                format!("a star stands for one label, so that '{}' is no name of a Service such as '{service}'", &**text),
+                format!("write '*.*.svc.{CLUSTER_DOMAIN}', or '**.{CLUSTER_DOMAIN}'"),
+            );
+        }
+    }
+}
+
+fn no_rule(report: &mut Report<'_, '_>, entry: &PolicyEntry) {
+    let own_dns = report
+        .entries()
+        .iter()
+        .any(|other| other.direction == Direction::Egress && !other.deny && allows_dns(other));
+    let mend = if own_dns {
+        "add 'rules: {dns: [{matchPattern: \"*\"}]}' to the ports of the element that allows DNS"
+    } else {
+        "allow port 53 to kube-dns with 'rules: {dns: [{matchPattern: \"*\"}]}'"
+    };
+    report.add(
+        &checks::FQDN_NO_DNS_RULE,
+        entry.rule.at,
+        format!("{}.toFQDNs", field_of(&entry.rule)),
+        "Cilium learns addresses of names from DNS rules only, and no policy here has one for these pods: the names match nothing",
+        mend,
+    );
+}
+
+fn not_looked_up(
+    report: &mut Report<'_, '_>,
+    entry: &PolicyEntry,
+    names: &[DnsRule],
+    rules: &[DnsRule],
+) {
+    let open = |name: &str| {
+        rules.iter().any(|rule| {
+            (rule.name.is_empty() && rule.pattern.is_empty())
+                || [&rule.name, &rule.pattern]
+                    .iter()
+                    .any(|text| !text.is_empty() && matches(text, name))
+        })
+    };
+    let refused = names.iter().find_map(|name| {
+        let text = if name.name.is_empty() {
+            &name.pattern
+        } else {
+            &name.name
+        };
+        let same = rules.iter().any(|rule| {
+            rule.name.eq_ignore_ascii_case(text) || rule.pattern.eq_ignore_ascii_case(text)
+        });
+        (!text.is_empty() && !same && !open(&sample(text))).then(|| text.clone())
+    });
+    let Some(refused) = refused else { return };
+    report.add(
+        &checks::FQDN_NOT_LOOKED_UP,
+        entry.rule.at,
+        format!("{}.toFQDNs", field_of(&entry.rule)),
+        format!("'{refused}' may not be looked up: no DNS rule for these pods matches it, and the query is refused"),
+        "add the name to the DNS rules",
+    );
+}
+
+/// A policy that lets pods out and forgets DNS.
+fn cut(report: &mut Report<'_, '_>, entries: &[PolicyEntry]) {
+    let wants: Vec<&PolicyEntry> = entries
+        .iter()
+        .filter(|entry| entry.direction == Direction::Egress && !entry.deny && entry.default_deny)
+        .filter(|entry| needs_names(entry) && !entry.subject.node)
+        .collect();
+    let Some(first) = wants.first() else { return };
+    if wants.iter().any(|entry| allows_dns(entry)) || is_dns_server(&first.subject.selector) {
+        return;
+    }
+    let helped = report.world.objects.iter().any(|object| {
+        object.entries.iter().flatten().any(|other| {
+            other.direction == Direction::Egress
+                && !other.deny
+                && allows_dns(other)
+                && may_meet(&other.subject, &first.subject)
+        })
+    });
+    if helped || unread_may_help(report.world) {
+        return;
+    }
+    let to_world = wants.iter().any(|entry| reaches_world(entry));
+    report.add_as(
+        &checks::DNS_CUT,
+        if to_world { Severity::Warning } else { Severity::Info },
+        first.rule.at,
+        field_of(&first.rule),
+        "with this the pods may not ask DNS any more, and no policy here allows it: what is reached by name is cut",
+        format!("allow port 53 (UDP and TCP) to 'k8s-app: kube-dns' in '{NAMESPACE}: kube-system'"),
+    );
+}
+
+/// Documents that were not understood may hold the policy that allows DNS.
+fn unread_may_help(world: &World<'_>) -> bool {
+    world
+        .objects
+        .iter()
+        .any(|object| object.templated && object.entries.is_err())
+}
+
+/// Peers that are reached by name as a rule.
+fn needs_names(entry: &PolicyEntry) -> bool {
+    match &entry.peers {
+        None => true,
+        Some(peers) => peers.iter().any(|peer| match peer {
+            PeerSelector::Everyone => true,
+            PeerSelector::Labels(labels) => !labels.requirements().any(|requirement| {
+                matches!(
+                    &*requirement.key.name,
+                    "host"
+                        | "remote-node"
+                        | "kube-apiserver"
+                        | "ingress"
+                        | "health"
+                        | "init"
+                        | "unmanaged"
+                )
+            }),
+            PeerSelector::Fqdn { .. } => true,
+            PeerSelector::Cidr { prefix, .. } => prefix.prefix_len() == 0,
+            PeerSelector::CidrGroups { .. } => false,
+        }),
+    }
+}
+
+fn reaches_world(entry: &PolicyEntry) -> bool {
+    entry.peers.iter().flatten().any(|peer| match peer {
+        PeerSelector::Everyone => true,
+        PeerSelector::Labels(labels) => labels
+            .requirements()
+            .any(|requirement| requirement.key.name.starts_with("world")),
+        PeerSelector::Cidr { prefix, .. } => prefix.prefix_len() == 0,
+        PeerSelector::Fqdn { .. } => true,
+        PeerSelector::CidrGroups { .. } => false,
+    })
+}
+
+/// The DNS server itself asks servers outside, by address.
+fn is_dns_server(subject: &LabelSelector) -> bool {
+    subject.requirements().any(|requirement| {
+        requirement.values.iter().any(|value| {
+            value.contains("dns") || value.contains("adguard") || value.contains("blocky")
+        })
+    })
+}
+
+/// Whether an entry lets somebody ask some DNS server, as far as can be told.
+fn allows_dns(entry: &PolicyEntry) -> bool {
+    let to_server = match &entry.peers {
+        None => true,
+        Some(peers) => peers.iter().any(|peer| match peer {
+            PeerSelector::Labels(labels) => may_be_dns(labels),
+            PeerSelector::Fqdn { .. } => false,
+            _ => true,
+        }),
+    };
+    if entry.ports.is_empty() {
+        return entry.peers.as_ref().is_none_or(|peers| !peers.is_empty()) && to_server;
+    }
+    let port = |port: &PortProtocol| {
+        let protocol = matches!(port.protocol, Protocol::Any | Protocol::Udp | Protocol::Tcp);
+        let number = match &port.port {
+            Port::Number(number) => {
+                *number == 0
+                    || *number == DNS_PORT
+                    || *number == 5353
+                    || *number == 1053
+                    || (*number < DNS_PORT && port.end_port >= DNS_PORT)
+            }
+            Port::Name(name) => name.contains("dns"),
+        };
+        protocol && number
+    };
+    let named = entry
+        .ports
+        .iter()
+        .any(|rule: &PortRule| rule.ports.iter().any(port));
+    named && entry.peers.as_ref().is_none_or(|peers| !peers.is_empty())
+}
+
+/// Without ports: whether the pods selected may be DNS servers.
+fn may_be_dns(labels: &LabelSelector) -> bool {
+    labels.requirements().all(|requirement| {
+        let values = &requirement.values;
+        match &*requirement.key.name {
+            NAMESPACE if requirement.operator == Operator::In => values
+                .iter()
+                .any(|value| &**value == "kube-system" || value.contains("dns")),
+            "k8s-app" | "app" | "app.kubernetes.io/name"
+                if requirement.operator == Operator::In =>
+            {
+                values.iter().any(|value| value.contains("dns"))
+            }
+            "kube-apiserver" | "ingress" | "health" | "init" | "unmanaged" => false,
+            _ => true,
+        }
+    })
+}
+
+/// The DNS rules of every policy that may select a subject.
+fn dns_rules(world: &World<'_>, subject: &Subject) -> Vec<DnsRule> {
+    let entries = world
+        .objects
+        .iter()
+        .flat_map(|object| object.entries.iter().flatten());
+    entries
+        .filter(|entry| {
+            entry.direction == Direction::Egress && !entry.deny && may_meet(&entry.subject, subject)
+        })
+        .flat_map(|entry| &entry.ports)
+        .filter_map(|rule| match &rule.l7 {
+            Some(L7Rules::Dns(names)) => Some(names.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+fn may_meet(a: &Subject, b: &Subject) -> bool {
+    a.node == b.node && !disjoint(&a.selector, &b.selector)
+}
+
+fn names_of(entry: &PolicyEntry) -> Vec<DnsRule> {
+    entry
+        .peers
+        .iter()
+        .flatten()
+        .filter_map(|peer| match peer {
+            PeerSelector::Fqdn { name, pattern } => Some(DnsRule {
+                name: name.clone(),
+                pattern: pattern.clone(),
+            }),
+            _ => None,
+        })
+        .collect()
+}
