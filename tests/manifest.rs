@@ -1,5 +1,7 @@
 //! YAML is read as Kubernetes reads it, and trees of files as their tools mean them.
 
+mod trees;
+
 use std::path::Path;
 use std::sync::Arc;
 

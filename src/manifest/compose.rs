@@ -51,6 +51,7 @@ pub(super) fn compose(text: &str, line: u32) -> Result<Composed, Stop> {
         stack: Vec::new(),
         anchors: memchr::memchr(b'*', text.as_bytes()).map(|_| HashMap::new()),
         spent: Spent::default(),
+        looked_at: 0,
         root: None,
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
@@ -59,13 +60,11 @@ pub(super) fn compose(text: &str, line: u32) -> Result<Composed, Stop> {
             return Ok(composer.done(None));
         };
         let (event, span) = event.map_err(|error| composer.syntax(&error))?;
+        composer.refuse_tab(text, span)?;
         match event {
             Event::DocumentEnd => break,
             Event::StreamEnd => return Ok(composer.done(None)),
-            event => {
-                composer.refuse_tab(text, &event, span)?;
-                composer.take(event, span)?;
-            }
+            event => composer.take(event, span)?,
         }
     }
     let rest = rest(&mut parser, &composer);
@@ -88,6 +87,8 @@ struct Composer {
     /// Absent where the text has no asterisk, so that nothing is kept for an alias.
     anchors: Option<HashMap<usize, Finished>>,
     spent: Spent,
+    /// Bytes of the text that events have covered.
+    looked_at: usize,
     root: Option<Node>,
 }
 
@@ -182,20 +183,27 @@ impl Composer {
         }
     }
 
-    /// Refuses a tab as indentation outside of brackets, where YAML 1.1 has none.
-    fn refuse_tab(&self, text: &str, event: &Event<'_>, span: Span) -> Result<(), Stop> {
-        if !event.is_node() || self.stack.last().is_some_and(|frame| frame.flow) {
+    /// Refuses a tab as indentation outside of brackets and scalars, on empty lines and
+    /// before comments too: YAML 1.1 has none there.
+    fn refuse_tab(&mut self, text: &str, span: Span) -> Result<(), Stop> {
+        let (Some(start), Some(end)) = (span.start.byte_offset(), span.end.byte_offset()) else {
+            return Ok(());
+        };
+        let from = self.looked_at;
+        self.looked_at = end.max(from);
+        let Some(gap) = text.get(from..start) else {
+            return Ok(());
+        };
+        if self.stack.last().is_some_and(|frame| frame.flow) || !gap.contains('\t') {
             return Ok(());
         }
-        let before = span.start.byte_offset().and_then(|at| text.get(..at));
-        let line = before.and_then(|before| before.rsplit(['\n', '\r']).next());
-        match line.map(|line| line.trim_start_matches(' ')) {
-            Some(rest) if rest.starts_with('\t') && rest.trim_start().is_empty() => {
-                let message = "a tab cannot be used as indentation".into();
-                Err((self.place(&span.start), ReadErrorKind::Syntax(message)))
-            }
-            _ => Ok(()),
+        let begins_line = from == 0 || text[..from].ends_with(['\n', '\r']);
+        let mut lines = gap.split(['\n', '\r']).skip(usize::from(!begins_line));
+        if lines.any(|line| line.trim_start_matches(' ').starts_with('\t')) {
+            let message = "a tab cannot be used as indentation".into();
+            return Err((self.place(&span.start), ReadErrorKind::Syntax(message)));
         }
+        Ok(())
     }
 
     fn open(

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::kinds::{is_cluster_wide, is_name};
 use super::placeholder::{Placeholder, placeholder_of};
 use super::value::{Key, Map, Node, Place, Value};
 
@@ -19,8 +20,32 @@ pub struct Document {
     pub item: Option<usize>,
     /// What was written.
     pub root: Node,
+    /// Where it is in the cluster.
+    pub scope: Scope,
     /// A template or variable left over in what matters of it.
     pub placeholder: Option<Placeholder>,
+}
+
+/// Where an object is in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// In no namespace, by its kind.
+    Cluster,
+    /// In this namespace: the object says so, or what deploys it does.
+    Namespace(Box<str>),
+    /// In a namespace, and nothing says in which.
+    Unknown,
+}
+
+impl Scope {
+    /// The namespace, where there is one and it is known.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Namespace(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// Lists inside lists that are looked into.
@@ -74,6 +99,18 @@ impl Document {
         self.api_version().is_some() && self.kind().is_some()
     }
 
+    /// `Kind/namespace/name`, for messages.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let namespace = match &self.scope {
+            Scope::Cluster => "",
+            Scope::Namespace(name) => name,
+            Scope::Unknown => "?",
+        };
+        let kind = self.kind().unwrap_or("?");
+        format!("{kind}/{namespace}/{}", self.name().unwrap_or("?"))
+    }
+
     fn metadata(&self) -> Option<&Node> {
         self.root.get("metadata")
     }
@@ -85,14 +122,30 @@ impl Document {
     }
 }
 
+/// The scope that an object itself tells; a variable in place of a namespace tells none.
+fn written_scope(document: &Document) -> Scope {
+    if document.kind().is_some_and(is_cluster_wide) {
+        return Scope::Cluster;
+    }
+    match document.namespace() {
+        Some(name) if is_name(name) => Scope::Namespace(name.into()),
+        _ => Scope::Unknown,
+    }
+}
+
 /// The documents that a root is: itself, or its items if it is a list of objects.
 pub(super) fn expand(file: &Arc<str>, index: usize, root: Node, into: &mut Vec<Document>) {
-    let document = |root: Node, item| Document {
-        file: Arc::clone(file),
-        index,
-        item,
-        placeholder: placeholder_of(&root),
-        root,
+    let document = |root: Node, item| {
+        let mut document = Document {
+            file: Arc::clone(file),
+            index,
+            item,
+            placeholder: placeholder_of(&root),
+            root,
+            scope: Scope::Unknown,
+        };
+        document.scope = written_scope(&document);
+        document
     };
     match items_of(root) {
         Ok(items) => {

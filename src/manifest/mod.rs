@@ -6,14 +6,24 @@
 mod compose;
 mod document;
 mod error;
+mod gitops;
+mod kinds;
+mod load;
 mod placeholder;
 mod read;
 mod scalar;
 mod split;
+mod taint;
+mod tree;
 mod value;
 
-pub use document::Document;
+pub use document::{Document, Scope};
 pub use error::{ReadError, ReadErrorKind};
+pub use kinds::is_policy_kind;
+pub use load::{
+    FILE_BYTES, LoadError, LoadOptions, Loaded, Repeated, STDIN, Skipped, load, load_with,
+};
 pub use placeholder::Placeholder;
 pub use read::{DOCUMENT_BYTES, ReadOutcome, read};
+pub use taint::{Taint, TaintScope};
 pub use value::{Key, Map, Node, Number, Place, Value};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::compose::compose;
 use super::document::{Document, expand};
 use super::error::{ReadError, ReadErrorKind};
+use super::kinds::is_name;
 use super::placeholder::placeholder_in;
 use super::split::{Part, line_breaks, parts};
 use super::value::Place;
@@ -34,6 +35,10 @@ pub struct ReadOutcome {
 /// stands behind another without a `---` between them is read where it is JSON (as
 /// `kubectl` does), and an error otherwise.
 #[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every document and error shares the name, and who reads has no other use for it"
+)]
 pub fn read(text: &str, file: Arc<str>) -> ReadOutcome {
     let mut outcome = ReadOutcome::default();
     for part in parts(text) {
@@ -95,33 +100,53 @@ fn error(
     lost: &str,
     line: u32,
 ) -> ReadError {
-    let mut lost_kinds: Vec<Box<str>> = Vec::new();
-    let mut namespaces: Vec<&str> = Vec::new();
-    for content in lost.split(['\n', '\r', ',', '{']) {
-        if let Some(kind) = value_of(content, "kind")
-            && lost_kinds.len() < LOST_KINDS
-            && !lost_kinds.iter().any(|known| **known == *kind)
-        {
-            lost_kinds.push(kind.into());
-        }
-        if let Some(namespace) = value_of(content, "namespace")
-            && namespaces.len() < 2
-            && !namespaces.contains(&namespace)
-        {
-            namespaces.push(namespace);
-        }
-    }
+    let (lost_kinds, lost_namespace) = glimpse(lost);
     ReadError {
         file: Arc::clone(file),
         document: part.index,
         at,
         kind,
         lost_kinds,
-        lost_namespace: match namespaces.as_slice() {
-            [namespace] => Some((*namespace).into()),
-            _ => None,
-        },
+        lost_namespace,
         placeholder: placeholder_in(lost, line),
+    }
+}
+
+/// Kinds that a text names which nobody can read, and its namespace if it is plain to see.
+pub(super) fn glimpse(text: &str) -> (Vec<Box<str>>, Option<Box<str>>) {
+    let mut kinds: Vec<Box<str>> = Vec::new();
+    // A line as a whole shows a template, its pieces the fields within braces.
+    let pieces = text
+        .lines()
+        .flat_map(|line| std::iter::once(line).chain(line.split([',', '{'])));
+    for content in pieces {
+        if let Some(kind) = value_of(content, "kind")
+            && kinds.len() < LOST_KINDS
+            && !kinds.iter().any(|known| **known == *kind)
+        {
+            kinds.push(kind.into());
+        }
+    }
+    (kinds, namespace_of(text))
+}
+
+/// The namespace of the one `metadata` of a text; `None` where there are several, for a
+/// wrong one would hide what is not known.
+fn namespace_of(text: &str) -> Option<Box<str>> {
+    let mut metadata = 0;
+    let mut inside = false;
+    let mut namespaces = Vec::new();
+    for line in text.lines() {
+        if line.starts_with(|c: char| !c.is_whitespace() && c != '#') {
+            inside = line.trim_end() == "metadata:";
+            metadata += usize::from(inside);
+        } else if inside && let Some(name) = value_of(line, "namespace") {
+            namespaces.push(name);
+        }
+    }
+    match namespaces.as_slice() {
+        [name] if metadata == 1 && is_name(name) => Some((*name).into()),
+        _ => None,
     }
 }
 
@@ -134,4 +159,73 @@ fn value_of<'a>(line: &'a str, field: &str) -> Option<&'a str> {
     let end = value.find(|c: char| c.is_whitespace() || "\"'}],#".contains(c));
     let value = &value[..end.unwrap_or(value.len())];
     (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(text: &str) -> (Vec<Box<str>>, Option<Box<str>>) {
+        glimpse(text)
+    }
+
+    #[test]
+    fn a_bad_document_takes_no_other_with_it() {
+        let text = "kind: A\n---\nkind: NetworkPolicy\nx: [\n---\nkind: C\n";
+        let outcome = read(text, "f.yaml".into());
+
+        let kinds: Vec<_> = outcome.documents.iter().map(Document::kind).collect();
+        assert_eq!(kinds, [Some("A"), Some("C")]);
+        assert_eq!(outcome.documents[1].index, 2);
+        assert_eq!(outcome.documents[1].at(), Place { line: 6, column: 1 });
+        assert_eq!(outcome.errors.len(), 1);
+        assert_eq!(outcome.errors[0].document, 1);
+        assert_eq!(&*outcome.errors[0].lost_kinds[0], "NetworkPolicy");
+        assert!(outcome.errors[0].to_string().starts_with("f.yaml:"));
+    }
+
+    #[test]
+    fn items_of_lists_are_documents() {
+        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems:\n\
+                    - metadata: {name: a}\n- kind: List\n  apiVersion: v1\n  items:\n  \
+                    - {apiVersion: v1, kind: Pod}\n";
+        let outcome = read(text, "f".into());
+
+        let found: Vec<_> = outcome
+            .documents
+            .iter()
+            .map(|document| (document.item, document.kind()))
+            .collect();
+        assert_eq!(
+            found,
+            [(Some(0), Some("NetworkPolicy")), (Some(1), Some("Pod"))]
+        );
+    }
+
+    #[test]
+    fn json_objects_one_after_the_other_are_all_read() {
+        let outcome = read("{\"a\": 1}\n{\"b\": 2}\n", "f".into());
+        assert_eq!(outcome.documents.len(), 2);
+        assert_eq!(outcome.documents[1].at(), Place { line: 2, column: 1 });
+        let outcome = read("a: 1\n...\nb: 2\n", "f".into());
+        assert_eq!(outcome.documents.len(), 1);
+        assert_eq!(outcome.errors[0].kind, ReadErrorKind::AfterTheEnd);
+    }
+
+    #[test]
+    fn a_glimpse_names_a_namespace_only_where_it_is_plain() {
+        let policy = "kind: NetworkPolicy\nmetadata:\n  name: {{ x }}\n  namespace: shop\nspec:\n";
+        assert_eq!(
+            lost(policy),
+            (vec!["NetworkPolicy".into()], Some("shop".into()))
+        );
+        for text in [
+            "metadata:\n  namespace: a\nmetadata:\n  namespace: b\n",
+            "metadata:\n  namespace: {{ x }}\n",
+            "spec:\n  namespace: a\n",
+        ] {
+            assert_eq!(lost(text).1, None, "{text}");
+        }
+        assert_eq!(&*lost("kind: {{ .Kind }}\n").0[0], "{{");
+    }
 }

@@ -24,11 +24,10 @@ pub(super) enum ScalarTag<'a> {
 /// Resolves a scalar.
 pub(super) fn resolve(tag: ScalarTag<'_>, text: &str) -> Result<Value, ReadErrorKind> {
     let wanted = match tag {
-        ScalarTag::Text | ScalarTag::Core("str") => return Ok(Value::String(text.into())),
         ScalarTag::Core("binary") => return binary(text),
         ScalarTag::Plain => None,
         ScalarTag::Core(name @ ("bool" | "int" | "float" | "null" | "timestamp")) => Some(name),
-        ScalarTag::Core(_) => return Ok(Value::String(text.into())),
+        ScalarTag::Text | ScalarTag::Core(_) => return Ok(Value::String(text.into())),
     };
     let resolved = plain(text);
     let fits = match wanted {

@@ -81,6 +81,13 @@ impl Map {
             .find(|(key, _)| &*key.name == name)
             .map(|(_, node)| node)
     }
+
+    fn by_name(&self) -> Vec<(&str, &Node)> {
+        let entries = self.entries.iter();
+        let mut sorted: Vec<_> = entries.map(|(key, value)| (&*key.name, value)).collect();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
+        sorted
+    }
 }
 
 impl Node {
@@ -121,6 +128,31 @@ impl Node {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.as_map()?.get(name)
+    }
+
+    /// Whether another value is the same, wherever and in whatever order of keys it is
+    /// written.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(mine), Value::List(others)) => {
+                mine.len() == others.len()
+                    && mine
+                        .iter()
+                        .zip(others)
+                        .all(|(mine, other)| mine.says_the_same(other))
+            }
+            (Value::Map(mine), Value::Map(others)) => {
+                let pairs = mine.by_name().into_iter().zip(others.by_name());
+                mine.entries.len() == others.entries.len()
+                    && pairs
+                        .into_iter()
+                        .all(|((name, value), (other_name, other))| {
+                            name == other_name && value.says_the_same(other)
+                        })
+            }
+            (mine, other) => mine == other,
+        }
     }
 }
 
