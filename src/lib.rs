@@ -29,4 +29,6 @@ pub mod render;
 
 pub mod serve;
 
+pub mod config;
+
 pub mod cli;

@@ -5,6 +5,7 @@ mod error;
 pub mod flow_filter;
 mod format;
 mod generate;
+mod policy;
 pub mod selection;
 mod serve;
 mod server_info;
@@ -40,6 +41,8 @@ enum Command {
     Tail(Box<tail::TailArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
+    /// Look at policies without traffic
+    Policy(policy::PolicyArgs),
     /// Ask a server how it is
     Status(server_info::StatusArgs),
     /// List nodes or namespaces of a server
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
             .plan()
             .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
+        Command::Policy(args) => args.run(&mut out, &mut err),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
@@ -78,7 +82,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ CommandError::Said) => error.code(),
+        Err(error @ (CommandError::Said | CommandError::Found)) => error.code(),
         Err(error) => {
             sink::say(&mut err, &format!("flowwatch: {error}"));
             error.code()

@@ -104,8 +104,8 @@ impl Reader<'_> {
                     cilium.version_given = true;
                 }
                 "options" => self.each(value, "cilium.options", |name, at, value| {
-                    let text = scalar(value)
-                        .ok_or_else(|| self.kind(value.at, name, "one value"))?;
+                    let text =
+                        scalar(value).ok_or_else(|| self.kind(value.at, name, "one value"))?;
                     cilium
                         .options
                         .set(name, &text)
@@ -192,7 +192,9 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Config::parse(text, "flowwatch.yaml").unwrap_err().to_string()
+        Config::parse(text, "flowwatch.yaml")
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -227,6 +229,9 @@ mod tests {
     #[test]
     fn an_empty_file_is_an_empty_configuration() {
         assert_eq!(Config::parse("", "f").unwrap(), Config::default());
-        assert_eq!(Config::parse("# nothing\n", "f").unwrap(), Config::default());
+        assert_eq!(
+            Config::parse("# nothing\n", "f").unwrap(),
+            Config::default()
+        );
     }
 }

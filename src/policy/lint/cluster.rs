@@ -261,7 +261,7 @@ fn service_ports(document: &Document) -> ServicePorts {
                 .collect()
         });
     ServicePorts {
-        namespace: document.namespace().map(Arc::from),
+        namespace: document.scope.namespace().map(Arc::from),
         name: document.name().unwrap_or_default().into(),
         selector: selector.unwrap_or_default(),
         address: text("clusterIP").and_then(|text| text.parse().ok()),

@@ -40,19 +40,17 @@ use super::options::Options;
 use super::read::{Path, ReadObject, read_object};
 use super::set::ObjectKind;
 use crate::inventory::Inventory;
-use crate::manifest::{Document, ReadError};
+use crate::manifest::{Document, LoadError};
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct LintInput<'a> {
     /// Documents of all kinds: those that are no policies show the cluster.
     pub documents: &'a [Document],
-    /// Documents that could not be read.
-    pub errors: &'a [ReadError],
+    /// What could not be read, or contradicts itself.
+    pub errors: &'a [LoadError],
     /// What the documents say about the cluster.
     pub inventory: &'a Inventory,
-    /// The namespace of objects that do not say theirs, where it is known.
-    pub namespace: Option<&'a str>,
     /// Options of the agents.
     pub options: &'a Options,
 }
@@ -62,7 +60,7 @@ pub struct LintInput<'a> {
 pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for error in input.errors {
-        refused::unreadable(error, &mut found);
+        refused::unread(error, &mut found);
     }
     let mut world = World {
         options: input.options,
@@ -76,10 +74,7 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
         match read_object(&document.root) {
             ReadObject::Policy(policy) => {
                 let clusterwide = policy.id.kind == ObjectKind::CiliumClusterwideNetworkPolicy;
-                let namespace = document
-                    .namespace()
-                    .or(input.namespace)
-                    .filter(|_| !clusterwide);
+                let namespace = document.scope.namespace().filter(|_| !clusterwide);
                 let mut policy = *policy;
                 policy.id.namespace = Arc::from(namespace.unwrap_or_default());
                 world.objects.push(Object {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::checks;
 use super::finding::{Check, LintFinding, Severity};
 use super::report::{Report, World};
-use crate::manifest::{Document, Node, Place, ReadError};
+use crate::manifest::{Document, LoadError, Node, Place, ReadError};
 use crate::policy::options::OptionName;
 use crate::policy::read::ReadGroup;
 use crate::policy::set::{ObjectKind, Rejection};
@@ -25,8 +25,53 @@ const POLICY_KINDS: [&str; 7] = [
     "ClusterNetworkPolicy",
 ];
 
+/// What could not be read and names a policy, and objects that contradict each other.
+pub(super) fn unread(error: &LoadError, found: &mut Vec<LintFinding>) {
+    match error {
+        LoadError::Read(error) => unreadable(error, found),
+        LoadError::Conflict {
+            object,
+            first,
+            second,
+        } => conflict(object, first, second, found),
+        LoadError::Io { .. } | LoadError::TooLarge { .. } | LoadError::NotUtf8 { .. } => {}
+    }
+}
+
+/// Whoever applies both keeps the last; other files may be for other clusters.
+fn conflict(
+    object: &str,
+    first: &(Arc<str>, Place),
+    second: &(Arc<str>, Place),
+    found: &mut Vec<LintFinding>,
+) {
+    let kind = object.split('/').next().unwrap_or_default();
+    if !POLICY_KINDS.contains(&kind) {
+        return;
+    }
+    let same_file = first.0 == second.0;
+    found.push(LintFinding {
+        check: &checks::DUPLICATE_OBJECT,
+        severity: if same_file {
+            Severity::Warning
+        } else {
+            Severity::Info
+        },
+        file: Arc::clone(&second.0),
+        at: second.1,
+        object: object.into(),
+        field: String::new(),
+        message: format!(
+            "{}:{} defines the same object differently: only the last one applied is in force, and only the first is looked at here",
+            first.0, first.1
+        ),
+        mend: "give one of them another name, or lint one cluster's files at a time".to_owned(),
+        suppressed: None,
+    });
+}
+
 /// A document that cannot be read and names a policy.
-pub(super) fn unreadable(error: &ReadError, found: &mut Vec<LintFinding>) {
+fn unreadable(error: &ReadError, found: &mut Vec<LintFinding>) {
     let lost = error
         .lost_kinds
         .iter()
@@ -91,7 +136,7 @@ pub(super) fn foreign(document: &Document, found: &mut Vec<LintFinding>) {
         _ => return,
     };
     let name = document.name().unwrap_or_default();
-    let namespace = document.namespace().unwrap_or_default();
+    let namespace = document.scope.namespace().unwrap_or_default();
     found.push(LintFinding {
         check,
         severity: check.severity,
