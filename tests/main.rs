@@ -16,6 +16,7 @@ mod floors;
 mod fuzz_seeds;
 mod golden;
 mod golden_filters;
+mod lint;
 mod live;
 mod manifest;
 mod proto;

@@ -69,7 +69,7 @@ checks! {
 
     FQDN_NO_DNS_RULE, "fqdn-without-dns-rule", Warning, "no DNS rule shows Cilium what a name resolves to";
     FQDN_NOT_LOOKED_UP, "fqdn-lookup-refused", Error, "no DNS rule lets the name be looked up";
-    FQDN_INTERNAL, "fqdn-cluster-internal", Error, "toFQDNs names something in the cluster";
+    FQDN_INTERNAL, "fqdn-cluster-internal", Warning, "toFQDNs names something in the cluster";
     FQDN_ONE_LABEL, "fqdn-pattern-one-label", Info, "a leading * stands for one label";
     FQDN_EVERYTHING, "fqdn-pattern-everything", Warning, "toFQDNs with a lone * allows every address that was looked up";
     DNS_PATTERN_SHALLOW, "dns-pattern-too-shallow", Warning, "a DNS pattern has too few labels for names of the cluster";

@@ -104,7 +104,7 @@ pub(super) fn rule(report: &mut Report<'_, '_>, rule: &Rule, node: &Node, path: 
             );
         }
         if written.is_none() && allow.is_empty() && !deny.is_empty() {
-            switched_on(report, rule, direction, name, path);
+            switched_on(report, (rule, node), direction, name, path);
         }
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn rule(report: &mut Report<'_, '_>, rule: &Rule, node: &Node, path: 
 /// something.
 fn switched_on(
     report: &mut Report<'_, '_>,
-    rule: &Rule,
+    (rule, node): (&Rule, &Node),
     direction: Direction,
     name: &str,
     path: &Path<'_>,
@@ -134,8 +134,9 @@ fn switched_on(
     let Some(written) = &rule.endpoints else {
         return;
     };
-    // An element that denies nobody has its own finding, one that denies all is plain.
-    let names_nobody = list.iter().all(|element| element.at == rule.at);
+    // Elements that deny nobody have their own finding, one that denies all is plain.
+    let deny = node.get(&format!("{name}Deny")).and_then(Node::as_list);
+    let names_nobody = deny.is_some_and(|list| list.iter().all(is_empty));
     if everybody || names_nobody || report.object.templated {
         return;
     }
@@ -152,9 +153,26 @@ fn switched_on(
     if others {
         return;
     }
+    // A deny of the world alone is one way to say that nobody is to come in.
+    let broad = list.iter().all(|element| {
+        let broad = |name: &str| matches!(name, "all" | "world" | "cluster");
+        element.ports.is_empty()
+            && element.icmps.is_empty()
+            && element
+                .entities
+                .iter()
+                .flatten()
+                .any(|entity| broad(entity))
+    });
+    let severity = if broad {
+        Severity::Info
+    } else {
+        Severity::Warning
+    };
     let at = list.first().map_or(rule.at, |element| element.at);
-    report.add(
+    report.add_as(
         &checks::DENY_DEFAULT,
+        severity,
         at,
         path.field(&format!("{name}Deny")),
         format!("a deny switches default deny on, and no policy here allows any {name} to these pods: all of it is cut"),
@@ -246,7 +264,7 @@ fn probes(report: &mut Report<'_, '_>, part: Part<'_>) {
                 host.at,
                 field,
                 format!(
-                    "'{}' covers the kubelet: probes of these pods fail",
+                    "'{}' covers the kubelet: probes of these pods fail, if they have any",
                     &**host
                 ),
                 mend,

@@ -9,9 +9,10 @@ use super::name_pattern::{matches, sample};
 use super::report::{Part, Report, World, field_of};
 use super::selectors::{NAMESPACE, disjoint};
 use crate::policy::entry::{
-    Direction, DnsRule, L7Rules, PolicyEntry, Port, PortProtocol, PortRule, Protocol, Subject,
+    Direction, DnsRule, L7Rules, PolicyEntry, Port, PortProtocol, PortRule, Protocol, Section,
+    Subject,
 };
-use crate::policy::read::{Name, Path, Ports};
+use crate::policy::read::{Element, Name, Path, PortText, Ports};
 use crate::policy::selector::{LabelSelector, Operator, PeerSelector};
 
 const DNS_PORT: u16 = 53;
@@ -27,6 +28,31 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
     let list = part.path.field("toPorts");
     for (index, ports) in part.element.ports.iter().enumerate() {
         rules(report, ports, &list.item(index));
+    }
+    tcp_alone(report, part);
+}
+
+/// DNS asks over UDP first.
+fn tcp_alone(report: &mut Report<'_, '_>, part: Part<'_>) {
+    if part.section != Section::Egress {
+        return;
+    }
+    let of_dns = |element: &'_ Element| -> Vec<PortText> {
+        let ports = element.ports.iter().flat_map(|ports| &ports.ports);
+        ports.filter(|port| &*port.port == "53").cloned().collect()
+    };
+    let is_tcp = |port: &PortText| port.protocol.eq_ignore_ascii_case("TCP");
+    let own = of_dns(part.element);
+    let all = part.rule.egress.iter().flat_map(of_dns);
+    let Some(first) = own.first() else { return };
+    if all.into_iter().all(|port| is_tcp(&port)) {
+        report.add(
+            &checks::DNS_TCP_MISSING,
+            first.port.at,
+            part.path.field("toPorts"),
+            "port 53 is allowed over TCP only, and DNS asks over UDP first",
+            "add the port with 'protocol: UDP', or write ANY",
+        );
     }
 }
 
@@ -66,7 +92,7 @@ fn written(report: &mut Report<'_, '_>, part: Part<'_>, name: &Name, path: &Path
             &checks::FQDN_INTERNAL,
             text.at,
             path,
-            format!("'{}' is in the cluster, and toFQDNs never matches pods or the addresses of Services", &**text),
+            format!("'{}' is in the cluster, and toFQDNs matches neither pods nor the addresses of Services", &**text),
             "use 'toEndpoints' with the labels of the pods, or 'toServices'",
         );
         return;
@@ -156,22 +182,44 @@ fn rules(report: &mut Report<'_, '_>, ports: &Ports, path: &Path<'_>) {
 }
 
 fn no_rule(report: &mut Report<'_, '_>, entry: &PolicyEntry) {
-    let own_dns = report
-        .entries()
-        .iter()
-        .any(|other| other.direction == Direction::Egress && !other.deny && allows_dns(other));
+    let own = report.entries().iter();
+    let own_dns = own
+        .clone()
+        .any(|other| lets_ask(other) && allows_dns(other));
     let mend = if own_dns {
         "add 'rules: {dns: [{matchPattern: \"*\"}]}' to the ports of the element that allows DNS"
     } else {
         "allow port 53 to kube-dns with 'rules: {dns: [{matchPattern: \"*\"}]}'"
     };
-    report.add(
+    // Where nothing is said of DNS at all, it is said in files that were not given.
+    let severity = if own_dns || says_something_of_dns(report.world) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    report.add_as(
         &checks::FQDN_NO_DNS_RULE,
+        severity,
         entry.rule.at,
         format!("{}.toFQDNs", field_of(&entry.rule)),
         "Cilium learns addresses of names from DNS rules only, and no policy here has one for these pods: the names match nothing",
         mend,
     );
+}
+
+fn lets_ask(entry: &PolicyEntry) -> bool {
+    entry.direction == Direction::Egress && !entry.deny
+}
+
+/// Whether DNS is allowed by name of its port anywhere.
+fn says_something_of_dns(world: &World<'_>) -> bool {
+    let entries = world
+        .objects
+        .iter()
+        .flat_map(|object| object.entries.iter().flatten());
+    entries
+        .filter(|entry| lets_ask(entry) && !entry.ports.is_empty())
+        .any(allows_dns)
 }
 
 fn not_looked_up(
@@ -232,6 +280,9 @@ fn cut(report: &mut Report<'_, '_>, entries: &[PolicyEntry]) {
         return;
     }
     let to_world = wants.iter().any(|entry| reaches_world(entry));
+    if !to_world && !says_something_of_dns(report.world) {
+        return;
+    }
     report.add_as(
         &checks::DNS_CUT,
         if to_world { Severity::Warning } else { Severity::Info },

@@ -56,7 +56,8 @@ const OTHERS: [&str; 12] = [
 ];
 
 /// What is written where Cilium has another field.
-const MISTAKEN: [(&str, &str); 9] = [
+const MISTAKEN: [(&str, &str); 10] = [
+    ("auth", "'authentication'"),
     (
         "podSelector",
         "'endpointSelector', or 'fromEndpoints' and 'toEndpoints' for peers",
@@ -184,6 +185,9 @@ fn unknown(report: &mut Report<'_, '_>, warning: &Warning) {
         (Some((_, right)), _) if report.object.policy.id.kind != ObjectKind::NetworkPolicy => {
             format!("Cilium has {right}")
         }
+        _ if above.is_empty() && CILIUM_FIELDS.contains(&name) => {
+            "it belongs under 'spec'".to_owned()
+        }
         (_, Some(similar)) => format!("'{similar}' may be meant"),
         _ => "remove it, or write what it was to do with fields that exist".to_owned(),
     };
@@ -233,7 +237,7 @@ fn similar(name: &str) -> Option<&'static str> {
     CILIUM_FIELDS
         .into_iter()
         .chain(OTHERS)
-        .filter(|known| known.len().abs_diff(name.len()) <= 2)
+        .filter(|known| *known != name && known.len().abs_diff(name.len()) <= 2)
         .map(|known| {
             (
                 distance(&known.to_ascii_lowercase(), &name.to_ascii_lowercase()),

@@ -338,14 +338,14 @@ fn entities(report: &mut Report<'_, '_>, part: Part<'_>) {
     let has = |wanted: &str| list.iter().any(|name| &**name == wanted);
     let field = part.peer_field("Entities");
     let path = part.path.field(&field);
+    let mut included: Vec<(usize, &str)> = Vec::new();
     for (index, name) in list.iter().enumerate() {
-        let path = path.item(index);
         let includer = match &**name {
             "none" => {
                 report.add(
                     &checks::ENTITY_NONE,
                     name.at,
-                    path,
+                    path.item(index),
                     "nobody is 'none'",
                     "name the entity that is meant",
                 );
@@ -362,16 +362,23 @@ fn entities(report: &mut Report<'_, '_>, part: Part<'_>) {
             "world-ipv4" | "world-ipv6" if has("world") => Some("world"),
             _ => None,
         };
-        if let Some(includer) = includer {
-            report.add(
-                &checks::ENTITY_REDUNDANT,
-                name.at,
-                path,
-                format!("'{}' is part of '{includer}'", &**name),
-                format!("keep '{includer}' alone, or the narrower ones without it"),
-            );
-        }
+        included.extend(includer.map(|includer| (index, includer)));
     }
+    let Some((first, includer)) = included.first().copied() else {
+        return;
+    };
+    let names: Vec<String> = included
+        .iter()
+        .map(|(index, _)| format!("'{}'", &*list[*index]))
+        .collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    report.add(
+        &checks::ENTITY_REDUNDANT,
+        list[first].at,
+        path.item(first),
+        format!("{} {verb} part of '{includer}'", names.join(", ")),
+        format!("keep '{includer}' alone, or the narrower ones without it"),
+    );
 }
 
 fn duplicates(report: &mut Report<'_, '_>, list: &[Node], path: &Path<'_>) {

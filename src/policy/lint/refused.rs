@@ -306,7 +306,11 @@ fn rejected(report: &mut Report<'_, '_>, rejection: &Rejection) {
 }
 
 fn mend_of(rejection: &Rejection) -> &'static str {
+    if rejection.field.contains("Requires") {
+        return "remove it: it is gone since Cilium 1.19; ask for the labels in each selector of the peers";
+    }
     match rejection.class {
+        "panic" => "mend the value; the API server refuses most of these",
         "empty_policy" => "write the rule under 'spec'",
         "no_name" => "give the object a name",
         "no_direction" => {
