@@ -11,6 +11,8 @@
     reason = "in a binary of modules `pub` reaches no further than the binary"
 )]
 
+mod agreement;
+mod churn;
 mod corpus;
 mod floors;
 mod fuzz_seeds;
@@ -19,6 +21,7 @@ mod golden_filters;
 mod lint;
 mod live;
 mod manifest;
+mod policy_objects;
 mod proto;
 mod readme;
 mod render;

@@ -7,6 +7,7 @@ use std::{env, fmt, path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use crate::filter::parse_go_duration;
 use crate::source::observer::{
     BasicAuth, ClientFiles, ConnectConfig, Target, TargetError, TlsOptions,
 };
@@ -300,37 +301,10 @@ fn boolean(text: &str) -> Option<bool> {
 
 /// A duration as Go writes it: numbers with units, `1m30s`, `500ms`, `1.5h`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is not a duration such as 5s or 1m30s");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(bad)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
-        rest = &rest[digits..];
-        let units = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        let unit = match &rest[..units] {
-            "ns" => 1e-9,
-            "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(bad()),
-        };
-        total += number * unit;
-        rest = &rest[units..];
-    }
-    if text.is_empty() {
-        return Err(bad());
-    }
-    Duration::try_from_secs_f64(total).map_err(|_| bad())
+    parse_go_duration(text)
+        .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+        .map(Duration::from_nanos)
+        .ok_or_else(|| format!("{text:?} is not a duration such as 5s or 1m30s"))
 }
 
 #[cfg(test)]

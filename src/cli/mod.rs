@@ -6,6 +6,7 @@ pub mod flow_filter;
 mod format;
 mod generate;
 mod policy;
+mod policy_args;
 pub mod selection;
 mod serve;
 mod server_info;

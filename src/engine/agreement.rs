@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Apart, Event, Recorded};
+use super::judge::Judgement;
 use crate::policy::{Cause, Verdict};
 
 /// What comparing one event gave.
@@ -93,8 +94,18 @@ pub struct AgreementTally {
 }
 
 impl AgreementTally {
-    /// Counts an event.
-    pub fn count(&mut self, event: Event, agreement: Agreement, weight: u64) {
+    /// Counts a judgement that stands for `weight` events.
+    pub fn count(&mut self, judgement: &Judgement, weight: u64) {
+        self.gaps += if judgement.gap.is_some() { weight } else { 0 };
+        let assumed = judgement
+            .computed
+            .as_ref()
+            .is_some_and(|computed| computed.decision.assumed.is_some());
+        self.assumed += if assumed { weight } else { 0 };
+        self.event(judgement.event, judgement.agreement, weight);
+    }
+
+    fn event(&mut self, event: Event, agreement: Agreement, weight: u64) {
         match agreement {
             Agreement::Equal => self.equal += weight,
             Agreement::Drift => self.drift += weight,
@@ -162,8 +173,14 @@ mod tests {
     #[test]
     fn a_denial_agrees_only_with_the_same_kind_of_denial() {
         let denied = answer(Recorded::DeniedByDefault, false);
-        assert_eq!(Agreement::of(denied, Verdict::DeniedByDefault), Agreement::Equal);
-        assert_eq!(Agreement::of(denied, Verdict::DeniedByRule), Agreement::Drift);
+        assert_eq!(
+            Agreement::of(denied, Verdict::DeniedByDefault),
+            Agreement::Equal
+        );
+        assert_eq!(
+            Agreement::of(denied, Verdict::DeniedByRule),
+            Agreement::Drift
+        );
         assert_eq!(Agreement::of(denied, Verdict::Allowed), Agreement::Drift);
     }
 
@@ -174,7 +191,10 @@ mod tests {
             Agreement::of(denied, Verdict::Allowed),
             Agreement::Unknown(Cause::MayBeReply)
         );
-        assert_eq!(Agreement::of(denied, Verdict::DeniedByDefault), Agreement::Equal);
+        assert_eq!(
+            Agreement::of(denied, Verdict::DeniedByDefault),
+            Agreement::Equal
+        );
     }
 
     #[test]
@@ -198,9 +218,9 @@ mod tests {
         let mut tally = AgreementTally::default();
         assert_eq!(tally.rate(), None);
         let event = answer(Recorded::Allowed, false);
-        tally.count(event, Agreement::Equal, 3);
-        tally.count(event, Agreement::Drift, 1);
-        tally.count(event, Agreement::Unknown(Cause::NoLabels), 10);
+        tally.event(event, Agreement::Equal, 3);
+        tally.event(event, Agreement::Drift, 1);
+        tally.event(event, Agreement::Unknown(Cause::NoLabels), 10);
         assert_eq!(tally.rate(), Some(0.75));
         assert_eq!(tally.unknown(), 10);
     }

@@ -3,8 +3,16 @@
 //! Owns the way from a recorded flow to a judgement: what the event says, who its sides
 //! are, what the policies say, and whether the two agree. Does no I/O.
 
+mod agreement;
 mod event;
+mod judge;
+mod memo;
 mod party;
+mod policies;
+mod request;
 
+pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
+pub use judge::{Computed, Judge, Judgement};
 pub use party::{Party, PartyKind, cluster};
+pub use policies::{ClusterPolicies, Given, Policies};

@@ -21,6 +21,12 @@ pub(super) fn expressions(filter: &pb::FlowFilter) -> usize {
     filter.dns_query.len() + filter.http_path.len() + filter.http_url.len()
 }
 
+/// How many CEL expressions a filter has.
+pub(super) fn programs(filter: &pb::FlowFilter) -> usize {
+    let experimental = filter.experimental.as_ref();
+    experimental.map_or(0, |experimental| experimental.cel_expression.len())
+}
+
 /// The predicates of one filter, cheapest first. `expressions` is how many regular
 /// expressions the whole request has.
 pub(super) fn predicates(

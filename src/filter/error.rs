@@ -81,4 +81,12 @@ pub enum FilterError {
         /// What is wrong with it.
         reason: String,
     },
+    /// More CEL expressions than one request may have.
+    #[error("{count} CEL expressions are too many: {most} at most in one request")]
+    TooManyCel {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
 }

@@ -26,6 +26,9 @@ use crate::flow::{Notice, NoticeKind, RowRef};
 use crate::proto::flow as pb;
 use predicate::Predicate;
 
+/// CEL expressions of one request; each may be long to compile, and to run on each flow.
+const MAX_PROGRAMS: usize = 128;
+
 /// What to keep: a flow that any of the allow filters matches (all, if there are none)
 /// and none of the deny filters.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +41,16 @@ impl Filters {
     /// Compiles the filters of a request.
     ///
     /// # Errors
-    /// [`FilterError`] for the first value that means nothing.
+    /// [`FilterError`] for the first value that means nothing, and for more CEL
+    /// expressions than can be compiled and run in bounded time.
     pub fn compile(allow: &[pb::FlowFilter], deny: &[pb::FlowFilter]) -> Result<Self, FilterError> {
+        let programs = allow.iter().chain(deny).map(compile::programs).sum();
+        if programs > MAX_PROGRAMS {
+            return Err(FilterError::TooManyCel {
+                count: programs,
+                most: MAX_PROGRAMS,
+            });
+        }
         let expressions = allow.iter().chain(deny).map(compile::expressions).sum();
         let compile = |filters: &[pb::FlowFilter]| -> Result<Vec<Filter>, FilterError> {
             let compile = |filter| compile::predicates(filter, expressions).map(Filter);

@@ -433,3 +433,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_has_a_bound_on_cel_expressions_over_all_its_filters() {
+    let filter = |count| pb::FlowFilter {
+        experimental: Some(pb::flow_filter::Experimental {
+            cel_expression: vec!["true".to_owned(); count],
+        }),
+        ..pb::FlowFilter::default()
+    };
+    let filters = |count| [filter(count / 2), filter(count - count / 2)];
+    assert!(Filters::compile(&filters(MAX_PROGRAMS - 1), &[filter(1)]).is_ok());
+    let error = Filters::compile(&filters(MAX_PROGRAMS), &[filter(1)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "129 CEL expressions are too many: 128 at most in one request"
+    );
+}

@@ -12,12 +12,18 @@ use super::row::{Columns, Row};
 pub const MAX_ROWS: usize = 8192;
 /// Bytes of dictionaries a builder keeps before it starts them anew.
 pub const DEFAULT_DICTIONARY_BYTES: usize = 16 << 20;
+/// Rows that wait to be put into the columns together: few enough for the first cache,
+/// enough that a column is written in a run instead of a value.
+const WAITING: usize = 32;
 
 /// Collects rows and notices; [`BatchBuilder::finish`] turns them into a batch.
 #[derive(Debug)]
 pub struct BatchBuilder {
     interner: Interner,
     columns: Columns,
+    /// Rows that are not in the columns yet, and after those empty ones.
+    rows: Vec<Row>,
+    waiting: usize,
     /// Columns of a batch that was given back.
     spare: Option<Columns>,
     notices: Vec<Notice>,
@@ -38,6 +44,8 @@ impl BatchBuilder {
         Self {
             interner: Interner::new(dictionary_bytes),
             columns: Columns::default(),
+            rows: Vec::new(),
+            waiting: 0,
             spare: None,
             notices: Vec::new(),
             raw: Vec::new(),
@@ -66,7 +74,7 @@ impl BatchBuilder {
     /// Rows so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.columns.len()
+        self.columns.rows() + self.waiting
     }
 
     /// Whether nothing was pushed.
@@ -85,7 +93,24 @@ impl BatchBuilder {
     /// Adds a flow. `raw` is called only where rows keep what they were made from.
     #[inline]
     pub fn push(&mut self, row: Row, raw: impl FnOnce() -> Raw) {
-        self.columns.push(row);
+        *self.next_row().1 = row;
+        self.keep_row(raw);
+    }
+
+    /// An empty row to fill in its place, with the dictionaries. It is part of the batch
+    /// once it is kept; one that is not has to be made empty again.
+    #[inline]
+    pub(crate) fn next_row(&mut self) -> (&mut Interner, &mut Row) {
+        if self.waiting == self.rows.len() {
+            self.settle();
+        }
+        (&mut self.interner, &mut self.rows[self.waiting])
+    }
+
+    /// Adds the row of [`BatchBuilder::next_row`].
+    #[inline]
+    pub(crate) fn keep_row(&mut self, raw: impl FnOnce() -> Raw) {
+        self.waiting += 1;
         if self.keep_raw {
             self.raw.push(raw());
         }
@@ -131,7 +156,8 @@ impl BatchBuilder {
             pairs: self.interner.pair_snapshot(),
             lists: self.interner.list_snapshot(),
         });
-        self.columns.settle();
+        self.settle();
+        self.columns.complete();
         let rows = self.len();
         let next = self
             .spare
@@ -149,6 +175,14 @@ impl BatchBuilder {
         batch
     }
 
+    /// Puts the rows that wait into the columns.
+    #[cold]
+    fn settle(&mut self) {
+        self.columns.extend(&mut self.rows[..self.waiting]);
+        self.waiting = 0;
+        self.rows.resize_with(WAITING, Row::default);
+    }
+
     /// Takes back the memory of a batch that is no longer needed.
     pub fn recycle(&mut self, batch: FlowBatch) {
         let mut columns = batch.columns;
@@ -161,6 +195,35 @@ impl BatchBuilder {
 mod tests {
     use super::*;
     use crate::flow::{Endpoint, NO_TIME, Verdict};
+
+    /// Scenario: a field that nothing has for many rows, then one row, then nothing.
+    /// Guarantees: its column is as long as the others, with the value in its place; in the
+    /// memory of a batch that was given back, too.
+    #[test]
+    fn a_field_of_few_rows_is_in_its_place() {
+        let mut builder = BatchBuilder::default();
+        for marked in [3, 70, 199] {
+            for at in 0..200 {
+                let mut row = Row {
+                    time: at,
+                    ..Row::default()
+                };
+                if at == marked {
+                    row.weight = 5;
+                    row.extra().proxy_port = 7;
+                }
+                builder.push(row, || unreachable!());
+            }
+            let batch = builder.finish();
+            assert_eq!(batch.len(), 200);
+            for (at, row) in (0..).zip(batch.rows()) {
+                assert_eq!(row.time(), Some(at));
+                assert_eq!(row.weight(), if at == marked { 5 } else { 1 });
+                assert_eq!(row.extra().is_some(), at == marked);
+            }
+            builder.recycle(batch);
+        }
+    }
 
     #[test]
     fn rows_of_one_batch_share_dictionaries_with_the_next() {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::recent::{Key, Recent};
+use super::recent::{Key, Place, Places, Recent, same};
 
 /// Entries per segment. A power of two, so that an id splits by shift and mask.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
@@ -104,6 +104,8 @@ impl<T> Snapshot<T> {
 struct Table<T> {
     sealed: Vec<Arc<[T]>>,
     open: Vec<T>,
+    /// What `open` was at the last snapshot.
+    shared: Arc<[T]>,
 }
 
 impl<T: Clone> Table<T> {
@@ -111,12 +113,14 @@ impl<T: Clone> Table<T> {
         Self {
             sealed: Vec::new(),
             open: vec![first],
+            shared: Arc::from([]),
         }
     }
 
     fn push(&mut self, value: T) -> u32 {
         if self.open.len() == SEGMENT {
             self.sealed.push(std::mem::take(&mut self.open).into());
+            self.shared = Arc::from([]);
         }
         let id = (self.sealed.len() << SEGMENT_BITS) + self.open.len();
         self.open.push(value);
@@ -132,10 +136,14 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    fn snapshot(&self) -> Snapshot<T> {
+    /// Mostly nothing is new since the last one.
+    fn snapshot(&mut self) -> Snapshot<T> {
+        if self.shared.len() != self.open.len() {
+            self.shared = self.open.as_slice().into();
+        }
         let mut segments = Vec::with_capacity(self.sealed.len() + 1);
         segments.extend(self.sealed.iter().cloned());
-        segments.push(self.open.as_slice().into());
+        segments.push(Arc::clone(&self.shared));
         Snapshot { segments }
     }
 }
@@ -145,20 +153,13 @@ impl<T: Clone> Table<T> {
 pub(crate) struct RawIndex {
     whole: HashTable<u32>,
     by_prefix: HashTable<u32>,
-    entries: Vec<RawEntry>,
+    entries: Vec<Place>,
     bytes: Vec<u8>,
-    recent: Recent,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct RawEntry {
-    start: u32,
-    len: u32,
-    value: u32,
+    recent: Places,
 }
 
 impl RawIndex {
-    fn text(&self, entry: RawEntry) -> &[u8] {
+    fn text(&self, entry: Place) -> &[u8] {
         let start = entry.start as usize;
         self.bytes
             .get(start..start + entry.len as usize)
@@ -169,21 +170,20 @@ impl RawIndex {
     /// saves hashing hundreds of bytes.
     #[inline]
     fn get(&mut self, state: &RandomState, raw: &[u8]) -> Option<u32> {
-        let key = Key::of_ends(raw);
-        if let Some(key) = &key
-            && let Some(StrId(at)) = self.recent.get(key)
-            && let Some(&entry) = self.entries.get(at as usize)
-            && self.text(entry) == raw
-        {
-            return Some(entry.value);
+        match self.recent.get(raw, |place| same(self.text(place), raw)) {
+            Some(place) => Some(place.value),
+            None => self.get_slowly(state, raw),
         }
+    }
+
+    #[inline(never)]
+    fn get_slowly(&mut self, state: &RandomState, raw: &[u8]) -> Option<u32> {
         let &at = self.whole.find(hash(state, raw), |&at| {
             self.text(self.entries[at as usize]) == raw
         })?;
-        if let Some(key) = key {
-            self.recent.put(key, StrId(at));
-        }
-        Some(self.entries[at as usize].value)
+        let entry = self.entries[at as usize];
+        self.recent.put(raw, entry);
+        Some(entry.value)
     }
 
     /// The entry whose bytes `text` starts with, and their length.
@@ -199,7 +199,7 @@ impl RawIndex {
 
     fn insert(&mut self, state: &RandomState, raw: &[u8], value: u32) {
         let at = self.entries.len() as u32;
-        self.entries.push(RawEntry {
+        self.entries.push(Place {
             start: self.bytes.len() as u32,
             len: raw.len() as u32,
             value,
@@ -222,10 +222,6 @@ impl RawIndex {
                 hash(state, &text(at)[..PREFIX])
             });
         }
-    }
-
-    fn size(&self) -> usize {
-        self.bytes.len() + self.entries.len() * ENTRY_OVERHEAD
     }
 }
 
@@ -258,6 +254,7 @@ pub struct Interner {
     limit: usize,
     state: RandomState,
     text_bytes: usize,
+    raw_bytes: usize,
     strings: Table<Arc<str>>,
     by_text: HashTable<u32>,
     recent: Recent,
@@ -279,6 +276,7 @@ impl Interner {
             limit,
             state: RandomState::default(),
             text_bytes: 0,
+            raw_bytes: 0,
             strings: Table::new(Arc::from("")),
             by_text: HashTable::new(),
             recent: Recent::default(),
@@ -307,7 +305,7 @@ impl Interner {
     /// Bytes held, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.text_bytes + self.raw.iter().map(RawIndex::size).sum::<usize>()
+        self.text_bytes + self.raw_bytes
     }
 
     /// Forgets everything and begins a new epoch. Batches made before keep theirs.
@@ -332,7 +330,7 @@ impl Interner {
         let key = Key::of(text);
         if let Some(key) = &key
             && let Some(id) = self.recent.get(key)
-            && (key.is_whole() || self.str(id).as_bytes() == text)
+            && (key.is_whole() || same(self.str(id).as_bytes(), text))
         {
             return Ok(id);
         }
@@ -428,6 +426,7 @@ impl Interner {
         ListId(id)
     }
 
+    #[inline]
     pub(crate) fn find_raw(&mut self, kind: RawKind, raw: &[u8]) -> Option<u32> {
         self.raw[kind as usize].get(&self.state, raw)
     }
@@ -441,22 +440,23 @@ impl Interner {
     }
 
     pub(crate) fn keep_raw(&mut self, kind: RawKind, raw: &[u8], value: u32) {
+        self.raw_bytes += raw.len() + ENTRY_OVERHEAD;
         self.raw[kind as usize].insert(&self.state, raw, value);
     }
 
-    pub(crate) fn string_snapshot(&self) -> Snapshot<Arc<str>> {
+    pub(crate) fn string_snapshot(&mut self) -> Snapshot<Arc<str>> {
         self.strings.snapshot()
     }
 
-    pub(crate) fn endpoint_snapshot(&self) -> Snapshot<Arc<Endpoint>> {
+    pub(crate) fn endpoint_snapshot(&mut self) -> Snapshot<Arc<Endpoint>> {
         self.endpoints.snapshot()
     }
 
-    pub(crate) fn pair_snapshot(&self) -> Snapshot<(StrId, StrId)> {
+    pub(crate) fn pair_snapshot(&mut self) -> Snapshot<(StrId, StrId)> {
         self.pairs.snapshot()
     }
 
-    pub(crate) fn list_snapshot(&self) -> Snapshot<Arc<[StrId]>> {
+    pub(crate) fn list_snapshot(&mut self) -> Snapshot<Arc<[StrId]>> {
         self.lists.snapshot()
     }
 }

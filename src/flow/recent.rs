@@ -1,24 +1,31 @@
-//! A small direct-mapped cache of short texts, in front of the dictionary.
+//! Small two-way caches in front of the dictionaries.
 //!
-//! Owns nothing but speed: addresses, node names and summaries are short and come again
-//! and again. A text of up to 32 bytes is its first and last words and its length, which
-//! one cache line holds, so that a hit costs neither a hash nor a pointer; a longer one
-//! costs a comparison. What is not here is looked up the usual way.
+//! Owns nothing but speed: addresses, node names, summaries and endpoints come again and
+//! again. A text of up to 32 bytes is its first and last words and its length, so that a
+//! hit costs neither a hash nor a pointer; a longer one, and bytes that are kept
+//! elsewhere, cost a comparison. What is not here is looked up the usual way.
 
 use super::intern::StrId;
 
-/// Entries; a power of two.
-const SIZE: usize = 1 << SIZE_BITS;
-const SIZE_BITS: u32 = 10;
+/// Sets of two entries; a power of two, and several times the pods of a node's flows:
+/// what shares its set with two busy ones is found the slow way each time.
+const SETS: usize = 1 << SET_BITS;
+const SET_BITS: u32 = 11;
 /// Longest text; nodes of managed clusters have names of 60 bytes.
 const MAX: usize = 96;
-/// An odd number with bits all over, to spread keys by multiplication.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Odd numbers with bits all over, one a word: digits of an address differ in few bits,
+/// which must not cancel out.
+const SPREAD: [u64; 4] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xbf58_476d_1ce4_e5b9,
+    0x94d0_49bb_1331_11eb,
+    0xd6e8_feb8_6659_fd93,
+];
 
 /// The cache. Texts are put in by whoever has found them.
 #[derive(Debug)]
 pub(super) struct Recent {
-    entries: Box<[Entry]>,
+    sets: Box<[[Entry; 2]]>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,27 +73,26 @@ impl Key {
         })
     }
 
-    /// The key of the ends of bytes of any length from 16 on, which is not the whole.
-    #[inline]
-    pub(super) fn of_ends(bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            words: ends(bytes)?,
-            length: bytes.len() as u32,
-        })
-    }
-
     /// Whether two texts with this key are the same text. Otherwise the caller compares.
     #[inline]
     pub(super) fn is_whole(&self) -> bool {
         self.length <= 32
     }
 
+    #[inline]
     fn slot(&self) -> usize {
-        let [a, b, c, d] = self.words;
-        let mixed =
-            (a ^ b.rotate_left(32) ^ c.rotate_left(16) ^ d.rotate_left(48)).wrapping_mul(SPREAD);
-        (mixed >> (64 - SIZE_BITS)) as usize
+        slot(self.words)
     }
+}
+
+#[inline]
+fn slot(words: [u64; 4]) -> usize {
+    let [a, b, c, d] = words;
+    let mixed = a.wrapping_mul(SPREAD[0])
+        ^ b.wrapping_mul(SPREAD[1]).rotate_left(8)
+        ^ c.wrapping_mul(SPREAD[2]).rotate_left(16)
+        ^ d.wrapping_mul(SPREAD[3]).rotate_left(24);
+    (mixed >> (64 - SET_BITS)) as usize
 }
 
 /// The first and the last sixteen bytes.
@@ -105,7 +111,7 @@ fn ends(bytes: &[u8]) -> Option<[u64; 4]> {
 impl Default for Recent {
     fn default() -> Self {
         Self {
-            entries: vec![Entry::default(); SIZE].into(),
+            sets: vec![[Entry::default(); 2]; SETS].into(),
         }
     }
 }
@@ -114,14 +120,77 @@ impl Recent {
     /// The id of a text that was put in and not displaced since.
     #[inline]
     pub(super) fn get(&self, key: &Key) -> Option<StrId> {
-        let entry = &self.entries[key.slot()];
-        (entry.key == *key).then_some(StrId(entry.id))
+        let [first, second] = &self.sets[key.slot()];
+        if first.key == *key {
+            return Some(StrId(first.id));
+        }
+        (second.key == *key).then_some(StrId(second.id))
     }
 
-    #[inline]
     pub(super) fn put(&mut self, key: Key, id: StrId) {
-        self.entries[key.slot()] = Entry { key, id: id.0 };
+        let [first, second] = &mut self.sets[key.slot()];
+        *second = *first;
+        *first = Entry { key, id: id.0 };
     }
+}
+
+/// Where bytes are kept, and what they stand for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    pub(super) start: u32,
+    pub(super) len: u32,
+    pub(super) value: u32,
+}
+
+/// A cache of places by the ends of the bytes. The caller compares.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Empty until something is put in.
+    sets: Box<[[Place; 2]]>,
+}
+
+impl Places {
+    /// Where `raw` may be, of which `is_it` tells.
+    #[inline]
+    pub(super) fn get(&self, raw: &[u8], is_it: impl Fn(Place) -> bool) -> Option<Place> {
+        let set = self.sets.get(slot(ends(raw)?))?;
+        set.iter().copied().find(|&place| is_it(place))
+    }
+
+    /// Keeps the place of bytes; they are too few for this below sixteen.
+    pub(super) fn put(&mut self, raw: &[u8], place: Place) {
+        if self.sets.is_empty() {
+            self.sets = vec![[Place::default(); 2]; SETS].into();
+        }
+        if let Some(ends) = ends(raw) {
+            let [first, second] = &mut self.sets[slot(ends)];
+            *second = *first;
+            *first = place;
+        }
+    }
+}
+
+/// Whether bytes are the same. Short ones in place, where a call costs as much as the
+/// comparison.
+#[inline]
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if one.len() > 128 {
+        return one == other;
+    }
+    if let (Some(one_last), Some(other_last)) = (one.last_chunk::<16>(), other.last_chunk()) {
+        let chunks = one.as_chunks::<16>().0.iter();
+        return one_last == other_last
+            && chunks
+                .zip(other.as_chunks().0)
+                .all(|(one, other)| one == other);
+    }
+    if let (Some(one_last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        return one_last == other_last && one.first_chunk::<8>() == other.first_chunk();
+    }
+    one == other
 }
 
 #[cfg(test)]
@@ -140,6 +209,24 @@ mod tests {
             prop_assert_eq!(a.is_some(), (8..=MAX).contains(&one.len()));
             if a.is_some_and(|key| key.is_whole()) {
                 prop_assert_eq!(a == b, one.as_bytes() == changed.as_slice());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_the_same_where_no_byte_differs(
+            bytes in proptest::collection::vec(any::<u8>(), 0..150),
+            at in any::<proptest::sample::Index>(),
+            bit in 0..8_u32,
+        ) {
+            let mut other = bytes.clone();
+            prop_assert!(same(&bytes, &other));
+            if !bytes.is_empty() {
+                other[at.index(bytes.len())] ^= 1 << bit;
+                prop_assert!(!same(&bytes, &other));
+                other.pop();
+                prop_assert!(!same(&bytes, &other));
             }
         }
     }

@@ -118,11 +118,7 @@ impl Reply {
     }
 }
 
-/// Rows that wait to be put into the columns together: few enough for the first cache,
-/// enough that a column is written in a run instead of a value.
-const PENDING: usize = 32;
-
-/// Declares [`Row`], the columns and the push between them in one place.
+/// Declares [`Row`], the columns and the way between them in one place.
 macro_rules! columns {
     ($($(#[$doc:meta])* $field:ident : $row_type:ty => $column_type:ty = $convert:expr;)+) => {
         /// One flow, decoded. `Default` is the empty flow.
@@ -133,13 +129,14 @@ macro_rules! columns {
             pub extra: Option<Box<Extra>>,
         }
 
-        /// The dense columns of a batch, all of one length.
+        /// The dense columns of a batch; once complete, all of one length.
         #[derive(Clone, Debug, Default)]
         pub(crate) struct Columns {
             $(pub(crate) $field: Vec<$column_type>,)+
             pub(crate) extra: Vec<Option<Box<Extra>>>,
-            /// Rows that are not in the columns yet.
-            pending: Vec<Row>,
+            /// Rows that were added. A column that lags behind has nothing to say of those
+            /// it lacks, as most fields have of most flows.
+            rows: usize,
         }
 
         impl Columns {
@@ -147,34 +144,45 @@ macro_rules! columns {
                 Self {
                     $($field: Vec::with_capacity(rows),)+
                     extra: Vec::with_capacity(rows),
-                    pending: Vec::with_capacity(PENDING),
+                    rows: 0,
                 }
             }
 
-            /// Rows, those that wait included.
-            pub(crate) fn len(&self) -> usize {
-                self.time.len() + self.pending.len()
+            pub(crate) fn rows(&self) -> usize {
+                self.rows
             }
 
-            #[inline]
-            pub(crate) fn push(&mut self, row: Row) {
-                self.pending.push(row);
-                if self.pending.len() >= PENDING {
-                    self.settle();
+            /// Adds rows, one column after the other, and leaves them empty.
+            pub(crate) fn extend(&mut self, rows: &mut [Row]) {
+                let empty = Row::default();
+                let before = self.rows;
+                $({
+                    let empty = $convert(empty.$field);
+                    let values = rows.iter().map(|row| $convert(row.$field));
+                    if values.clone().any(|value| value != empty) {
+                        self.$field.resize(before, empty);
+                        self.$field.extend(values);
+                    }
+                })+
+                if rows.iter().any(|row| row.extra.is_some()) {
+                    self.extra.resize(before, None);
+                    self.extra.extend(rows.iter_mut().map(|row| row.extra.take()));
                 }
+                self.rows += rows.len();
+                rows.fill_with(Row::default);
             }
 
-            /// Puts the rows that wait into the columns, one column after the other.
-            pub(crate) fn settle(&mut self) {
-                $(self.$field.extend(self.pending.iter().map(|row| $convert(row.$field)));)+
-                self.extra.extend(self.pending.iter_mut().map(|row| row.extra.take()));
-                self.pending.clear();
+            /// Brings the columns that lag behind to the length of the others.
+            pub(crate) fn complete(&mut self) {
+                let empty = Row::default();
+                $(self.$field.resize(self.rows, $convert(empty.$field));)+
+                self.extra.resize(self.rows, None);
             }
 
             pub(crate) fn clear(&mut self) {
                 $(self.$field.clear();)+
                 self.extra.clear();
-                self.pending.clear();
+                self.rows = 0;
             }
         }
     };

@@ -14,9 +14,9 @@ use super::value::{Key, Map, Node, Place, Value};
 
 /// Levels of lists and mappings, aliases included.
 pub(super) const DEPTH: usize = 200;
-/// Values of a document, those behind aliases counted at each use.
+/// Values of a file, those behind aliases counted at each use.
 pub(super) const VALUES: usize = 4_000_000;
-/// Bytes of text of a document, those behind aliases counted at each use.
+/// Bytes of text of a file, those behind aliases counted at each use.
 pub(super) const TEXT: usize = 128 << 20;
 /// Keys of one mapping. An object of Kubernetes fits 1.5 MB and never comes near.
 pub(super) const KEYS: usize = 100_000;
@@ -36,10 +36,19 @@ pub(super) struct Composed {
     pub root: Option<Node>,
     /// Where, in bytes of the text, something follows that is no part of it.
     pub rest: Option<(usize, Place)>,
+    /// What it and those before it cost.
+    pub spent: Spent,
 }
 
-/// Reads the first document of a text whose first line is `line`.
-pub(super) fn compose(text: &str, line: u32) -> Result<Composed, Stop> {
+/// Reads the first document of a text whose first line is `line`, after `spent` on those
+/// before it. Without `aliases`, which a text with no asterisk cannot have, nothing is
+/// kept for them.
+pub(super) fn compose(
+    text: &str,
+    line: u32,
+    aliases: bool,
+    spent: Spent,
+) -> Result<Composed, Stop> {
     let options = granit_parser::options! {
         block_scalar_eof_without_line_feed: true,
         flow_nesting_limit: DEPTH,
@@ -49,8 +58,8 @@ pub(super) fn compose(text: &str, line: u32) -> Result<Composed, Stop> {
     let mut composer = Composer {
         line,
         stack: Vec::new(),
-        anchors: memchr::memchr(b'*', text.as_bytes()).map(|_| HashMap::new()),
-        spent: Spent::default(),
+        anchors: aliases.then(HashMap::new),
+        spent,
         looked_at: 0,
         root: None,
     };
@@ -84,7 +93,7 @@ fn rest<'a>(parser: &mut Parser<'a, StrInput<'a>>, composer: &Composer) -> Optio
 struct Composer {
     line: u32,
     stack: Vec<Frame>,
-    /// Absent where the text has no asterisk, so that nothing is kept for an alias.
+    /// Absent where there can be no alias.
     anchors: Option<HashMap<usize, Finished>>,
     spent: Spent,
     /// Bytes of the text that events have covered.
@@ -130,8 +139,9 @@ struct Finished {
     cost: Spent,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Spent {
+/// What values cost in memory, as far as it is bounded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
     values: usize,
     text: usize,
 }
@@ -141,6 +151,7 @@ impl Composer {
         Composed {
             root: self.root,
             rest,
+            spent: self.spent,
         }
     }
 

@@ -133,8 +133,15 @@ fn written_scope(document: &Document) -> Scope {
     }
 }
 
-/// The documents that a root is: itself, or its items if it is a list of objects.
-pub(super) fn expand(file: &Arc<str>, index: usize, root: Node, into: &mut Vec<Document>) {
+/// The documents that a root is: itself, or its items if it is a list of objects. `false`
+/// if that would be more than `limit` in all; then none of them is kept.
+pub(super) fn expand(
+    file: &Arc<str>,
+    index: usize,
+    root: Node,
+    limit: usize,
+    into: &mut Vec<Document>,
+) -> bool {
     let document = |root: Node, item| {
         let mut document = Document {
             file: Arc::clone(file),
@@ -147,18 +154,21 @@ pub(super) fn expand(file: &Arc<str>, index: usize, root: Node, into: &mut Vec<D
         document.scope = written_scope(&document);
         document
     };
+    let room = limit.saturating_sub(into.len());
     match items_of(root) {
         Ok(items) => {
             let mut flat = Vec::new();
             flatten(items, LISTS, &mut flat);
-            into.extend(
-                flat.into_iter()
-                    .enumerate()
-                    .map(|(at, item)| document(item, Some(at))),
-            );
+            if flat.len() > room {
+                return false;
+            }
+            let items = flat.into_iter().enumerate();
+            into.extend(items.map(|(at, item)| document(item, Some(at))));
         }
+        Err(_) if room == 0 => return false,
         Err(root) => into.push(document(root, None)),
     }
+    true
 }
 
 fn flatten(items: Vec<Node>, lists: usize, into: &mut Vec<Node>) {

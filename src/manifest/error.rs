@@ -19,7 +19,8 @@ pub struct ReadError {
     pub at: Place,
     /// What is the matter.
     pub kind: ReadErrorKind,
-    /// Kinds of objects that the lost text names after `kind:`, at most a few.
+    /// Kinds of objects that the lost text names after `kind:`: those that hold policies,
+    /// and a few others.
     pub lost_kinds: Vec<Box<str>>,
     /// The namespace that the lost text names, where it names one alone.
     pub lost_namespace: Option<Box<str>>,
@@ -83,13 +84,13 @@ pub enum ReadErrorKind {
         limit: usize,
     },
     /// More values than we keep, aliases counted as often as they are used.
-    #[error("more than {limit} values, aliases included")]
+    #[error("more than {limit} values in one file, aliases included")]
     TooManyValues {
         /// Our bound.
         limit: usize,
     },
     /// More texts than we keep, aliases counted as often as they are used.
-    #[error("more than {limit} bytes of text, aliases included")]
+    #[error("more than {limit} bytes of text in one file, aliases included")]
     TooMuchText {
         /// Our bound.
         limit: usize,
@@ -97,6 +98,18 @@ pub enum ReadErrorKind {
     /// More keys in one mapping than we keep.
     #[error("more than {limit} keys in one mapping")]
     TooManyKeys {
+        /// Our bound.
+        limit: usize,
+    },
+    /// More documents, items of lists included, than we keep of one file.
+    #[error("more than {limit} objects in one file")]
+    TooManyDocuments {
+        /// Our bound.
+        limit: usize,
+    },
+    /// More documents that cannot be read than we name; nothing after them is read.
+    #[error("more than {limit} documents are not readable, the rest is not looked at")]
+    TooManyErrors {
         /// Our bound.
         limit: usize,
     },

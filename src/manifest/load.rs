@@ -142,8 +142,14 @@ pub fn load_with(paths: &[PathBuf], options: &LoadOptions, stdin: &mut dyn Read)
             loader.file(&found);
         }
         for (path, source) in failed {
-            let file = path.display().to_string().into();
-            loader.loaded.errors.push(LoadError::Io { file, source });
+            let file: Arc<str> = path.display().to_string().into();
+            loader.lost(
+                &file,
+                LoadError::Io {
+                    file: Arc::clone(&file),
+                    source,
+                },
+            );
         }
     }
     loader.finish(options)
@@ -167,11 +173,19 @@ impl Loader {
         match (File::open(&found.path), &found.template_of) {
             (Ok(mut file), None) => self.text(name, plain, &mut file),
             (Ok(mut file), Some(chart)) => self.template(&name, chart, &mut file),
-            (Err(source), _) => self
-                .loaded
-                .errors
-                .push(LoadError::Io { file: name, source }),
+            (Err(source), _) => {
+                let file = Arc::clone(&name);
+                self.lost(&name, LoadError::Io { file, source });
+            }
         }
+    }
+
+    /// Notes a file of which nothing is known: it may hold any rule.
+    fn lost(&mut self, file: &Arc<str>, error: LoadError) {
+        self.loaded
+            .taints
+            .push(taint::of_file(file, error.to_string()));
+        self.loaded.errors.push(error);
     }
 
     /// Reads the documents of a file; an empty path is that of no file.
@@ -233,12 +247,12 @@ impl Loader {
         let file = Arc::clone(name);
         let mut bytes = Vec::new();
         if let Err(source) = from.take(FILE_BYTES + 1).read_to_end(&mut bytes) {
-            self.loaded.errors.push(LoadError::Io { file, source });
+            self.lost(name, LoadError::Io { file, source });
             return None;
         }
         if bytes.len() as u64 > FILE_BYTES {
             let limit = FILE_BYTES;
-            self.loaded.errors.push(LoadError::TooLarge { file, limit });
+            self.lost(name, LoadError::TooLarge { file, limit });
             return None;
         }
         match String::from_utf8(bytes) {
@@ -251,7 +265,7 @@ impl Loader {
                     line: good.matches('\n').count() as u32 + 1,
                     column: line.chars().count() as u32 + 1,
                 };
-                self.loaded.errors.push(LoadError::NotUtf8 { file, at });
+                self.lost(name, LoadError::NotUtf8 { file, at });
                 None
             }
         }

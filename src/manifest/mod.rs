@@ -3,6 +3,8 @@
 //! Owns text to values with their places, objects out of documents and lists, and which
 //! files of a tree are read. What an object means is `policy`'s and `inventory`'s.
 
+#[cfg(test)]
+mod budget_tests;
 mod compose;
 mod document;
 mod error;

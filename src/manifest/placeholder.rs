@@ -2,7 +2,7 @@
 //!
 //! Owns how they look. Whether one matters is up to what the document is.
 
-use super::value::{Node, Place, Value};
+use super::value::{Map, Node, Place, Value};
 
 /// A template (`{{ ... }}`) or variable (`${NAME}`) that is left over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,29 +13,47 @@ pub struct Placeholder {
     pub text: Box<str>,
 }
 
-/// Fields that no verdict depends on: a placeholder there is harmless.
-const HARMLESS: [&str; 4] = ["annotations", "description", "managedFields", "status"];
-
 /// As much of a placeholder as a message shows.
 const SHOWN: usize = 40;
 
-/// The first placeholder in a value, keys included.
+/// The first placeholder in an object, keys included.
 ///
-/// Annotations, descriptions and the status are left out: nothing follows from them.
-pub(super) fn placeholder_of(node: &Node) -> Option<Placeholder> {
+/// Annotations, the description and the status are left out: no verdict follows from them.
+pub(super) fn placeholder_of(root: &Node) -> Option<Placeholder> {
+    let Some(map) = root.as_map() else {
+        return in_node(root);
+    };
+    in_entries(map, |field, value| match (field, value.as_map()) {
+        ("status", _) => None,
+        ("metadata", Some(map)) => in_entries(map, |field, value| {
+            let harmless = matches!(field, "annotations" | "managedFields");
+            (!harmless).then(|| in_node(value))?
+        }),
+        ("spec", Some(map)) => in_entries(map, |field, value| {
+            (field != "description").then(|| in_node(value))?
+        }),
+        _ => in_node(value),
+    })
+}
+
+fn in_node(node: &Node) -> Option<Placeholder> {
     match &node.value {
         Value::String(text) => in_text(text).map(|text| Placeholder { at: node.at, text }),
-        Value::List(list) => list.iter().find_map(placeholder_of),
-        Value::Map(map) => map.entries.iter().find_map(|(key, value)| {
-            if HARMLESS.contains(&&*key.name) {
-                return None;
-            }
-            in_text(&key.name)
-                .map(|text| Placeholder { at: key.at, text })
-                .or_else(|| placeholder_of(value))
-        }),
+        Value::List(list) => list.iter().find_map(in_node),
+        Value::Map(map) => in_entries(map, |_, value| in_node(value)),
         _ => None,
     }
+}
+
+fn in_entries(
+    map: &Map,
+    in_value: impl Fn(&str, &Node) -> Option<Placeholder>,
+) -> Option<Placeholder> {
+    map.entries.iter().find_map(|(key, value)| {
+        in_text(&key.name)
+            .map(|text| Placeholder { at: key.at, text })
+            .or_else(|| in_value(&key.name, value))
+    })
 }
 
 /// The first placeholder in the text of a document that could not be read; `line` is the
@@ -95,6 +113,29 @@ mod tests {
     fn braces_and_dollars_of_patterns_are_not() {
         for text in ["^/a{2}$", "$", "$APP", "${", "${1}", "{a}", "\\d{1,2}$"] {
             assert_eq!(in_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_verdict_follows_from_may_hold_one() {
+        let found = |text: &str| {
+            let outcome = crate::manifest::read(text, "f".into());
+            placeholder_of(&outcome.documents[0].root).map(|found| found.text)
+        };
+        for harmless in [
+            "metadata: {annotations: {a: '${A}'}}",
+            "spec: {description: '{{ x }}'}",
+            "status: {a: '${A}'}",
+        ] {
+            assert_eq!(found(harmless), None, "{harmless}");
+        }
+        for harmful in [
+            "metadata: {labels: {a: '${A}'}}",
+            "spec: {matchLabels: {description: '${A}'}}",
+            "spec: {matchLabels: {status: '${A}'}}",
+            "specs: [{'${A}': b}]",
+        ] {
+            assert_eq!(found(harmful).as_deref(), Some("${A}"), "{harmful}");
         }
     }
 

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::compose::compose;
+use super::compose::{Spent, compose};
 use super::document::{Document, expand};
 use super::error::{ReadError, ReadErrorKind};
-use super::kinds::is_name;
+use super::kinds::{is_name, is_policy_kind};
 use super::placeholder::placeholder_in;
 use super::split::{Part, line_breaks, parts};
 use super::value::Place;
@@ -17,7 +17,13 @@ use super::value::Place;
 /// object, and what it would cost in memory is several times its size.
 pub const DOCUMENT_BYTES: usize = 32 << 20;
 
-/// Kinds that an error names at most.
+/// Objects of one file.
+pub(super) const DOCUMENTS: usize = 250_000;
+
+/// Documents of one file that cannot be read and are named one by one.
+pub(super) const ERRORS: usize = 1000;
+
+/// Kinds that an error names at most beside those that hold policies.
 const LOST_KINDS: usize = 8;
 
 /// What a text gave.
@@ -41,39 +47,67 @@ pub struct ReadOutcome {
 )]
 pub fn read(text: &str, file: Arc<str>) -> ReadOutcome {
     let mut outcome = ReadOutcome::default();
+    let mut spent = Spent::default();
     for part in parts(text) {
-        read_part(part, &file, &mut outcome);
+        if outcome.errors.len() >= ERRORS {
+            let (at, kind) = (
+                start(part.line),
+                ReadErrorKind::TooManyErrors { limit: ERRORS },
+            );
+            let lost = &text[part.start..];
+            outcome
+                .errors
+                .push(error(part, &file, at, kind, lost, part.line));
+            break;
+        }
+        if !part.text.trim_start_matches("---").trim_start().is_empty() {
+            read_part(part, &file, &mut spent, &mut outcome);
+        }
     }
     outcome
 }
 
-fn read_part(part: Part<'_>, file: &Arc<str>, outcome: &mut ReadOutcome) {
+fn start(line: u32) -> Place {
+    Place { line, column: 1 }
+}
+
+fn read_part(part: Part<'_>, file: &Arc<str>, spent: &mut Spent, outcome: &mut ReadOutcome) {
     let Part {
         index,
         mut line,
         mut text,
+        ..
     } = part;
     if text.len() > DOCUMENT_BYTES {
         let kind = ReadErrorKind::TooLarge {
             size: text.len(),
             limit: DOCUMENT_BYTES,
         };
-        let at = Place { line, column: 1 };
-        outcome.errors.push(error(part, file, at, kind, text, line));
+        outcome
+            .errors
+            .push(error(part, file, start(line), kind, text, line));
         return;
     }
+    let aliases = memchr::memchr(b'*', text.as_bytes()).is_some();
     loop {
-        let composed = match compose(text, line) {
+        let composed = match compose(text, line, aliases, *spent) {
             Ok(composed) => composed,
             Err((at, kind)) => {
                 outcome.errors.push(error(part, file, at, kind, text, line));
                 return;
             }
         };
+        *spent = composed.spent;
         let root = composed.root.filter(|root| !root.is_null());
         let had_root = root.is_some();
-        if let Some(root) = root {
-            expand(file, index, root, &mut outcome.documents);
+        if let Some(root) = root
+            && !expand(file, index, root, DOCUMENTS, &mut outcome.documents)
+        {
+            let kind = ReadErrorKind::TooManyDocuments { limit: DOCUMENTS };
+            outcome
+                .errors
+                .push(error(part, file, start(line), kind, text, line));
+            return;
         }
         let Some((offset, at)) = composed.rest else {
             return;
@@ -120,14 +154,22 @@ pub(super) fn glimpse(text: &str) -> (Vec<Box<str>>, Option<Box<str>>) {
         .lines()
         .flat_map(|line| std::iter::once(line).chain(line.split([',', '{'])));
     for content in pieces {
-        if let Some(kind) = value_of(content, "kind")
-            && kinds.len() < LOST_KINDS
-            && !kinds.iter().any(|known| **known == *kind)
-        {
+        let Some(kind) = value_of(content, "kind") else {
+            continue;
+        };
+        let kept = kinds.len() < LOST_KINDS || (kinds.len() < 2 * LOST_KINDS && holds_policy(kind));
+        if kept && !kinds.iter().any(|known| **known == *kind) {
             kinds.push(kind.into());
         }
     }
     (kinds, namespace_of(text))
+}
+
+/// Whether a kind, as a text that nobody can read has it, holds policies or may be any.
+pub(super) fn holds_policy(kind: &str) -> bool {
+    is_policy_kind(kind)
+        || kind.strip_suffix("List").is_some_and(is_policy_kind)
+        || kind.starts_with(['{', '$'])
 }
 
 /// The namespace of the one `metadata` of a text; `None` where there are several, for a

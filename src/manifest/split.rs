@@ -12,6 +12,8 @@ pub(super) struct Part<'a> {
     pub index: usize,
     /// The line of the file it begins at, from 1.
     pub line: u32,
+    /// The byte of the file it begins at.
+    pub start: usize,
     /// Its text.
     pub text: &'a str,
 }
@@ -32,6 +34,7 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
         let part = Part {
             index,
             line,
+            start: from,
             text: &text[from..start.unwrap_or(text.len())],
         };
         index += 1;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::document::{Document, Scope};
 use super::error::ReadError;
 use super::kinds::{is_cluster_wide, is_policy_kind};
+use super::read::holds_policy;
 use super::value::Place;
 
 /// Something unread that may hide a rule.
@@ -59,6 +60,16 @@ pub(super) fn of_error(error: &ReadError) -> Option<Taint> {
     })
 }
 
+/// The taint of a file of which nothing is known.
+pub(super) fn of_file(file: &Arc<str>, reason: String) -> Taint {
+    Taint {
+        scope: TaintScope::Everything,
+        file: Arc::clone(file),
+        at: Place::default(),
+        reason,
+    }
+}
+
 /// The taint of an object that was read and is not to be taken literally.
 pub(super) fn of_document(document: &Document) -> Option<Taint> {
     if !document.kind().is_some_and(is_policy_kind) {
@@ -81,11 +92,7 @@ pub(super) fn of_document(document: &Document) -> Option<Taint> {
 
 /// Whether one of the kinds named holds policies, or is itself left open.
 pub(super) fn may_hold_policy(kinds: &[Box<str>]) -> bool {
-    kinds.iter().any(|kind| {
-        is_policy_kind(kind)
-            || kind.strip_suffix("List").is_some_and(is_policy_kind)
-            || kind.starts_with(['{', '$'])
-    })
+    kinds.iter().any(|kind| holds_policy(kind))
 }
 
 /// How far text reaches of which only kinds and perhaps a namespace are known.

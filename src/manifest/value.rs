@@ -118,6 +118,42 @@ impl Node {
         }
     }
 
+    /// Sets `metadata.namespace`, for an object that its tree puts somewhere.
+    pub fn set_namespace(&mut self, namespace: &str) {
+        let at = self.at;
+        let Value::Map(object) = &mut self.value else {
+            return;
+        };
+        let metadata = object
+            .entries
+            .iter_mut()
+            .find(|(key, _)| &*key.name == "metadata");
+        let Some((_, metadata)) = metadata else {
+            return;
+        };
+        let Value::Map(metadata) = &mut metadata.value else {
+            return;
+        };
+        let value = Node {
+            value: Value::String(namespace.into()),
+            at,
+        };
+        let known = metadata
+            .entries
+            .iter_mut()
+            .find(|(key, _)| &*key.name == "namespace");
+        match known {
+            Some((_, known)) => *known = value,
+            None => metadata.entries.push((
+                Key {
+                    name: "namespace".into(),
+                    at,
+                },
+                value,
+            )),
+        }
+    }
+
     /// What `null` is: in Kubernetes the same as absent.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -9,32 +9,43 @@ use std::sync::Arc;
 use super::convert;
 use super::entry::PolicyEntry;
 use super::options::Options;
-use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_object};
+use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_document};
 use super::set::{ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
 use super::validate;
 use crate::inventory::{CidrGroup, Service};
-use crate::manifest::Node;
+use crate::manifest::Document;
 
-/// An object and the file it is from.
-#[derive(Clone, Debug)]
-pub struct Document<'a> {
-    /// The file, as given.
-    pub file: Arc<str>,
-    /// One object; lists have been taken apart.
-    pub object: &'a Node,
-}
+/// The class of objects that Cilium might import and that are not evaluated: no cluster
+/// would store them.
+pub const TOO_LARGE: &str = "too_large";
+
+/// Selectors, values and ports that the entries of one object may repeat.
+const WEIGHT: usize = 1 << 20;
 
 impl ReadPolicy {
     /// The entries the object becomes; `object` of each is 0.
     ///
     /// # Errors
-    /// Why Cilium does not import it.
+    /// Why Cilium does not import it; or [`TOO_LARGE`], where we do not evaluate it.
     pub fn entries(
         &self,
         services: &[Service],
         options: &Options,
     ) -> Result<Vec<PolicyEntry>, Rejection> {
-        match self.body.as_ref().map_err(Clone::clone)? {
+        let body = self.body.as_ref().map_err(Clone::clone)?;
+        let weight = match body {
+            Body::Cilium(policy) => policy.weight(),
+            Body::Kubernetes(policy) => policy.weight(),
+        };
+        if weight > WEIGHT {
+            return Err(Rejection {
+                class: TOO_LARGE,
+                field: String::new(),
+                at: self.at,
+                message: "its rules repeat more than is evaluated here".to_owned(),
+            });
+        }
+        match body {
             Body::Cilium(policy) => {
                 validate::cilium(policy, &self.id, self.at, options)?;
                 Ok(convert::cilium(policy, &self.id, services, options))
@@ -51,7 +62,7 @@ impl PolicySet {
     /// can be in force.
     #[must_use]
     pub fn build(
-        documents: &[Document<'_>],
+        documents: &[Document],
         services: &[Service],
         groups: &[CidrGroup],
         options: &Options,
@@ -62,7 +73,7 @@ impl PolicySet {
         };
         let mut seen = HashMap::new();
         for document in documents {
-            match read_object(document.object) {
+            match read_document(document) {
                 ReadObject::Policy(policy) => {
                     set.add(*policy, &document.file, &mut seen, services, options);
                 }
@@ -83,6 +94,16 @@ impl PolicySet {
         options: &Options,
     ) {
         let converted = policy.entries(services, options);
+        if let Err(rejection) = &converted
+            && rejection.class == TOO_LARGE
+        {
+            self.taints.push(Taint {
+                scope: scope(&policy.id),
+                file: file.clone(),
+                at: policy.at,
+                reason: rejection.message.clone(),
+            });
+        }
         let object = self.objects.len() as u32;
         let entries = converted.as_deref().unwrap_or_default();
         let twice = match seen.get(&policy.id) {

@@ -4,6 +4,7 @@
 //! a NetworkPolicy gives one a peer. Nothing of the object's kind is left but its name.
 //! Evaluation reads entries only.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::selector::{LabelSelector, PeerSelector};
@@ -79,6 +80,28 @@ pub struct RulePlace {
     pub peer: Option<u32>,
     /// In the file.
     pub at: Place,
+}
+
+impl fmt::Display for RulePlace {
+    /// As a path in the object: `spec.ingress[0]`, `specs[1].egressDeny[2]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.spec {
+            None => f.write_str("spec")?,
+            Some(index) => write!(f, "specs[{index}]")?,
+        }
+        let (section, peers) = match self.section {
+            Section::Ingress => ("ingress", "from"),
+            Section::IngressDeny => ("ingressDeny", "from"),
+            Section::Egress => ("egress", "to"),
+            Section::EgressDeny => ("egressDeny", "to"),
+            Section::Whole => return Ok(()),
+        };
+        write!(f, ".{section}[{}]", self.element)?;
+        match self.peer {
+            Some(peer) => write!(f, ".{peers}[{peer}]"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How a peer must be authenticated.

@@ -5,8 +5,10 @@
 
 use ipnet::IpNet;
 
+use super::compile::Compiled;
 use super::entry::{PolicyEntry, Port, PortProtocol};
 use super::selector::{LabelSelector, Operator, PeerSelector, Source};
+use super::verdict::{Decision, Origin, Verdict};
 
 /// From where on a rule is broad: when both its peers and its ports are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,37 @@ pub enum Gap {
 }
 
 impl BroadThresholds {
+    /// Why a decision that let something pass is a gap.
+    #[must_use]
+    pub fn gap(&self, compiled: &Compiled, decision: Decision) -> Option<Gap> {
+        if !decision.enforced && decision.verdict == Verdict::Allowed {
+            return Some(Gap::NotSelected);
+        }
+        if !matches!(decision.verdict, Verdict::Allowed | Verdict::Redirected) {
+            return None;
+        }
+        let set = compiled.set();
+        let rules = compiled.rules(decision.rules);
+        let broad = |origin: &Origin| match origin {
+            Origin::Entry(index) => set
+                .entries
+                .get(*index as usize)
+                .is_some_and(|entry| self.is_broad(entry)),
+            Origin::AllowAnyIngress | Origin::AllowAnyEgress => true,
+            Origin::AllowLocalhost => false,
+        };
+        let synthesised = rules
+            .iter()
+            .any(|origin| matches!(origin, Origin::AllowAnyIngress | Origin::AllowAnyEgress));
+        if rules.is_empty() || !rules.iter().all(broad) {
+            None
+        } else if synthesised {
+            Some(Gap::NoDefaultDeny)
+        } else {
+            Some(Gap::OnlyBroad)
+        }
+    }
+
     /// Whether an allow entry is broad: it names neither whom nor what.
     #[must_use]
     pub fn is_broad(&self, entry: &PolicyEntry) -> bool {

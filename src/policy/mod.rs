@@ -6,32 +6,59 @@
 //!
 //! Base version is Cilium 1.19.4. Where its engine was run, its answer is the truth.
 
+mod admission;
 mod build;
+mod cause;
 mod cidr;
+mod compile;
 mod convert;
+mod decide;
 mod entities;
 mod entry;
+mod explain;
+mod filter;
 mod gap;
 mod icmp;
+mod idset;
+mod interner;
+mod l7;
 pub mod lint;
+mod lookup;
+mod mapstate;
+mod member;
+mod merge;
+mod names;
 mod options;
 mod port;
+mod port_prefix;
 mod read;
+mod selection;
 mod selector;
 mod set;
+mod table;
 mod validate;
+mod verdict;
+mod world;
 
-pub use build::Document;
+pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
+pub use build::TOO_LARGE;
+pub use cause::Cause;
+pub use compile::Compiled;
 pub use entry::{
     AuthMode, Direction, DnsRule, HeaderMatch, HttpRule, KafkaRule, L7Rules, Listener, Mismatch,
     PolicyEntry, Port, PortProtocol, PortRule, Protocol, RulePlace, Section, Subject,
 };
+pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
+pub use l7::{L7Cover, PortSpan};
+pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
-pub use read::{ReadGroup, ReadObject, ReadPolicy, read_object};
+pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };
 pub use set::{
     ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
+pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
+pub use world::{IdentityIndex, World};

@@ -234,6 +234,32 @@ impl Options {
         Ok(())
     }
 
+    /// Takes the options that another set was given.
+    pub fn take(&mut self, other: &Self) {
+        for option in &other.given {
+            match option {
+                OptionName::ClusterName => self.cluster_name.clone_from(&other.cluster_name),
+                OptionName::DefaultLocalCluster => {
+                    self.default_local_cluster = other.default_local_cluster;
+                }
+                OptionName::Enforcement => self.enforcement = other.enforcement,
+                OptionName::AllowLocalhost => self.allow_localhost = other.allow_localhost,
+                OptionName::Families => (self.ipv4, self.ipv6) = (other.ipv4, other.ipv6),
+                OptionName::HostFirewall => self.host_firewall = other.host_firewall,
+                OptionName::NodeSelectorLabels => {
+                    self.node_selector_labels = other.node_selector_labels;
+                }
+                OptionName::NonDefaultDeny => self.non_default_deny = other.non_default_deny,
+                OptionName::L7Proxy => self.l7_proxy = other.l7_proxy,
+                OptionName::ExtendedIpProtocols => {
+                    self.extended_ip_protocols = other.extended_ip_protocols;
+                }
+                OptionName::CidrMatchMode => self.cidr_match_nodes = other.cidr_match_nodes,
+            }
+            self.given.insert(*option);
+        }
+    }
+
     /// The options with those of a `cilium-config` ConfigMap's `data` taken; what does not
     /// concern policies is passed over.
     ///

@@ -5,7 +5,7 @@
 //! and a carriage return `\r`; beyond Hubble, so do all other C0 controls, DEL and
 //! the C1 controls. Our own colour codes never pass through here.
 
-use memchr::memchr3;
+use memchr::{memchr2_iter, memchr3};
 
 /// What a tab may do where the text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, tab: Tab) {
             '\n' => out.extend_from_slice(b"\\n"),
             '\t' if tab == Tab::Keep => out.push(b'\t'),
             '\t' => out.extend_from_slice(b"\\t"),
-            char if char.is_control() => {
-                let hex = |nibble: u32| b"0123456789abcdef"[(nibble & 15) as usize];
-                let code = char as u32;
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(code >> 4), hex(code)]);
-            }
+            char if char.is_control() => push_code(out, char as u32),
             char => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
@@ -91,6 +87,42 @@ pub(super) fn push_quoted(out: &mut Vec<u8>, text: &str) {
     }
     push(out, rest, Tab::Escape);
     out.push(b'"');
+}
+
+/// Escapes DEL and the C1 controls in the JSON text that `out` holds from `start` on.
+///
+/// JSON has them as they are, in strings only, so an escape is the same character. What
+/// comes before U+0020 it has only escaped.
+pub(super) fn json_controls(out: &mut Vec<u8>, start: usize) {
+    if let Some(first) = next_control(&out[start..]) {
+        escape_json_controls(out, start + first);
+    }
+}
+
+/// Where the first DEL or C1 control begins.
+fn next_control(text: &[u8]) -> Option<usize> {
+    memchr2_iter(0x7f, 0xc2, text)
+        .find(|&at| text[at] == 0x7f || text.get(at + 1).is_some_and(|&byte| byte < 0xa0))
+}
+
+#[cold]
+fn escape_json_controls(out: &mut Vec<u8>, first: usize) {
+    let text = out.split_off(first);
+    let mut rest = text.as_slice();
+    while let Some(at) = next_control(rest) {
+        out.extend_from_slice(&rest[..at]);
+        // U+0080 to U+009F are the byte C2 and their own number.
+        let length = if rest[at] == 0x7f { 1 } else { 2 };
+        push_code(out, u32::from(rest[at + length - 1]));
+        rest = &rest[at + length..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends a character below U+0100 as four hexadecimal digits.
+fn push_code(out: &mut Vec<u8>, code: u32) {
+    let hex = |nibble: u32| b"0123456789abcdef"[(nibble & 15) as usize];
+    out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(code >> 4), hex(code)]);
 }
 
 #[cfg(test)]
@@ -136,6 +168,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_stays_what_it_says_and_controls_no_terminal(text in "\\PC{0,9}[\\x00-\\x{c0}]{0,9}\\PC{0,9}") {
+            let mut out = b"before\x7f".to_vec();
+            let start = out.len();
+            serde_json::to_writer(&mut out, &text).unwrap();
+            json_controls(&mut out, start);
+            prop_assert_eq!(&out[..start], b"before\x7f");
+            let json = std::str::from_utf8(&out[start..]).unwrap();
+            prop_assert!(!json.chars().any(char::is_control), "{:?}", json);
+            prop_assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
+        }
+
         #[test]
         fn nothing_that_controls_a_terminal_gets_through(text in "\\PC{0,9}[\\x00-\\x{a0}]{0,3}\\PC{0,9}") {
             let out = escaped(&text, Tab::Escape);

@@ -2,6 +2,7 @@
 //!
 //! Owns the choice between passing a recorded line on and writing it anew.
 
+use super::escape;
 use crate::flow::Raw;
 use crate::wire::json_read::{JsonError, Record, record_to_wire};
 use crate::wire::json_write::{WireError, wire_to_json};
@@ -39,11 +40,13 @@ impl JsonRenderer {
     /// Appends what `raw` holds as one line.
     ///
     /// A line as Hubble writes it is passed on as it is, with whatever a newer version
-    /// put into it; any other form is written anew.
+    /// put into it; any other form is written anew. In both, characters that JSON allows
+    /// and a terminal obeys are escaped, which leaves the value as it is.
     ///
     /// # Errors
     /// [`JsonLineError`]; `out` is then as it was.
     pub fn write(&mut self, raw: &Raw, out: &mut Vec<u8>) -> Result<(), JsonLineError> {
+        let start = out.len();
         match raw {
             Raw::Json(line) if self.mask.is_none() => out.extend_from_slice(line),
             Raw::Message(message) => self.message(message, out)?,
@@ -53,6 +56,7 @@ impl JsonRenderer {
                 _ => return Ok(()),
             },
         }
+        escape::json_controls(out, start);
         out.push(b'\n');
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 pub mod escape;
 mod json;
+mod judgement;
 mod line;
 pub mod lint;
 mod number;
@@ -19,6 +20,7 @@ mod time;
 mod words;
 
 pub use json::{JsonLineError, JsonRenderer};
+pub use judgement::{JudgementKind, JudgementWriter, gap_name, verdict_name};
 pub use line::{LineFormat, LineOptions, LineRenderer};
 pub use number::thousands;
 pub use table::TableWriter;

@@ -1,6 +1,6 @@
 //! Reading protobuf's wire format without decoding it.
 //!
-//! Owns varints, tags and lengths, as strict as prost. Anything prost would refuse,
+//! Owns varints, tags and lengths, as strict as prost, and times as they are mostly sent. Anything prost would refuse,
 //! or that merges by rules of its own (groups), is [`Odd`]: the caller hands the whole
 //! message to prost, which decides.
 
@@ -13,6 +13,17 @@ pub(crate) const VARINT: u32 = 0;
 pub(crate) const FIXED64: u32 = 1;
 pub(crate) const LENGTH: u32 = 2;
 pub(crate) const FIXED32: u32 = 5;
+
+/// The bit of each byte that says that more follow.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The value of eight groups of seven bits, each in a byte, the lowest first.
+#[inline]
+fn close_up(groups: u64) -> u64 {
+    let groups = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+    let groups = groups & 0x0000_3fff_0000_3fff | (groups & 0x3fff_0000_3fff_0000) >> 2;
+    groups & 0x0fff_ffff | (groups & 0x0fff_ffff_0000_0000) >> 4
+}
 
 /// A cursor over the fields of one message.
 #[derive(Clone, Copy, Debug)]
@@ -64,18 +75,14 @@ impl<'a> Wire<'a> {
     /// the groups of seven bits close up in three steps.
     #[inline]
     fn long_varint(&mut self) -> Result<u64, Odd> {
-        const HIGH: u64 = 0x8080_8080_8080_8080;
         if let Some((word, _)) = self.rest.split_first_chunk::<8>() {
             let word = u64::from_le_bytes(*word);
             let ends = !word & HIGH;
             if ends != 0 {
                 let within = ends ^ (ends - 1);
                 let groups = word & within & !HIGH;
-                let groups = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
-                let groups = groups & 0x0000_3fff_0000_3fff | (groups & 0x3fff_0000_3fff_0000) >> 2;
-                let value = groups & 0x0fff_ffff | (groups & 0x0fff_ffff_0000_0000) >> 4;
                 self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
-                return Ok(value);
+                return Ok(close_up(groups));
             }
         }
         self.varint_by_bytes()
@@ -126,10 +133,33 @@ impl<'a> Wire<'a> {
     }
 }
 
+/// Seconds and nanoseconds of a `Timestamp` as agents write it: seconds of five bytes
+/// (until the year 3058) and nanoseconds of one to five, in this order and nothing else.
+/// That is read as two words; `None` for any other form.
+#[inline]
+pub(crate) fn usual_timestamp(message: &[u8]) -> Option<(i64, i32)> {
+    // Tag, five bytes of which the last ends, tag; the eighth is the other word's.
+    const FORM: u64 = 0x00ff_8080_8080_80ff;
+    const USUAL: u64 = 0x0010_0080_8080_8008;
+    let head = u64::from_le_bytes(*message.first_chunk()?);
+    let tail = u64::from_le_bytes(*message.last_chunk()?);
+    let more = message.len() as u32 - 8;
+    if head & FORM != USUAL || more > 4 {
+        return None;
+    }
+    let nanos = tail >> (56 - 8 * more);
+    if nanos & HIGH != HIGH & ((1 << (8 * more)) - 1) {
+        return None;
+    }
+    let seconds = (head >> 8) & 0x7f_7f7f_7f7f;
+    Some((close_up(seconds) as i64, close_up(nanos & !HIGH) as i32))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     proptest! {
         #[test]
@@ -142,6 +172,28 @@ mod tests {
                     prop_assert_eq!(ours.rest().len(), theirs.len());
                 }
                 Err(_) => prop_assert!(ours.varint().is_err()),
+            }
+        }
+
+        #[test]
+        fn usual_timestamps_are_read_as_prost_reads_them(
+            seconds in any::<u64>(),
+            nanos in any::<u32>(),
+            shifts in (20..64_u32, 0..32_u32),
+            flip in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+        ) {
+            let (seconds, nanos) = ((seconds >> shifts.0) as i64, (nanos >> shifts.1) as i32);
+            let mut bytes = prost_types::Timestamp { seconds, nanos }.encode_to_vec();
+            if let Some((at, byte)) = flip && !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some((seconds, nanos)) = usual_timestamp(&bytes) {
+                let expected = prost_types::Timestamp { seconds, nanos };
+                prop_assert_eq!(prost_types::Timestamp::decode(bytes.as_slice()), Ok(expected));
+            } else {
+                let usual = (1 << 28..1 << 35).contains(&seconds) && nanos > 0;
+                prop_assert!(flip.is_some() || !usual);
             }
         }
 

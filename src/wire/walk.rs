@@ -10,11 +10,11 @@ use prost::Message;
 
 use super::convert;
 use super::put;
-use super::read::{Odd, Wire};
+use super::read::{self, Odd, Wire};
 use crate::flow::{
     AuthType, BatchBuilder, CaptureEnum, Direction, DropReason, EndpointId, Extra, FlowType,
     Interner, ListId, NO_TIME, PairId, Policy, Protocol, Raw, RawKind, Reply, Row, SockPoint,
-    StrId, TracePoint, TraceReason, Verdict, flags,
+    StrId, TracePoint, TraceReason, Verdict, flags, same,
 };
 use crate::proto::flow as pb;
 use crate::proto::observer::GetFlowsResponse;
@@ -38,11 +38,12 @@ pub fn push_message(
     message: &[u8],
     raw: impl FnOnce() -> Raw,
 ) -> Result<(), DecodeError> {
-    let mut row = Row::default();
-    if response(builder.interner(), message, &mut row).is_ok() {
-        builder.push(row, raw);
+    let (interner, row) = builder.next_row();
+    if response(interner, message, row).is_ok() {
+        builder.keep_row(raw);
         return Ok(());
     }
+    *row = Row::default();
     push_by_prost(builder, message, raw)
 }
 
@@ -149,30 +150,27 @@ mod tag {
 /// Fills an empty row.
 fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<(), Odd> {
     let mut wire = Wire::new(message);
-    let mut has_flow = false;
-    let mut flow_time = None;
+    let mut body = None;
     let mut node: &[u8] = &[];
     let mut time = None;
     while let Some(tag) = wire.tag()? {
         match tag {
-            tag::FLOW if !has_flow => {
-                has_flow = true;
-                flow_time = flow(interner, wire.bytes()?, row)?;
-            }
+            tag::FLOW if body.is_none() => body = Some(flow(interner, wire.bytes()?, row)?),
             tag::ENVELOPE_NODE => {
                 node = wire.bytes()?;
                 // Mostly the flow's own; otherwise it may be the first of its kind.
-                if interner.str(row.node).as_bytes() != node {
+                if !body.is_some_and(|body| same(body.node, node)) {
                     id(interner, node)?;
                 }
             }
             tag::ENVELOPE_TIME if time.is_none() => {
                 let bytes = wire.bytes()?;
                 // Mostly that of the flow, which was read.
-                time = Some(if Some(bytes) == flow_time {
-                    row.time
-                } else {
-                    timestamp(bytes)?
+                time = Some(match body {
+                    Some(Body {
+                        time: Some(read), ..
+                    }) if same(read, bytes) => row.time,
+                    _ => timestamp(bytes)?,
                 });
             }
             // Another kind of response, a second flow or time, or a wrong wire type.
@@ -180,7 +178,7 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
             tag => wire.skip(tag)?,
         }
     }
-    if !has_flow {
+    if body.is_none() {
         return Err(Odd);
     }
     if row.time == NO_TIME && time.is_some_and(|time| time != NO_TIME) {
@@ -194,45 +192,64 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
     Ok(())
 }
 
-/// Fills a row; returns the bytes of the flow's time.
-fn flow<'a>(
-    interner: &mut Interner,
-    message: &'a [u8],
-    row: &mut Row,
-) -> Result<Option<&'a [u8]>, Odd> {
-    let mut time = None;
-    let mut wire = Wire::new(message);
-    // Sub-messages merge when repeated: one bit each, by field number, to notice.
-    let mut seen = 0_u64;
-    while let Some(tag) = wire.tag()? {
-        if tag & 7 == 2
-            && tag < l(64)
-            && !matches!(
-                tag,
-                tag::NODE_NAME | tag::UUID | tag::SOURCE_NAMES | tag::DESTINATION_NAMES
-            )
-        {
-            let bit = 1_u64 << (tag >> 3);
-            if seen & bit != 0 {
-                return Err(Odd);
-            }
-            seen |= bit;
+/// What the envelope has as well, undecoded.
+#[derive(Clone, Copy, Default)]
+struct Body<'a> {
+    time: Option<&'a [u8]>,
+    node: &'a [u8],
+}
+
+/// The sub-messages of a flow that were seen, a bit each by number: given again they
+/// merge.
+#[derive(Clone, Copy, Default)]
+struct Seen(u64);
+
+impl Seen {
+    #[inline]
+    fn once(&mut self, bit: u32) -> Result<(), Odd> {
+        let bit = 1_u64 << bit;
+        if self.0 & bit != 0 {
+            return Err(Odd);
         }
+        self.0 |= bit;
+        Ok(())
+    }
+
+    /// The bytes of a sub-message that was not seen before.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs more than what it does")]
+    fn part<'a>(&mut self, tag: u32, wire: &mut Wire<'a>) -> Result<&'a [u8], Odd> {
+        self.once(tag >> 3)?;
+        wire.bytes()
+    }
+}
+
+/// Fills a row.
+fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result<Body<'a>, Odd> {
+    let mut body = Body::default();
+    let mut wire = Wire::new(message);
+    let mut seen = Seen::default();
+    while let Some(tag) = wire.tag()? {
         match tag {
             tag::TIME => {
-                let bytes = wire.bytes()?;
+                let bytes = seen.part(tag, &mut wire)?;
                 row.time = timestamp(bytes)?;
-                time = Some(bytes);
+                body.time = Some(bytes);
             }
             tag::VERDICT => row.verdict = Verdict(wire.varint()? as i32),
             tag::DROP_REASON => row.drop_reason_number = wire.varint()? as u32,
-            tag::ETHERNET => row.ethernet = pair(interner, tag, wire.bytes()?)?,
-            tag::IP => ip(interner, row, wire.bytes()?)?,
-            tag::L4 => l4(interner, row, wire.bytes()?)?,
-            tag::SOURCE => row.source = endpoint(interner, tag, wire.bytes()?)?,
-            tag::DESTINATION => row.destination = endpoint(interner, tag, wire.bytes()?)?,
+            tag::ETHERNET => row.ethernet = pair(interner, tag, seen.part(tag, &mut wire)?)?,
+            tag::IP => ip(interner, row, seen.part(tag, &mut wire)?)?,
+            tag::L4 => l4(interner, row, seen.part(tag, &mut wire)?)?,
+            tag::SOURCE => row.source = endpoint(interner, tag, seen.part(tag, &mut wire)?)?,
+            tag::DESTINATION => {
+                row.destination = endpoint(interner, tag, seen.part(tag, &mut wire)?)?
+            }
             tag::TYPE => row.flow_type = FlowType(wire.varint()? as i32),
-            tag::NODE_NAME => row.node = id(interner, wire.bytes()?)?,
+            tag::NODE_NAME => {
+                body.node = wire.bytes()?;
+                row.node = id(interner, body.node)?;
+            }
             tag::SOURCE_NAMES if row.source_names == ListId(0) => {
                 row.source_names = list(interner, &mut wire, tag)?;
             }
@@ -240,20 +257,25 @@ fn flow<'a>(
                 row.destination_names = list(interner, &mut wire, tag)?;
             }
             tag::REPLY => set_flag(row, flags::LEGACY_REPLY, wire.varint()? != 0),
-            tag::EVENT_TYPE => event_type(row, wire.bytes()?)?,
-            tag::SOURCE_SERVICE => row.source_service = pair(interner, tag, wire.bytes()?)?,
+            tag::EVENT_TYPE => event_type(row, seen.part(tag, &mut wire)?)?,
+            tag::SOURCE_SERVICE => {
+                row.source_service = pair(interner, tag, seen.part(tag, &mut wire)?)?
+            }
             tag::DESTINATION_SERVICE => {
-                row.destination_service = pair(interner, tag, wire.bytes()?)?;
+                row.destination_service = pair(interner, tag, seen.part(tag, &mut wire)?)?
             }
             tag::DIRECTION => row.direction = Direction(wire.varint()? as i32),
             tag::MATCH_TYPE => row.policy_match_type = wire.varint()? as u32,
             tag::TRACE_POINT => row.trace_point = TracePoint(wire.varint()? as i32),
             tag::DROP_REASON_DESC => row.drop_reason = DropReason(wire.varint()? as i32),
-            tag::IS_REPLY => row.reply = is_reply(wire.bytes()?)?,
+            tag::IS_REPLY => row.reply = is_reply(seen.part(tag, &mut wire)?)?,
             tag::UUID => uuid(row, wire.bytes()?)?,
             tag::TRACE_REASON => row.trace_reason = TraceReason(wire.varint()? as i32),
-            tag::NODE_LABELS => row.node_labels = list(interner, &mut wire, tag)?,
-            tag::EMITTER => row.emitter = pair(interner, tag, wire.bytes()?)?,
+            tag::NODE_LABELS => {
+                seen.once(tag >> 3)?;
+                row.node_labels = list(interner, &mut wire, tag)?;
+            }
+            tag::EMITTER => row.emitter = pair(interner, tag, seen.part(tag, &mut wire)?)?,
             tag::SUMMARY => row.summary = id(interner, wire.bytes()?)?,
             tag if known(tag >> 3) => rare(interner, row, tag, &mut wire, &mut seen)?,
             tag => wire.skip(tag)?,
@@ -267,7 +289,7 @@ fn flow<'a>(
     {
         row.extra = None;
     }
-    Ok(time)
+    Ok(body)
 }
 
 /// Whether a number is a field of `Flow`.
@@ -282,15 +304,11 @@ fn rare(
     row: &mut Row,
     tag: u32,
     wire: &mut Wire<'_>,
-    seen: &mut u64,
+    seen: &mut Seen,
 ) -> Result<(), Odd> {
-    // Bit 63 and 62 stand for the two sub-messages whose numbers are no bits.
-    let mut once = |bit: u32| {
-        let bit = 1_u64 << bit;
-        let again = *seen & bit != 0;
-        *seen |= bit;
-        if again { Err(Odd) } else { Ok(()) }
-    };
+    if tag & 7 == 2 && tag < l(64) {
+        seen.once(tag >> 3)?;
+    }
     match tag {
         tag::L7 => convert::set_l7(interner, row, &part::<pb::Layer7>(tag, wire.bytes()?)?),
         tag::CAPTURE_POINT => {
@@ -365,11 +383,12 @@ fn rare(
             row.extra().policy_log = list(interner, wire, tag)?;
         }
         tag::AGGREGATE => {
-            once(63)?;
+            // This bit and the next stand for two sub-messages whose numbers are no bits.
+            seen.once(63)?;
             convert::set_aggregate(row, &part::<pb::Aggregate>(tag, wire.bytes()?)?);
         }
         tag::EXTENSIONS => {
-            once(62)?;
+            seen.once(62)?;
             part::<prost_types::Any>(tag, wire.bytes()?)?;
         }
         // A known field of a wrong wire type, or a list that goes on elsewhere.
@@ -411,7 +430,17 @@ fn uuid(row: &mut Row, bytes: &[u8]) -> Result<(), Odd> {
     Ok(())
 }
 
+/// Nanoseconds of a `Timestamp`.
+#[inline]
 fn timestamp(message: &[u8]) -> Result<i64, Odd> {
+    match read::usual_timestamp(message) {
+        Some((seconds, nanos)) => Ok(convert::nanoseconds_of(seconds, nanos)),
+        None => odd_timestamp(message),
+    }
+}
+
+#[inline(never)]
+fn odd_timestamp(message: &[u8]) -> Result<i64, Odd> {
     let mut wire = Wire::new(message);
     let (mut seconds, mut nanos) = (0, 0);
     while let Some(tag) = wire.tag()? {
@@ -433,8 +462,13 @@ fn is_reply(message: &[u8]) -> Result<Reply, Odd> {
     }
 }
 
+#[inline]
 fn event_type(row: &mut Row, message: &[u8]) -> Result<(), Odd> {
     row.flags |= flags::HAS_EVENT_TYPE;
+    if let &[0x08, number @ ..0x80, 0x10, sub @ ..0x80] = message {
+        (row.event_type, row.event_sub_type) = (number.into(), sub.into());
+        return Ok(());
+    }
     let mut wire = Wire::new(message);
     while let Some(tag) = wire.tag()? {
         match tag {
@@ -512,6 +546,13 @@ fn rare_l4(interner: &mut Interner, row: &mut Row, message: &[u8]) -> Result<(),
 
 fn tcp_flags(row: &mut Row, message: &[u8]) -> Result<(), Odd> {
     row.flags |= flags::HAS_TCP_FLAGS;
+    // Mostly one flag.
+    if let &[tag @ 0x08..0x50, 1] = message
+        && tag & 7 == 0
+    {
+        row.flags |= 1 << (tag / 8 - 1);
+        return Ok(());
+    }
     let mut wire = Wire::new(message);
     while let Some(tag) = wire.tag()? {
         match (tag >> 3, tag & 7) {

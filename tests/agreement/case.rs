@@ -47,7 +47,11 @@ fn case(value: &Value, universes: &Value) -> Option<Case> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut identities = BTreeMap::new();
     let of_universe = universe.map(|universe| list(&universe["identities"]));
-    for identity in of_universe.into_iter().flatten().chain(list(&value["identities"])) {
+    for identity in of_universe
+        .into_iter()
+        .flatten()
+        .chain(list(&value["identities"]))
+    {
         identities.insert(identity["id"].as_u64().unwrap(), identity);
     }
     let services = match (&value["services"], universe) {

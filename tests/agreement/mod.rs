@@ -59,7 +59,11 @@ fn agree(file: &str, most: usize) {
             }
         }
     }
-    println!("{file}: {equal} equal, {} unknown, {} differ", unknown.len(), wrong.len());
+    println!(
+        "{file}: {equal} equal, {} unknown, {} differ",
+        unknown.len(),
+        wrong.len()
+    );
     wrong.truncate(10);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Identity 0 is one whose labels nobody recorded.

@@ -27,7 +27,11 @@ pub struct Written {
 pub fn manifests(case: &Case, folder: &Path, without: Option<usize>) {
     for (index, policy) in case.policies.iter().enumerate() {
         if Some(index) != without {
-            fs::write(folder.join(format!("policy-{index:03}.yaml")), namespaced(policy)).unwrap();
+            fs::write(
+                folder.join(format!("policy-{index:03}.yaml")),
+                namespaced(policy),
+            )
+            .unwrap();
         }
     }
     let mut cluster = String::new();
@@ -72,7 +76,10 @@ fn namespaced(policy: &str) -> String {
 }
 
 fn labels(identity: &Value) -> Vec<&str> {
-    let list = identity["labels"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let list = identity["labels"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     list.iter().map(|label| label.as_str().unwrap()).collect()
 }
 
@@ -169,7 +176,10 @@ fn config_map(config: &Value) -> String {
 fn flow(case: &Case, query: &Value, direction: &str, answer: &Value, number: usize) -> Written {
     let side = |key: &str| {
         let id = query[key].as_u64().unwrap();
-        case.identities.get(&id).cloned().unwrap_or(json!({"id": id}))
+        case.identities
+            .get(&id)
+            .cloned()
+            .unwrap_or(json!({"id": id}))
     };
     let (from, to) = (side("from"), side("to"));
     let port = query["port"].as_u64().unwrap();
@@ -249,7 +259,11 @@ fn recorded(answer: &Value) -> (&'static str, &'static str) {
 fn address(identity: &Value) -> String {
     match identity["ip"].as_str() {
         Some(ip) => ip.to_owned(),
-        None => format!("10.200.{}.{}", identity["id"].as_u64().unwrap() / 250 % 250, identity["id"].as_u64().unwrap() % 250),
+        None => format!(
+            "10.200.{}.{}",
+            identity["id"].as_u64().unwrap() / 250 % 250,
+            identity["id"].as_u64().unwrap() % 250
+        ),
     }
 }
 
@@ -257,7 +271,9 @@ fn layer4(protocol: &str, port: u64) -> Value {
     match protocol {
         "ICMP" => json!({"ICMPv4": {"type": port}}),
         "ICMPv6" => json!({"ICMPv6": {"type": port}}),
-        "TCP" => json!({"TCP": {"source_port": 45678, "destination_port": port, "flags": {"SYN": true}}}),
+        "TCP" => {
+            json!({"TCP": {"source_port": 45678, "destination_port": port, "flags": {"SYN": true}}})
+        }
         "VRRP" | "IGMP" => json!({protocol: {}}),
         other => json!({other: {"source_port": 45678, "destination_port": port}}),
     }
@@ -268,9 +284,16 @@ fn endpoint(identity: &Value, local: bool, case: &Case) -> Value {
     let pod = value_of(identity, NAMESPACE).is_some();
     let inside = pod
         || all.iter().any(|label| {
-            ["host", "remote-node", "health", "ingress", "init", "unmanaged"]
-                .iter()
-                .any(|name| label == &format!("reserved:{name}"))
+            [
+                "host",
+                "remote-node",
+                "health",
+                "ingress",
+                "init",
+                "unmanaged",
+            ]
+            .iter()
+            .any(|name| label == &format!("reserved:{name}"))
         });
     if !inside && let Some(ip) = identity["ip"].as_str() {
         let both = case.config["ipv6"] != false;
@@ -280,7 +303,10 @@ fn endpoint(identity: &Value, local: bool, case: &Case) -> Value {
             (false, false) => "reserved:world",
         };
         all.push(world.to_owned());
-        all.push(format!("cidr:{ip}/{}", if ip.contains(':') { 128 } else { 32 }));
+        all.push(format!(
+            "cidr:{ip}/{}",
+            if ip.contains(':') { 128 } else { 32 }
+        ));
     }
     let mut endpoint = json!({"identity": identity["id"], "labels": all});
     if local {

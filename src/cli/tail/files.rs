@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::order::Ordered;
 use super::plan::{Files, Plan};
-use super::tally::Tally;
+use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
@@ -239,6 +239,11 @@ impl State {
                 say(err, &format!("masked recording: {}", missing.sentence));
             }
         }
+        if let Some(agreement) = self.tally.agreement() {
+            for line in agreement_lines(agreement) {
+                say(err, &line);
+            }
+        }
         say(err, &self.tally.status(self.began.elapsed()));
     }
 }
@@ -276,12 +281,13 @@ impl Worker {
         let output = plan.output.clone();
         let filters = plan.filters.clone();
         let (since, until) = (plan.since, plan.until);
+        let judging = plan.judging.clone();
         move || {
             let builder = BatchBuilder::default();
             let raw = output.form.needs_raw();
             Self {
                 decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),
-                writer: BatchWriter::new(&output, filters.clone(), since, until),
+                writer: BatchWriter::new(&output, filters.clone(), since, until, judging.as_ref()),
                 capabilities: Capabilities::default(),
                 written: 0,
             }
@@ -295,8 +301,14 @@ impl Worker {
             capabilities,
             written,
         } = self;
-        // About as much as the piece before, so that the text does not grow by doubling.
-        let mut text = Text::with_capacity(*written + *written / 8);
+        // About as much as the piece before, so that the text does not grow by doubling;
+        // of a line of unusual length most is written again.
+        let usual = *written + *written / 8;
+        let mut text = Text::with_capacity(if chunk.bytes.len() > 2 * MOST_WRITTEN {
+            usual.max(chunk.bytes.len() + MOST_WRITTEN)
+        } else {
+            usual
+        });
         let report = decoder.decode(chunk, |decoder, batch| {
             capabilities.observe(&batch);
             writer.batch(&batch, &mut text);

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::order::Ordered;
 use super::plan::{Limit, Live, Plan};
-use super::tally::Tally;
+use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
@@ -145,6 +145,7 @@ struct Screen<'a> {
     servers: &'a [ConnectConfig],
     builder: BatchBuilder,
     writer: BatchWriter,
+    text: Text,
     order: Ordered<'a>,
     merge: Option<TailMerge<Box<[u8]>>>,
     err: &'a mut dyn Write,
@@ -167,7 +168,14 @@ impl<'a> Screen<'a> {
             servers: &live.servers,
             builder: if raw { builder.keeping_raw() } else { builder },
             // The server has applied the bounds; those it cannot know are for files.
-            writer: BatchWriter::new(&plan.output, plan.filters.clone(), None, None),
+            writer: BatchWriter::new(
+                &plan.output,
+                plan.filters.clone(),
+                None,
+                None,
+                plan.judging.as_ref(),
+            ),
+            text: Text::default(),
             order: Ordered::unlimited(plan, out),
             merge: (live.servers.len() > 1).then(|| TailMerge::new(live.servers.len())),
             err,
@@ -234,6 +242,11 @@ impl<'a> Screen<'a> {
         // Of a server that never answered there is nothing to sum up.
         let nothing = self.failed > 0 && self.tally.flows == 0;
         if !self.plan.output.quiet && !nothing {
+            if let Some(agreement) = self.tally.agreement() {
+                for line in agreement_lines(agreement) {
+                    say(self.err, &line);
+                }
+            }
             say(self.err, &self.tally.status(self.began.elapsed()));
         }
         match self.failed {
@@ -308,8 +321,9 @@ impl<'a> Screen<'a> {
             }
         }
         let batch = self.builder.finish();
-        let mut text = Text::default();
-        self.writer.batch(&batch, &mut text);
+        let text = &mut self.text;
+        text.clear();
+        self.writer.batch(&batch, text);
         self.builder.recycle(batch);
         self.unwritten += text.failed;
         if !text.err.is_empty() {
@@ -326,10 +340,10 @@ impl<'a> Screen<'a> {
                 );
             }
         } else {
-            self.order.text(&text)?;
+            self.order.text(text)?;
             self.order.flush()?;
         }
-        self.tally.add(text.tally);
+        self.tally.add(std::mem::take(&mut text.tally));
         Ok(())
     }
 

@@ -13,14 +13,16 @@ mod writer;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::connection::ConnectionArgs;
 use super::error::CommandError;
 use super::flow_filter::{FlowFilterArgs, write_raw_filters};
 use super::format::FormatArgs;
+use super::policy_args::{PolicyArgs, say_remarks};
 use super::selection::SelectionArgs;
 use super::signal::Interrupt;
+use crate::render::JudgementKind;
 use plan::Source;
 
 /// Arguments of `tail`.
@@ -43,6 +45,11 @@ pub(super) struct TailArgs {
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
           require_equals = true, action = clap::ArgAction::Set)]
     use_default_field_masks: bool,
+    /// Show only flows that are one of: drift, gap, drop, unknown
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    only: Vec<Only>,
+    #[command(flatten)]
+    policies: PolicyArgs,
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
@@ -51,6 +58,26 @@ pub(super) struct TailArgs {
     filters: FlowFilterArgs,
     #[command(flatten)]
     format: FormatArgs,
+}
+
+/// What `--only` keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Drift,
+    Gap,
+    Drop,
+    Unknown,
+}
+
+impl Only {
+    fn kind(self) -> JudgementKind {
+        match self {
+            Self::Drift => JudgementKind::Drift,
+            Self::Gap => JudgementKind::Gap,
+            Self::Drop => JudgementKind::Drop,
+            Self::Unknown => JudgementKind::Unknown,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -63,7 +90,9 @@ Examples:
     kubectl -n kube-system port-forward service/hubble-relay 4245:80 &
     flowwatch tail -n shop
   What a pod was denied in the last hour, as JSON:
-    flowwatch tail --since 1h --pod shop/checkout --verdict DROPPED -o json flows.jsonl.gz";
+    flowwatch tail --since 1h --pod shop/checkout --verdict DROPPED -o json flows.jsonl.gz
+  Beside each flow what the policies say, and only where they disagree with the cluster:
+    kubectl get cnp,ccnp,netpol -A -o yaml | flowwatch tail --policies - --only drift flows.jsonl";
 
 impl TailArgs {
     /// Runs the command.
@@ -81,6 +110,9 @@ impl TailArgs {
             let mut text = Vec::new();
             write_raw_filters(&mut text, &plan.allow, &plan.deny).map_err(CommandError::failed)?;
             return super::sink::all(out, &text);
+        }
+        if !plan.output.quiet {
+            say_remarks(&plan.remarks, err);
         }
         match &plan.source {
             Source::Files(inputs) => files::run(&plan, inputs, out, err, interrupt),

@@ -1,13 +1,16 @@
 //! What `tail`'s arguments mean: sources, filters, bounds and form, all conflicts found.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::TailArgs;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::format::{Output, OutputForm};
 use crate::cli::selection::{Count, Selection};
+use crate::engine::Policies;
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
+use crate::render::JudgementKind;
 use crate::source::file::{Input, inputs};
 use crate::source::observer::{ConnectConfig, Needs, mask_for};
 
@@ -35,6 +38,18 @@ pub(super) struct Plan {
     pub(super) since: Option<i64>,
     pub(super) until: Option<i64>,
     pub(super) sort: bool,
+    /// Policies to judge by.
+    pub(super) judging: Option<Judging>,
+    /// What to say of them.
+    pub(super) remarks: Vec<String>,
+}
+
+/// How flows are judged.
+#[derive(Clone, Debug)]
+pub(super) struct Judging {
+    pub(super) policies: Arc<Policies>,
+    /// The kinds to show; empty for all flows.
+    pub(super) only: Vec<JudgementKind>,
 }
 
 /// Where flows come from.
@@ -98,7 +113,10 @@ impl TailArgs {
                 follow: selection.follow,
             })
         };
+        let (judging, remarks) = self.judging()?;
         Ok(Plan {
+            judging,
+            remarks,
             source,
             output,
             allow,
@@ -113,6 +131,24 @@ impl TailArgs {
             until: selection.until,
             sort: self.sort,
         })
+    }
+
+    /// The policies, read before any flow is.
+    fn judging(&self) -> Result<(Option<Judging>, Vec<String>), CommandError> {
+        let Some(loaded) = self.policies.load()? else {
+            if !self.only.is_empty() {
+                return Err(UsageError::new("--only goes with --policies").into());
+            }
+            return Ok((None, Vec::new()));
+        };
+        if loaded.failed {
+            return Err(CommandError::Failed(loaded.remarks.join("\n")));
+        }
+        let judging = Judging {
+            policies: Arc::new(loaded.policies),
+            only: self.only.iter().map(|only| only.kind()).collect(),
+        };
+        Ok((Some(judging), loaded.remarks))
     }
 
     fn live(
@@ -158,6 +194,7 @@ impl TailArgs {
         let filters: Vec<FlowFilter> = allow.iter().chain(deny).cloned().collect();
         match &output.form {
             OutputForm::Lines(_) if !self.use_default_field_masks => None,
+            OutputForm::Lines(_) if self.policies.asked() => judged_mask(&filters),
             OutputForm::Lines(options) if options.policy_names => {
                 mask_for(Needs::LinesAndPolicies, &filters)
             }
@@ -166,6 +203,9 @@ impl TailArgs {
             OutputForm::Json(Some(_)) => {
                 let mut paths: Vec<String> = self.format.field_mask().to_vec();
                 paths.extend(ALWAYS.iter().map(|&path| path.to_owned()));
+                if self.policies.asked() {
+                    paths.extend(judged_mask(&filters)?);
+                }
                 if !filters.is_empty() {
                     paths.extend(mask_for(Needs::Lines, &filters)?);
                 }
@@ -175,6 +215,15 @@ impl TailArgs {
             }
         }
     }
+}
+
+/// What judging needs of a flow.
+fn judged_mask(filters: &[FlowFilter]) -> Option<Vec<String>> {
+    let mut paths = mask_for(Needs::LinesAndPolicies, filters)?;
+    paths.push("node_labels".to_owned());
+    paths.sort();
+    paths.dedup();
+    Some(paths)
 }
 
 fn refuse_table(output: &Output, follow: bool) -> Result<(), UsageError> {

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::{AgreementTally, Judgement};
 use crate::flow::{
     DropClass, DropReason, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
 };
+use crate::policy::Cause;
 use crate::render::thousands;
 
 /// Nodes shown by name in the status line.
@@ -26,6 +28,7 @@ pub(super) struct Tally {
     denied_l7: u64,
     lost: BTreeMap<Arc<str>, Lost>,
     holes: BTreeMap<Arc<str>, u64>,
+    agreement: Option<AgreementTally>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +87,18 @@ impl Tally {
         }
     }
 
+    /// Counts what the policies say of a flow.
+    pub(super) fn judgement(&mut self, judgement: &Judgement, weight: u32) {
+        self.agreement
+            .get_or_insert_default()
+            .count(judgement, u64::from(weight));
+    }
+
+    /// Counts of agreement, where flows were judged.
+    pub(super) fn agreement(&self) -> Option<&AgreementTally> {
+        self.agreement.as_ref()
+    }
+
     /// Counts a hole of a node.
     pub(super) fn hole(&mut self, node: &str) {
         *self.holes.entry(Arc::from(node)).or_default() += 1;
@@ -95,6 +110,9 @@ impl Tally {
         self.matched += other.matched;
         self.unexplained += other.unexplained;
         self.denied_l7 += other.denied_l7;
+        if let Some(theirs) = &other.agreement {
+            self.agreement.get_or_insert_default().add(theirs);
+        }
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
         }
@@ -163,6 +181,51 @@ impl Tally {
             );
         }
         text
+    }
+}
+
+/// What the policies said: the rate at which computed and recorded verdicts agree, and the
+/// rest by cause, each with what would resolve it.
+pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
+    let mut line = match tally.rate() {
+        Some(rate) => format!(
+            "agreement: {} of {} recorded verdicts ({})",
+            thousands(tally.equal),
+            thousands(tally.compared()),
+            percent(rate)
+        ),
+        None => "agreement: the recording has no verdict that could be compared".to_owned(),
+    };
+    let mut parts = Vec::new();
+    if tally.drift > 0 {
+        parts.push(format!("drift {}", thousands(tally.drift)));
+    }
+    if tally.gaps > 0 {
+        parts.push(format!("gap {}", thousands(tally.gaps)));
+    }
+    if tally.assumed > 0 {
+        parts.push(format!(
+            "{} hang on agent options that were not given",
+            thousands(tally.assumed)
+        ));
+    }
+    for part in parts {
+        let _ = write!(line, " \u{b7} {part}");
+    }
+    let mut lines = vec![line];
+    for (name, (count, cause)) in &tally.unknown {
+        let hint = cause.map_or("", Cause::hint);
+        lines.push(format!("unknown: {} {name}: {hint}", thousands(*count)));
+    }
+    lines
+}
+
+/// Never rounded up to 100: the last verdict matters.
+fn percent(rate: f64) -> String {
+    if rate >= 1.0 {
+        "100 %".to_owned()
+    } else {
+        format!("{:.1} %", (rate * 1000.0).floor() / 10.0)
     }
 }
 

@@ -1,10 +1,14 @@
 //! One batch as text: the filtered rows and notices, in their order.
 
+use std::sync::Arc;
+
+use super::plan::Judging;
 use super::tally::Tally;
 use crate::cli::format::{Output, OutputForm};
+use crate::engine::{Judge, Judgement};
 use crate::filter::Filters;
 use crate::flow::{FlowBatch, NO_TIME, NodeState, Notice, NoticeKind};
-use crate::render::{JsonRenderer, LineRenderer};
+use crate::render::{JsonRenderer, JudgementKind, JudgementWriter, LineFormat, LineRenderer};
 
 /// Turns batches into text. One per thread; its filters remember answers.
 pub(super) struct BatchWriter {
@@ -13,6 +17,27 @@ pub(super) struct BatchWriter {
     until: i64,
     form: Form,
     silent: bool,
+    judging: Option<Judged>,
+}
+
+/// What is needed to judge, where policies were given.
+struct Judged {
+    judge: Judge,
+    words: JudgementWriter,
+    /// The kinds to show; empty for all flows.
+    only: Vec<JudgementKind>,
+    layout: Layout,
+}
+
+/// Where the words of a judgement go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// At the end of the line.
+    Line,
+    /// On a line of their own.
+    Dict,
+    /// In the object.
+    Json,
 }
 
 enum Form {
@@ -45,6 +70,16 @@ impl Text {
         }
     }
 
+    /// Forgets everything but the memory.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.ends.clear();
+        self.times.clear();
+        self.err.clear();
+        self.tally = Tally::default();
+        self.failed = 0;
+    }
+
     /// Adds a record that was written before.
     pub(super) fn push(&mut self, record: &[u8]) {
         self.out.extend_from_slice(record);
@@ -67,8 +102,10 @@ impl BatchWriter {
         filters: Filters,
         since: Option<i64>,
         until: Option<i64>,
+        judging: Option<&Judging>,
     ) -> Self {
         Self {
+            judging: judging.map(|judging| Judged::new(judging, output)),
             filters,
             since: since.unwrap_or(i64::MIN),
             until: until.unwrap_or(i64::MAX),
@@ -99,6 +136,17 @@ impl BatchWriter {
             if !kept {
                 continue;
             }
+            let judgement = match &mut self.judging {
+                Some(judged) => {
+                    let judgement = judged.judge.judge(row);
+                    text.tally.judgement(&judgement, row.weight());
+                    if !judged.shows(&judgement) {
+                        continue;
+                    }
+                    Some(judgement)
+                }
+                None => None,
+            };
             text.tally.matched += 1;
             match &mut self.form {
                 Form::Lines(renderer) => renderer.flow(row, &mut text.out),
@@ -111,6 +159,9 @@ impl BatchWriter {
                         continue;
                     }
                 }
+            }
+            if let (Some(judgement), Some(judged)) = (&judgement, &mut self.judging) {
+                judged.append(judgement, &mut text.out);
             }
             text.ends.push(text.out.len() as u32);
             text.times.push(row.time().unwrap_or(NO_TIME));
@@ -168,5 +219,64 @@ impl BatchWriter {
 
     fn in_time(&self, time: i64) -> bool {
         time >= self.since && time <= self.until
+    }
+}
+
+impl Judged {
+    fn new(judging: &Judging, output: &Output) -> Self {
+        let (words, layout) = match &output.form {
+            OutputForm::Lines(options) => (
+                JudgementWriter::text(options.color, options.format == LineFormat::Table),
+                match options.format {
+                    LineFormat::Dict => Layout::Dict,
+                    LineFormat::Compact | LineFormat::Table => Layout::Line,
+                },
+            ),
+            OutputForm::Json(_) => (JudgementWriter::json(), Layout::Json),
+        };
+        Self {
+            judge: Judge::new(Arc::clone(&judging.policies)),
+            words,
+            only: judging.only.clone(),
+            layout,
+        }
+    }
+
+    fn shows(&self, judgement: &Judgement) -> bool {
+        self.only.is_empty() || self.only.iter().any(|kind| kind.is(judgement))
+    }
+
+    /// Puts the words into the record that was just written.
+    fn append(&mut self, judgement: &Judgement, out: &mut Vec<u8>) {
+        let words = self.words.write(judgement);
+        if words.is_empty() {
+            return;
+        }
+        match self.layout {
+            Layout::Line => {
+                out.pop();
+                out.extend_from_slice(b" | ");
+                out.extend_from_slice(words);
+                out.push(b'\n');
+            }
+            Layout::Dict => {
+                out.extend_from_slice(b"  COMPUTED: ");
+                out.extend_from_slice(words);
+                out.push(b'\n');
+            }
+            Layout::Json => {
+                while out
+                    .last()
+                    .is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'}')
+                {
+                    if out.pop() == Some(b'}') {
+                        break;
+                    }
+                }
+                out.extend_from_slice(br#","flowwatch":"#);
+                out.extend_from_slice(words);
+                out.extend_from_slice(b"}\n");
+            }
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn of(
     peers.extend(sets.filter_map(set));
     peers.extend(generated.addresses);
     peers.extend(names.map(|name| PeerSelector::Fqdn {
-        name: name.name.value.clone(),
+        name: name.exact.value.clone(),
         pattern: name.pattern.value.clone(),
     }));
     Some(peers)

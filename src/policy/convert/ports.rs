@@ -34,7 +34,7 @@ pub(super) fn rules(element: &Element) -> Vec<PortRule> {
 
 fn rule(written: &Ports) -> PortRule {
     PortRule {
-        ports: written.ports.iter().map(port_of).collect(),
+        ports: written.list.iter().map(port_of).collect(),
         l7: written.rules.as_ref().and_then(layer7),
         server_names: written
             .server_names
@@ -97,7 +97,7 @@ fn layer7(rules: &Rules) -> Option<L7Rules> {
     let written = rules.dns.iter().flatten();
     let dns: Vec<_> = written
         .map(|rule| DnsRule {
-            name: rule.name.value.clone(),
+            name: rule.exact.value.clone(),
             pattern: rule.pattern.value.clone(),
         })
         .collect();

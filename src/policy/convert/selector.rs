@@ -175,9 +175,12 @@ impl Built {
     }
 }
 
-/// Takes source and name apart at the first dot.
-pub(super) fn selector_key(extended: &str) -> SelectorKey {
-    let (source, name) = extended.split_once('.').unwrap_or(("", extended));
+/// Takes source and name apart at the first dot; `$` is short for a source too.
+fn selector_key(extended: &str) -> SelectorKey {
+    let (source, name) = match extended.strip_prefix('$') {
+        Some(name) => ("reserved", name),
+        None => extended.split_once('.').unwrap_or(("", extended)),
+    };
     SelectorKey {
         source: match source {
             "" | "any" | "unspec" => Source::Any,
@@ -189,4 +192,104 @@ pub(super) fn selector_key(extended: &str) -> SelectorKey {
 
 fn of_both_sources(name: &str) -> [String; 2] {
     ["k8s", "any"].map(|source| by_source(source, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::read::Text;
+
+    fn written(keys: &[&str]) -> Selector {
+        let text = |value: &str| Text {
+            value: value.into(),
+            ..Text::default()
+        };
+        Selector {
+            labels: keys.iter().map(|key| (text(key), text("x"))).collect(),
+            ..Selector::default()
+        }
+    }
+
+    fn scope(namespace: &'static str, init: bool) -> Scope<'static> {
+        Scope {
+            namespace,
+            cluster: Some("c1"),
+            init,
+        }
+    }
+
+    /// The keys that a peer asks for, `source:name`, in the order of its text.
+    fn keys(peer: PeerSelector) -> Vec<String> {
+        let PeerSelector::Labels(selector) = peer else {
+            return vec!["everyone".to_owned()];
+        };
+        let key = |requirement: &Requirement| match &requirement.key.source {
+            Source::Any => format!("any:{}", requirement.key.name),
+            Source::Of(source) => format!("{source}:{}", requirement.key.name),
+        };
+        selector.requirements().map(key).collect()
+    }
+
+    const CLUSTER: &str = "k8s:io.cilium.k8s.policy.cluster";
+    const NAMESPACE: &str = "k8s:io.kubernetes.pod.namespace";
+
+    #[test]
+    fn a_peer_of_a_namespaced_policy_is_in_its_namespace_and_cluster() {
+        let keys =
+            |written_keys: &[&str]| keys(endpoints(&written(written_keys), scope("n", false)));
+
+        assert_eq!(keys(&[]), [CLUSTER, NAMESPACE]);
+        assert_eq!(keys(&["app"]), ["any:app", CLUSTER, NAMESPACE]);
+        let other = "io.kubernetes.pod.namespace";
+        assert_eq!(keys(&[other]), [&format!("any:{other}"), CLUSTER]);
+        let labels = "io.cilium.k8s.namespace.labels.team";
+        assert_eq!(keys(&[labels]), [&format!("any:{labels}"), CLUSTER]);
+        let cluster = "io.cilium.k8s.policy.cluster";
+        assert_eq!(keys(&[cluster]), [&format!("any:{cluster}"), NAMESPACE]);
+        assert_eq!(keys(&["$host"]), ["reserved:host"]);
+    }
+
+    #[test]
+    fn a_peer_of_a_cluster_wide_policy_is_in_some_namespace() {
+        let none: [&str; 0] = [];
+        assert_eq!(
+            keys(endpoints(&written(&none), scope("", false))),
+            [CLUSTER, NAMESPACE]
+        );
+        assert_eq!(keys(endpoints(&written(&none), scope("", true))), [CLUSTER]);
+        let everywhere = Scope {
+            cluster: None,
+            ..scope("", true)
+        };
+        assert_eq!(keys(endpoints(&written(&none), everywhere)), ["everyone"]);
+    }
+
+    #[test]
+    fn node_peers_are_other_nodes() {
+        assert_eq!(
+            keys(nodes(&written(&["zone"]), scope("", false))),
+            ["any:zone", CLUSTER, "reserved:remote-node"]
+        );
+    }
+
+    #[test]
+    fn a_subject_is_in_the_namespace_of_the_policy_whatever_it_says() {
+        let key = "k8s:io.kubernetes.pod.namespace";
+        let subject = subject(&written(&[key]), "n");
+        assert_eq!(subject.labels.len(), 1);
+        assert_eq!(subject.labels[0].values, ["n".into()]);
+    }
+
+    #[test]
+    fn a_dot_parts_source_and_name() {
+        let key = |text| {
+            let key = selector_key(text);
+            (key.source, key.name.to_string())
+        };
+        assert_eq!(key("any.app"), (Source::Any, "app".into()));
+        assert_eq!(key("app"), (Source::Any, "app".into()));
+        assert_eq!(key("any.k8s.app"), (Source::Any, "k8s.app".into()));
+        assert_eq!(key("k8s.a.b/c"), (Source::Of("k8s".into()), "a.b/c".into()));
+        assert_eq!(key("$x"), (Source::Of("reserved".into()), "x".into()));
+    }
 }

@@ -23,8 +23,9 @@ pub(super) struct Generated {
 /// What an element's Services become.
 pub(super) fn generated(element: &Element, services: &[Service], scope: Scope<'_>) -> Generated {
     let mut generated = Generated::default();
-    for reference in element.services.iter().flatten() {
-        for service in services.iter().filter(|service| means(reference, service)) {
+    if let Some(references) = &element.services {
+        let meant = |service: &&Service| references.iter().any(|one| means(one, service));
+        for service in services.iter().filter(meant) {
             if service.selector.is_empty() {
                 let addresses = service.endpoints.iter().map(|address| PeerSelector::Cidr {
                     prefix: IpNet::from(*address),

@@ -233,7 +233,7 @@ fn probes(report: &mut Report<'_, '_>, part: Part<'_>) {
                 .element
                 .ports
                 .iter()
-                .flat_map(|ports| &ports.ports)
+                .flat_map(|ports| &ports.list)
                 .collect();
             let reached = ports.is_empty()
                 || numbers.is_empty()

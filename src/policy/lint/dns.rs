@@ -38,7 +38,7 @@ fn tcp_alone(report: &mut Report<'_, '_>, part: Part<'_>) {
         return;
     }
     let of_dns = |element: &'_ Element| -> Vec<PortText> {
-        let ports = element.ports.iter().flat_map(|ports| &ports.ports);
+        let ports = element.ports.iter().flat_map(|ports| &ports.list);
         ports.filter(|port| &*port.port == "53").cloned().collect()
     };
     let is_tcp = |port: &PortText| port.protocol.eq_ignore_ascii_case("TCP");
@@ -80,10 +80,10 @@ pub(super) fn object(report: &mut Report<'_, '_>) {
 }
 
 fn written(report: &mut Report<'_, '_>, part: Part<'_>, name: &Name, path: &Path<'_>) {
-    let text = if name.name.is_empty() {
+    let text = if name.exact.is_empty() {
         &name.pattern
     } else {
-        &name.name
+        &name.exact
     };
     let plain = text.trim().trim_end_matches('.').to_ascii_lowercase();
     let inside = format!(".{CLUSTER_DOMAIN}");
@@ -112,10 +112,10 @@ fn written(report: &mut Report<'_, '_>, part: Part<'_>, name: &Name, path: &Path
     };
     // Whoever writes more patterns for the domain knows what one of them matches.
     let others = part.element.names.iter().flatten().filter(|other| {
-        let other = if other.name.is_empty() {
+        let other = if other.exact.is_empty() {
             &other.pattern
         } else {
-            &other.name
+            &other.exact
         };
         let other = other.trim_end_matches('.').to_ascii_lowercase();
         other != plain && other.ends_with(domain)
@@ -154,11 +154,11 @@ fn rules(report: &mut Report<'_, '_>, ports: &Ports, path: &Path<'_>) {
     };
     let patterns: Vec<&str> = list
         .iter()
-        .flat_map(|name| [&*name.name, &*name.pattern])
+        .flat_map(|name| [&*name.exact, &*name.pattern])
         .filter(|text| !text.is_empty())
         .collect();
     // The shortest name of a Service in the cluster's domain.
-    let service = format!("name.namespace.svc.{CLUSTER_DOMAIN}");
+    let service = format!("name.exactspace.svc.{CLUSTER_DOMAIN}");
     if patterns.iter().any(|pattern| matches(pattern, &service)) {
         return;
     }

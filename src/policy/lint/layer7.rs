@@ -191,7 +191,7 @@ fn visibility(report: &mut Report<'_, '_>, part: Part<'_>, ports: &Ports, path: 
             || dns.clone().next().is_some()
                 && dns
                     .clone()
-                    .all(|rule| !rule.name.is_empty() || !any(&rule.pattern))
+                    .all(|rule| !rule.exact.is_empty() || !any(&rule.pattern))
     });
     if off == Some(false) && report.options().non_default_deny && narrow && !part.is_deny() {
         report.add(
@@ -206,7 +206,7 @@ fn visibility(report: &mut Report<'_, '_>, part: Part<'_>, ports: &Ports, path: 
 
 fn encrypted(report: &mut Report<'_, '_>, ports: &Ports, path: &Path<'_>) {
     let port = ports
-        .ports
+        .list
         .iter()
         .find(|port| ENCRYPTED.contains(&&*port.port));
     if let Some(port) = port

@@ -32,7 +32,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
     }
     for (index, ports) in part.element.ports.iter().enumerate() {
         let path = list.item(index);
-        if ports.ports.is_empty() {
+        if ports.list.is_empty() {
             let what = if part.is_deny() { "denies" } else { "allows" };
             report.add(
                 &checks::PORTS_NOTHING,
@@ -43,7 +43,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
             );
         }
         let path = path.field("ports");
-        for (index, written) in ports.ports.iter().enumerate() {
+        for (index, written) in ports.list.iter().enumerate() {
             text(report, written, &path.item(index));
             if port::is_name(&written.port) && !report.object.templated {
                 name(report, part, written, &path.item(index));
@@ -233,7 +233,7 @@ fn of_service(report: &mut Report<'_, '_>, part: Part<'_>, written: &PortText, p
         return;
     };
     // The right port beside it: then this one is only superfluous.
-    let also = part.element.ports.iter().flat_map(|ports| &ports.ports);
+    let also = part.element.ports.iter().flat_map(|ports| &ports.list);
     let mut also = also.filter_map(|port| port::number(&port.port).ok());
     if also.any(|other| other.to_string() == target) {
         return;

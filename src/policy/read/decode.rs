@@ -11,6 +11,9 @@ use super::path::Path;
 use crate::manifest::{Map, Node, Number, Place, Value};
 use crate::policy::set::{Rejection, Warning};
 
+/// Warnings that are kept of one object.
+const WARNINGS: usize = 1000;
+
 /// A text and where it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::policy) struct Text {
@@ -53,11 +56,8 @@ impl Decoder {
         let map = self.any_object(node, path)?;
         for (key, _) in &map.entries {
             if !known.contains(&&*key.name) {
-                self.warnings.push(Warning {
-                    field: path.field(&key.name).to_string(),
-                    at: key.at,
-                    message: "unknown field, ignored".to_owned(),
-                });
+                let message = "unknown field, ignored".to_owned();
+                self.warn(key.at, &path.field(&key.name), message);
             }
         }
         Some(map)
@@ -189,6 +189,17 @@ impl Decoder {
             self.mismatch(node, &path.field(name), "a number or a string");
         }
         value.map(IntOrText::Int)
+    }
+
+    /// Notes what the agent ignores, unless there is more than anyone reads.
+    pub(super) fn warn(&mut self, at: Place, path: &Path<'_>, message: String) {
+        if self.warnings.len() < WARNINGS {
+            self.warnings.push(Warning {
+                field: path.to_string(),
+                at,
+                message,
+            });
+        }
     }
 
     /// Notes that a node is not what its field takes.

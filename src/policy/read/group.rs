@@ -9,7 +9,6 @@ use super::path::Path;
 use crate::inventory::{CidrGroup, Label};
 use crate::manifest::Map;
 use crate::policy::cidr;
-use crate::policy::set::Warning;
 
 /// Labels of Cilium's own do not become labels of the group's prefixes.
 const OWN: &str = "io.cilium.k8s";
@@ -25,11 +24,10 @@ pub(super) fn group(d: &mut Decoder, map: &Map, meta: &Meta, path: &Path<'_>) ->
             for (index, text) in texts.iter().enumerate() {
                 match cidr::prefix(text) {
                     Ok(prefix) => prefixes.push(prefix.trunc()),
-                    Err(reason) => d.warnings.push(Warning {
-                        field: list.item(index).to_string(),
-                        at: text.at,
-                        message: format!("'{}' is left out: {reason}", &**text),
-                    }),
+                    Err(reason) => {
+                        let message = format!("'{}' is left out: {reason}", &**text);
+                        d.warn(text.at, &list.item(index), message);
+                    }
                 }
             }
         }

@@ -44,6 +44,22 @@ pub(in crate::policy) struct KubernetesPeer {
     pub(in crate::policy) block: Option<CidrSet>,
 }
 
+impl NetworkPolicy {
+    /// How much its entries repeat: each holds its subject and the ports of its rule.
+    pub(in crate::policy) fn weight(&self) -> usize {
+        let subject = 1 + self.pods.weight();
+        let rules = self.ingress.iter().chain(&self.egress);
+        rules
+            .map(|rule| {
+                rule.peers
+                    .len()
+                    .max(1)
+                    .saturating_mul(subject + rule.ports.len())
+            })
+            .fold(0, usize::saturating_add)
+    }
+}
+
 /// Reads the `spec` of an object.
 pub(super) fn policy(d: &mut Decoder, map: &Map, path: &Path<'_>) -> NetworkPolicy {
     let Some(node) = present(map, "spec") else {

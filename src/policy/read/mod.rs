@@ -26,7 +26,7 @@ pub(super) use rule::{EGRESS, INGRESS};
 use self::decode::Decoder;
 use super::set::{ObjectId, ObjectKind, Rejection, Warning};
 use crate::inventory::CidrGroup;
-use crate::manifest::{Map, Node, Place};
+use crate::manifest::{Document, Map, Node, Place};
 
 /// What a document is to policies.
 #[derive(Clone, Debug)]
@@ -123,6 +123,19 @@ pub fn read_object(node: &Node) -> ReadObject {
             }))
         }
     }
+}
+
+/// Reads the object of a document, in the namespace that what deploys it gives it.
+#[must_use]
+pub fn read_document(document: &Document) -> ReadObject {
+    let mut object = read_object(&document.root);
+    if let ReadObject::Policy(policy) = &mut object
+        && let Some(namespace) = document.scope.namespace()
+        && policy.id.kind != ObjectKind::CiliumClusterwideNetworkPolicy
+    {
+        policy.id.namespace = namespace.into();
+    }
+    object
 }
 
 enum Kind {

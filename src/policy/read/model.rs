@@ -77,7 +77,7 @@ pub(in crate::policy) struct CidrSet {
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Name {
     pub(in crate::policy) at: Place,
-    pub(in crate::policy) name: Text,
+    pub(in crate::policy) exact: Text,
     pub(in crate::policy) pattern: Text,
 }
 
@@ -109,7 +109,7 @@ pub(in crate::policy) struct IcmpField {
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Ports {
     pub(in crate::policy) at: Place,
-    pub(in crate::policy) ports: Vec<PortText>,
+    pub(in crate::policy) list: Vec<PortText>,
     pub(in crate::policy) server_names: Vec<Text>,
     pub(in crate::policy) terminating_tls: Option<Secret>,
     pub(in crate::policy) originating_tls: Option<Secret>,
@@ -204,7 +204,43 @@ impl Ports {
     }
 }
 
+impl CiliumPolicy {
+    /// How much its entries repeat: each holds its subject.
+    pub(in crate::policy) fn weight(&self) -> usize {
+        let specs = self.specs.iter().flatten().flatten();
+        self.spec
+            .iter()
+            .chain(specs)
+            .map(Rule::weight)
+            .fold(0, usize::saturating_add)
+    }
+}
+
+impl Selector {
+    /// How many keys and values it has.
+    pub(in crate::policy) fn weight(&self) -> usize {
+        let values = self
+            .expressions
+            .iter()
+            .map(|expression| 1 + expression.values.len());
+        self.labels.len() + values.sum::<usize>()
+    }
+}
+
 impl Rule {
+    fn weight(&self) -> usize {
+        let subjects = self
+            .endpoints
+            .iter()
+            .chain(&self.nodes)
+            .map(Selector::weight);
+        let elements = self.ingress.len()
+            + self.ingress_deny.len()
+            + self.egress.len()
+            + self.egress_deny.len();
+        elements.saturating_mul(1 + subjects.sum::<usize>())
+    }
+
     /// Whether an element asks a cloud provider for its groups.
     pub(in crate::policy) fn has_groups(&self) -> bool {
         [

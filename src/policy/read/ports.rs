@@ -32,7 +32,7 @@ pub(super) fn ports(d: &mut Decoder, node: &Node, path: &Path<'_>, deny: bool) -
     let Some(map) = d.object(node, path, known) else {
         return read;
     };
-    read.ports = d.list(map, "ports", path, port).unwrap_or_default();
+    read.list = d.list(map, "ports", path, port).unwrap_or_default();
     if !deny {
         read.terminating_tls = tls(d, map, "terminatingTLS", path);
         read.originating_tls = tls(d, map, "originatingTLS", path);

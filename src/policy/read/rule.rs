@@ -38,7 +38,7 @@ fn rule(d: &mut Decoder, node: &Node, path: &Path<'_>) -> Rule {
     let Some(map) = d.object(node, path, RULE) else {
         return Rule::default();
     };
-    let mut section = |d: &mut Decoder, name, section| {
+    let section = |d: &mut Decoder, name, section| {
         d.list(map, name, path, |d, node, path| {
             element(d, node, path, section)
         })
@@ -220,7 +220,7 @@ pub(super) fn name(d: &mut Decoder, node: &Node, path: &Path<'_>) -> Name {
         ..Name::default()
     };
     if let Some(map) = d.object(node, path, &["matchName", "matchPattern"]) {
-        read.name = d.text(map, "matchName", path);
+        read.exact = d.text(map, "matchName", path);
         read.pattern = d.text(map, "matchPattern", path);
     }
     read

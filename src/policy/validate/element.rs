@@ -187,7 +187,7 @@ fn icmps(rule: &Icmp, path: &Path<'_>) -> Checked {
 }
 
 fn name(name: &Name, path: &Path<'_>) -> Checked {
-    if !name.name.is_empty() && !name.pattern.is_empty() {
+    if !name.exact.is_empty() && !name.pattern.is_empty() {
         let message = "'matchName' and 'matchPattern' exclude each other";
         return Err(reject("fqdn_both", path, name.at, message));
     }

@@ -148,8 +148,8 @@ fn header_match(header: &Header, path: &Path<'_>) -> Checked {
 /// Checks the characters of a name and of a pattern.
 pub(super) fn name(name: &Name, path: &Path<'_>) -> Checked {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let (field, text) = if !name.name.bytes().all(plain) {
-        ("matchName", &name.name)
+    let (field, text) = if !name.exact.bytes().all(plain) {
+        ("matchName", &name.exact)
     } else if name.pattern.trim().len() > MAX_NAME
         || !name.pattern.bytes().all(|byte| plain(byte) || byte == b'*')
     {

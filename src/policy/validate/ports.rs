@@ -44,12 +44,12 @@ pub(super) fn check(ports: &Ports, path: &Path<'_>, context: Context<'_>) -> Che
         ));
     }
     let list = path.field("ports");
-    if ports.ports.len() > MAX_PORTS {
+    if ports.list.len() > MAX_PORTS {
         let message = format!("more than {MAX_PORTS} ports");
         return Err(reject("too_many_ports", &list, ports.at, message));
     }
     let mut zero = None;
-    for (index, item) in ports.ports.iter().enumerate() {
+    for (index, item) in ports.list.iter().enumerate() {
         let path = list.item(index);
         let checked = one(item, dns, &path, context)?;
         if checked.zero {
@@ -81,7 +81,7 @@ pub(super) fn check(ports: &Ports, path: &Path<'_>, context: Context<'_>) -> Che
             let message = "layer 7 rules need a port other than 0";
             return Err(reject("l7_port_zero", &list, port.at, message));
         }
-        layer7::check(rules, &ports.ports, &path.field("rules"))?;
+        layer7::check(rules, &ports.list, &path.field("rules"))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ const MAX_SUBDOMAIN: usize = 253;
 /// `prefix/name` or `name`.
 pub(in crate::policy) fn qualified_name(text: &str) -> Option<&'static str> {
     let name = match text.split_once('/') {
-        Some((prefix, _)) if prefix.is_empty() => return Some("nothing before the '/'"),
+        Some(("", _)) => return Some("nothing before the '/'"),
         Some((_, name)) if name.contains('/') => return Some("more than one '/'"),
         Some((prefix, _)) if !is_dns_subdomain(prefix) => {
             return Some("no DNS name before the '/'");

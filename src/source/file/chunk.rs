@@ -109,7 +109,8 @@ impl<R: Read> ChunkReader<R> {
             }
             if bytes.len() > MAX_LINE {
                 dropped += 1;
-                bytes.clear();
+                // Not its room either: that would go along with a small piece.
+                bytes = Vec::new();
                 scanned = 0;
                 if let Err(cause) = self.skip_line(&mut bytes) {
                     damaged = Some(cause.to_string());
@@ -133,7 +134,7 @@ impl<R: Read> ChunkReader<R> {
             return self.fill_eagerly(bytes);
         }
         let missing = wanted - bytes.len();
-        bytes.reserve(missing);
+        self.make_room(bytes, missing);
         let read = self
             .reader
             .by_ref()
@@ -143,11 +144,22 @@ impl<R: Read> ChunkReader<R> {
         Ok(())
     }
 
+    /// Room for `missing` more bytes. A line of unusual length has that of the longest
+    /// at once: pages that are not written cost nothing, copies of its beginning do.
+    fn make_room(&self, bytes: &mut Vec<u8>, missing: usize) {
+        let wanted = bytes.len() + missing;
+        if wanted > 4 * self.size.max(CHUNK) && wanted > bytes.capacity() {
+            bytes.reserve_exact((MAX_LINE + 2 * self.size).saturating_sub(bytes.len()));
+        }
+        bytes.reserve(missing);
+    }
+
     /// Reads until the source has nothing ready, as far as a short read tells.
     fn fill_eagerly(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         const PIPE: usize = 1 << 16;
         let wanted = bytes.len() + CHUNK;
         while bytes.len() < wanted {
+            self.make_room(bytes, PIPE);
             let start = bytes.len();
             bytes.resize(start + PIPE, 0);
             let read = match self.reader.read(&mut bytes[start..]) {
@@ -380,6 +392,9 @@ mod tests {
         let first = reader.next_chunk().unwrap();
         assert_eq!(first.dropped, 1);
         assert_eq!(&first.bytes[..], b"{\"time\":\"\"}\n");
+        // The room that the long line took is not handed on with a short piece.
+        let room = first.bytes.try_into_mut().map(|bytes| bytes.capacity());
+        assert!(room.is_ok_and(|room| room < 2 * CHUNK));
         assert!(reader.next_chunk().is_none());
     }
 }

@@ -16,6 +16,9 @@ use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw};
 use crate::wire::json_read::{ReadOptions, Record, read_record};
 use crate::wire::walk;
 
+/// Bytes of a piece that holds a line of unusual length.
+const UNUSUAL: usize = 2 << 20;
+
 /// Reads pieces. Keeps dictionaries from piece to piece; one per thread.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
@@ -87,7 +90,17 @@ impl LineDecoder {
         }
         let batch = self.builder.finish();
         batches(self, batch);
+        if text.len() > UNUSUAL {
+            self.forget();
+        }
         report
+    }
+
+    /// Lets go of what a line of unusual length has left behind: its texts would stay
+    /// until the dictionaries are full, in each thread.
+    fn forget(&mut self) {
+        self.builder.interner().reset();
+        self.partial = Vec::new();
     }
 
     /// Reads what begins at `at`; returns where the next line or object begins.
@@ -374,6 +387,27 @@ mod tests {
             verdicts.extend(batch.rows().map(|row| row.verdict().to_string()));
         });
         (verdicts, report)
+    }
+
+    #[test]
+    fn a_line_of_unusual_length_leaves_nothing_in_the_dictionaries() {
+        let text = format!(
+            r#"{{"flow":{{"source":{{"pod_name":"{}"}}}}}}"#,
+            "x".repeat(UNUSUAL)
+        );
+        let mut decoder = LineDecoder::default();
+        let chunk = Chunk {
+            bytes: text.into(),
+            dropped: 0,
+            damaged: None,
+        };
+        let mut rows = 0;
+        decoder.decode(&chunk, |decoder, batch| {
+            assert!(decoder.builder.interner().size() > UNUSUAL);
+            rows += batch.len();
+        });
+        assert_eq!(rows, 1);
+        assert!(decoder.builder.interner().size() < 1 << 10);
     }
 
     #[test]

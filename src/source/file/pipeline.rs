@@ -4,12 +4,13 @@
 //! (reading is serial, under a lock), works on it, and hands its result to the caller,
 //! who sees results in the order of the pieces. At most [`IN_FLIGHT`] pieces per worker
 //! exist at any time, and beyond one of them not more than [`BYTES`], so a slow consumer
-//! stops the reading and long lines do not add up.
+//! stops the reading and long lines do not add up. Nothing is read beside a piece over
+//! [`LARGE`], which is worth several times its bytes while it is worked on.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use std::time::Duration;
 const IN_FLIGHT: usize = 3;
 /// Bytes of pieces that are worked on or wait, but for one piece of any size.
 const BYTES: usize = 16 << 20;
+/// Bytes of a piece that holds a line of unusual length.
+const LARGE: usize = 4 << 20;
 /// How often a consumer that waits is asked whether it still wants to.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -32,8 +35,9 @@ pub enum Turn<T> {
 /// Runs `work` over `pieces` on `threads` threads and gives the results to `consume` in
 /// order, on the calling thread, until that breaks.
 ///
-/// `size` tells the bytes of a piece, `worker` makes the state of one thread. After a break the threads end with the piece
-/// they are at; one that waits for a source that gives nothing is left to wait.
+/// `size` tells the bytes of a piece, `worker` makes the state of one thread. After a
+/// break the threads end with the piece they are at; one that waits for a source that
+/// gives nothing is left to wait.
 pub fn ordered<P, T, W, I>(
     threads: usize,
     pieces: I,
@@ -114,6 +118,9 @@ impl<P, I: Iterator<Item = (usize, P)>, S: Fn(&P) -> usize> Source<I, S> {
     /// The next piece with its number and bytes, once there is room for it.
     fn next(&mut self) -> Option<(usize, usize, P)> {
         self.permits.recv().ok()?;
+        if !self.budget.wait_for_large() {
+            return None;
+        }
         let (number, piece) = self.pieces.next()?;
         let bytes = (self.size)(&piece);
         self.budget.take(bytes).then_some((number, bytes, piece))
@@ -130,28 +137,40 @@ struct Budget {
 #[derive(Default)]
 struct Out {
     bytes: usize,
+    /// A piece over [`LARGE`] among them.
+    large: bool,
     closed: bool,
 }
 
 impl Budget {
     /// Waits until `bytes` fit or nothing else is out; `false` when nobody wants them.
     fn take(&self, bytes: usize) -> bool {
-        let Ok(mut out) = self.state.lock() else {
-            return false;
-        };
-        while !out.closed && out.bytes > 0 && out.bytes + bytes > BYTES {
-            out = match self.changed.wait(out) {
-                Ok(out) => out,
-                Err(_) => return false,
-            };
-        }
-        out.bytes += bytes;
-        !out.closed
+        self.wait_while(|out| out.bytes > 0 && out.bytes + bytes > BYTES)
+            .is_some_and(|mut out| {
+                out.bytes += bytes;
+                out.large |= bytes > LARGE;
+                true
+            })
+    }
+
+    /// Waits until no large piece is out; `false` when nobody wants more.
+    fn wait_for_large(&self) -> bool {
+        self.wait_while(|out| out.large).is_some()
+    }
+
+    fn wait_while(&self, busy: impl Fn(&Out) -> bool) -> Option<MutexGuard<'_, Out>> {
+        let out = self.state.lock().ok()?;
+        let out = self
+            .changed
+            .wait_while(out, |out| !out.closed && busy(out))
+            .ok()?;
+        (!out.closed).then_some(out)
     }
 
     fn give(&self, bytes: usize) {
         if let Ok(mut out) = self.state.lock() {
             out.bytes = out.bytes.saturating_sub(bytes);
+            out.large &= bytes <= LARGE;
         }
         self.changed.notify_one();
     }
@@ -172,6 +191,7 @@ impl Drop for CloseOnDrop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn results_come_in_order_however_long_each_takes() {
@@ -197,6 +217,38 @@ mod tests {
             );
             assert_eq!(seen, (0..200).map(|n| n * 2).collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    fn nothing_is_read_beside_a_large_piece() {
+        const SMALL: usize = 1 << 10;
+        let consumed = Arc::new(AtomicUsize::new(0));
+        let seen = consumed.clone();
+        let mut last = SMALL;
+        let pieces = (0..40_usize).map(move |n| {
+            // All pieces before, also the large one, have been consumed.
+            let alone = seen.load(Ordering::SeqCst) == n;
+            assert!(last == SMALL || alone, "piece {n}");
+            last = if n % 5 == 0 { LARGE + 1 } else { SMALL };
+            last
+        });
+        ordered(
+            3,
+            pieces,
+            |&bytes| bytes,
+            || {
+                |bytes: usize| {
+                    thread::sleep(Duration::from_millis(u64::from(bytes > LARGE) * 2));
+                }
+            },
+            |turn| {
+                if let Turn::Result(()) = turn {
+                    consumed.fetch_add(1, Ordering::SeqCst);
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        assert_eq!(consumed.load(Ordering::SeqCst), 40);
     }
 
     #[test]

@@ -39,20 +39,19 @@ impl RawStream {
         self.0.message().await
     }
 
-    /// Adds what is there to `batch`, up to `limit` messages in it; waits for the first.
+    /// Adds what is there to `batch`. Ready when that has `limit` messages or the stream
+    /// is over, otherwise there may be more later.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         batch: &mut Vec<Bytes>,
         limit: usize,
     ) -> Poll<Filled> {
-        let before = batch.len();
         while batch.len() < limit {
             match Pin::new(&mut self.0).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => batch.push(message),
                 Poll::Ready(Some(Err(status))) => return Poll::Ready(Filled::Ended(Some(status))),
                 Poll::Ready(None) => return Poll::Ready(Filled::Ended(None)),
-                Poll::Pending if batch.len() > before => break,
                 Poll::Pending => return Poll::Pending,
             }
         }

@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use prost::Message as _;
 
 use crate::proto::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
-use crate::wire::read::Wire;
+use crate::wire::read::{Wire, usual_timestamp};
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,33 @@ struct Parts<'a> {
     l4: Option<&'a [u8]>,
 }
 
-fn walk(mut rest: &[u8], with_id: bool) -> Option<Peek<'_>> {
+/// A response's kind, body, node and time.
+type Envelope<'a> = (Kind, &'a [u8], Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// An envelope as agents write it: a flow, its node, its time and nothing else.
+#[inline]
+fn usual_envelope(message: &[u8]) -> Option<Envelope<'_>> {
+    let mut rest = message.strip_prefix(&[0x0a])?;
+    let length = usize::try_from(varint(&mut rest)?).ok()?;
+    let (body, rest) = rest.split_at_checked(length)?;
+    let (node, rest) = short(rest, [0xc2, 0x3e])?;
+    let (time, rest) = short(rest, [0xca, 0x3e])?;
+    rest.is_empty()
+        .then_some((Kind::Flow, body, Some(node), Some(time)))
+}
+
+/// A field with this tag that has less than 128 bytes, and what follows it.
+#[inline]
+fn short(bytes: &[u8], tag: [u8; 2]) -> Option<(&[u8], &[u8])> {
+    let (&[first, second, length], rest) = bytes.split_first_chunk()?;
+    if [first, second] != tag || length >= 0x80 {
+        return None;
+    }
+    rest.split_at_checked(length.into())
+}
+
+#[inline(never)]
+fn envelope(mut rest: &[u8]) -> Option<Envelope<'_>> {
     let (mut node, mut time, mut body) = (None, None, None);
     while !rest.is_empty() {
         let (number, bytes) = field(&mut rest)?;
@@ -73,6 +99,15 @@ fn walk(mut rest: &[u8], with_id: bool) -> Option<Peek<'_>> {
         }
     }
     let (kind, body) = body.unwrap_or((Kind::Other, &[]));
+    Some((kind, body, node, time))
+}
+
+#[inline]
+fn walk(message: &[u8], with_id: bool) -> Option<Peek<'_>> {
+    let (kind, body, node, time) = match usual_envelope(message) {
+        Some(usual) => usual,
+        None => envelope(message)?,
+    };
     let is_known = !with_id && node.is_some() && time.is_some();
     if kind != Kind::Flow || is_known {
         return Some(Peek {
@@ -191,10 +226,14 @@ pub(super) fn nanoseconds(time: Option<prost_types::Timestamp>) -> i64 {
     .unwrap_or_default()
 }
 
+#[inline]
 fn timestamp(bytes: Option<&[u8]>) -> Option<i64> {
     let Some(mut rest) = bytes else {
         return Some(0);
     };
+    if let Some((seconds, nanos)) = usual_timestamp(rest) {
+        return Some(nanoseconds(Some(prost_types::Timestamp { seconds, nanos })));
+    }
     let (mut seconds, mut nanos) = (0, 0);
     while !rest.is_empty() {
         match varint(&mut rest)? {

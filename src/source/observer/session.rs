@@ -6,16 +6,14 @@
 
 use std::{
     future::poll_fn,
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use prost::Message as _;
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout_at},
-};
+use tokio::{sync::mpsc, time::sleep};
 use tonic::Code;
 
 use super::{
@@ -249,8 +247,8 @@ impl Session {
     }
 
     async fn pump(&mut self, mut stream: RawStream) -> Ended {
+        let mut batch = Vec::new();
         loop {
-            let mut batch = Vec::with_capacity(64);
             let filled = tokio::select! {
                 filled = fill(&mut stream, &mut batch) => filled,
                 () = self.sender.closed() => return Ended::Closed,
@@ -266,8 +264,12 @@ impl Session {
             if !self.flush(false).await {
                 return Ended::Closed;
             }
-            if !batch.is_empty() && !self.send(Event::Messages(batch)).await {
-                return Ended::Closed;
+            if !batch.is_empty() {
+                let next = Vec::with_capacity(batch.len());
+                let full = std::mem::replace(&mut batch, next);
+                if !self.send(Event::Messages(full)).await {
+                    return Ended::Closed;
+                }
             }
             if let Some(message) = refused {
                 return Ended::MaskRefused(message);
@@ -407,17 +409,19 @@ impl Session {
 }
 
 /// Waits for a message, then for more of them until the batch is full or its time is up.
+/// What came stays in `batch` where this is dropped.
 async fn fill(stream: &mut RawStream, batch: &mut Vec<Bytes>) -> Filled {
-    let mut filled = poll_fn(|cx| stream.poll_fill(cx, batch, BATCH)).await;
-    let deadline = tokio::time::Instant::now() + BATCH_WAIT;
-    while matches!(filled, Filled::More) && batch.len() < BATCH {
-        let more = poll_fn(|cx| stream.poll_fill(cx, batch, BATCH));
-        match timeout_at(deadline, more).await {
-            Ok(more) => filled = more,
-            Err(_) => break,
+    // One timer a batch, and only for one that has to wait.
+    let mut wait = None;
+    poll_fn(|cx| match stream.poll_fill(cx, batch, BATCH) {
+        Poll::Ready(filled) => Poll::Ready(filled),
+        Poll::Pending if batch.is_empty() => Poll::Pending,
+        Poll::Pending => {
+            let wait = wait.get_or_insert_with(|| Box::pin(sleep(BATCH_WAIT)));
+            wait.as_mut().poll(cx).map(|()| Filled::More)
         }
-    }
-    filled
+    })
+    .await
 }
 
 fn now() -> i64 {

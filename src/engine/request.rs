@@ -1,0 +1,70 @@
+//! A request of layer 7 against the rules of the proxy it went through.
+//!
+//! Owns taking the request out of a row. What the rules say is `policy`'s.
+
+use super::memo::Question;
+use crate::flow::{L7Record, RowRef};
+use crate::policy::{Cause, Compiled, Decision, Verdict};
+
+/// What policy says of the request in `row`, given what it says of the connection.
+pub(super) fn verdict(
+    row: RowRef<'_>,
+    compiled: &Compiled,
+    question: &Question,
+    decision: Decision,
+) -> Verdict {
+    match decision.verdict {
+        Verdict::Redirected | Verdict::AuthRequired => {}
+        settled => return settled,
+    }
+    let unseen = Verdict::Unknown(Cause::L7NotVisible);
+    let Some(l7) = row.extra().and_then(|extra| extra.l7.as_deref()) else {
+        return unseen;
+    };
+    let Question {
+        subject,
+        peer,
+        direction: _,
+        protocol,
+        port,
+    } = *question;
+    let passes = match &l7.record {
+        Some(L7Record::Dns(dns)) => {
+            let name = row.str(dns.query);
+            if name.is_empty() {
+                return unseen;
+            }
+            compiled.dns_allowed(subject, peer, protocol, port, name)
+        }
+        Some(L7Record::Http(_)) => return unseen,
+        Some(L7Record::Kafka(_)) | None => return unseen,
+    };
+    if passes {
+        Verdict::Redirected
+    } else {
+        Verdict::DeniedByDefault
+    }
+}
+
+/// Authority and path with query of an absolute URL; a bare path has no authority.
+fn split(url: &str) -> (&str, &str) {
+    let Some((_, rest)) = url.split_once("://") else {
+        return ("", url);
+    };
+    match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_as_envoy_sees_it() {
+        assert_eq!(split("http://shop:8080/a?b=c"), ("shop:8080", "/a?b=c"));
+        assert_eq!(split("http://shop"), ("shop", "/"));
+        assert_eq!(split("/a"), ("", "/a"));
+    }
+}

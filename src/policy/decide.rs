@@ -1,0 +1,297 @@
+//! Verdicts.
+//!
+//! Owns when policy is enforced, what the deciding entry comes to, and what is left
+//! unknown because something was not given.
+
+use std::sync::Arc;
+
+use super::cause::Cause;
+use super::compile::{Compiled, Table};
+use super::entry::{AuthMode, Direction};
+use super::lookup::{self, Hit};
+use super::member::Member;
+use super::options::{Enforcement, OptionName};
+use super::selection::SelectorId;
+use super::selector::PeerSelector;
+use super::set::TaintScope;
+use super::table::{Row, Side};
+use super::verdict::{Decision, MatchKind, Origin, RulesId, Verdict};
+use super::world::IdentityIndex;
+
+/// What is known of a subject before the peer is.
+#[derive(Debug)]
+pub(super) struct SubjectState {
+    table: Arc<Table>,
+    /// Ingress and egress.
+    sides: [Enforced; 2],
+    /// Something unread may be about it.
+    taint: Option<u32>,
+}
+
+/// Whether a direction is enforced.
+#[derive(Clone, Copy, Debug)]
+enum Enforced {
+    /// The table decides.
+    Yes,
+    /// This is the answer for every peer.
+    Settled(Decision),
+}
+
+impl Compiled {
+    /// What the policies of `subject` say of a new connection with `peer`.
+    ///
+    /// `direction` is seen from the subject. `protocol` is IANA's number, `port` the
+    /// destination port after translation by Services, or the type of an ICMP message.
+    /// An index that does not exist has no labels.
+    #[must_use]
+    pub fn decide(
+        &self,
+        subject: IdentityIndex,
+        direction: Direction,
+        peer: IdentityIndex,
+        protocol: u8,
+        port: u16,
+    ) -> Decision {
+        let Some(slot) = self.states.get(subject.0 as usize) else {
+            return Decision::plain(true, Verdict::Unknown(Cause::NoLabels));
+        };
+        let state = slot.get_or_init(|| Arc::new(self.subject_state(subject)));
+        let (enforced, side) = state.side(direction);
+        if let Enforced::Settled(decision) = enforced {
+            return decision;
+        }
+        let member = self.members.get(peer.0 as usize);
+        let known = member
+            .filter(|member| !member.is_unknown() && !member.unlabelled)
+            .map(|_| peer.0);
+        let hit = lookup::find(side, &self.selection, &self.interner, known, protocol, port);
+        let mut decision = decision_of(hit);
+        if let Some(cause) = self.doubt(side, hit, member, known, protocol, port) {
+            decision.verdict = Verdict::Unknown(cause);
+        }
+        if decision.verdict != Verdict::DeniedByRule {
+            if let Some(taint) = state.taint {
+                decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+            } else if !self.missing.is_empty() && self.missing.contains(&(subject.0, direction)) {
+                decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
+            }
+        }
+        decision.assumed = self.assumed(&decision);
+        decision
+    }
+
+    fn subject_state(&self, subject: IdentityIndex) -> SubjectState {
+        let Some(member) = self.members.get(subject.0 as usize) else {
+            return SubjectState {
+                table: Arc::new(Table {
+                    ingress: Side::default(),
+                    egress: Side::default(),
+                    conflict: None,
+                }),
+                sides: [Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
+                    2],
+                taint: None,
+            };
+        };
+        let mode = self.options.enforcement;
+        let always = self.always(member);
+        let view = self.view(member, always);
+        let taint = self.taint(member);
+        let off =
+            mode == Enforcement::Never || member.has_key("host") && !self.options.host_firewall;
+        let directions = [Direction::Ingress, Direction::Egress];
+        let mut sides = [Enforced::Yes; 2];
+        for ((side, direction), selected) in sides.iter_mut().zip(directions).zip(view.selected) {
+            if member.unlabelled && mode != Enforcement::Never {
+                *side = Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
+            } else if off {
+                let mut decision = self.unenforced(direction);
+                decision.assumed = if mode == Enforcement::Never {
+                    self.unless_given(OptionName::Enforcement)
+                } else if selected {
+                    self.unless_given(OptionName::HostFirewall)
+                } else {
+                    None
+                };
+                *side = Enforced::Settled(decision);
+            } else if view.table.conflict.is_some() {
+                *side = Enforced::Settled(Decision::plain(
+                    selected || always,
+                    Verdict::Unknown(Cause::RulesInConflict),
+                ));
+            } else if !selected && !always {
+                let mut decision = self.unenforced(direction);
+                decision.assumed = self.unless_given(OptionName::Enforcement);
+                if let Some(taint) = taint {
+                    decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+                } else if self.missing.contains(&(subject.0, direction)) {
+                    decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
+                }
+                *side = Enforced::Settled(decision);
+            }
+        }
+        SubjectState {
+            table: view.table,
+            sides,
+            taint,
+        }
+    }
+
+    /// Whether default deny is on whatever the rules say. Cilium looks for the labels `init`
+    /// and `host` under any source, so pods with such a label of their own are meant too.
+    pub(super) fn always(&self, member: &Member) -> bool {
+        self.options.enforcement == Enforcement::Always || member.has_key("init")
+    }
+
+    fn unenforced(&self, direction: Direction) -> Decision {
+        let origin = match direction {
+            Direction::Ingress => Origin::AllowAnyIngress,
+            Direction::Egress => Origin::AllowAnyEgress,
+        };
+        Decision {
+            match_kind: MatchKind::All,
+            rules: self.interner.rules(vec![origin]),
+            ..Decision::plain(false, Verdict::Allowed)
+        }
+    }
+
+    /// The first thing unread that may be about a subject.
+    fn taint(&self, member: &Member) -> Option<u32> {
+        let reaches = |scope: &TaintScope| match scope {
+            TaintScope::Everything => true,
+            TaintScope::Namespace(namespace) => member.namespace() == Some(namespace),
+        };
+        self.set
+            .taints
+            .iter()
+            .position(|taint| reaches(&taint.scope))
+            .map(|index| index as u32)
+    }
+
+    fn unless_given(&self, option: OptionName) -> Option<OptionName> {
+        (!self.options.given.contains(&option)).then_some(option)
+    }
+
+    /// The option, not given, of which another value would give another verdict.
+    fn assumed(&self, decision: &Decision) -> Option<OptionName> {
+        match decision.verdict {
+            Verdict::DeniedByRule | Verdict::DeniedByDefault => {
+                self.unless_given(OptionName::Enforcement)
+            }
+            Verdict::Allowed if self.by_localhost(decision.rules) => {
+                self.unless_given(OptionName::AllowLocalhost)
+            }
+            _ => None,
+        }
+    }
+
+    fn by_localhost(&self, rules: RulesId) -> bool {
+        self.interner
+            .rules_of(rules)
+            .iter()
+            .all(|origin| *origin == Origin::AllowLocalhost)
+    }
+
+    /// Why something that is not known might change what was found.
+    fn doubt(
+        &self,
+        side: &Side,
+        hit: Option<Hit>,
+        member: Option<&Arc<Member>>,
+        known: Option<u32>,
+        protocol: u8,
+        port: u16,
+    ) -> Option<Cause> {
+        let unlabelled = member.is_none_or(|member| member.unlabelled);
+        let by_name =
+            side.by_name && !self.names_complete && member.is_some_and(|member| member.external);
+        if !unlabelled && !by_name && side.unresolved.is_empty() {
+            return None;
+        }
+        let selected =
+            |row: &Row| known.is_some_and(|peer| self.selection.contains(row.selector, peer));
+        let may_be = |row: &Row| {
+            !selected(row)
+                && row.selector != SelectorId::LOCALHOST
+                && (unlabelled
+                    || by_name
+                        && matches!(
+                            self.selection.selector(row.selector),
+                            Some(PeerSelector::Fqdn { .. })
+                        ))
+        };
+        if unlabelled || by_name {
+            let lists = side.lists(protocol, port);
+            let doubtful = lists
+                .iter()
+                .flatten()
+                .flat_map(|list| &list.rows)
+                .any(|row| would_change(hit, row) && may_be(row));
+            if doubtful {
+                return Some(if unlabelled {
+                    Cause::NoLabels
+                } else {
+                    Cause::NameNotObserved
+                });
+            }
+        }
+        let unresolved = side.unresolved.iter().any(|row| {
+            row.prefix.protocol() == protocol
+                && would_change(hit, row)
+                && (row.selector == SelectorId::EVERYONE || selected(row) || may_be(row))
+        });
+        unresolved.then_some(Cause::NamedPort)
+    }
+}
+
+impl SubjectState {
+    fn side(&self, direction: Direction) -> (Enforced, &Side) {
+        let [ingress, egress] = self.sides;
+        match direction {
+            Direction::Ingress => (ingress, &self.table.ingress),
+            Direction::Egress => (egress, &self.table.egress),
+        }
+    }
+}
+
+fn decision_of(hit: Option<Hit>) -> Decision {
+    let Some(hit) = hit else {
+        return Decision::plain(true, Verdict::DeniedByDefault);
+    };
+    let entry = hit.entry;
+    let auth = match entry.auth.kind {
+        0 => None,
+        1 => Some(AuthMode::Required),
+        _ => Some(AuthMode::TestAlwaysFail),
+    };
+    let verdict = if entry.is_deny() {
+        Verdict::DeniedByRule
+    } else if auth.is_some() {
+        Verdict::AuthRequired
+    } else if entry.redirect.is_some() {
+        Verdict::Redirected
+    } else {
+        Verdict::Allowed
+    };
+    Decision {
+        enforced: true,
+        verdict,
+        auth,
+        auth_derived: auth.is_some() && !entry.auth.explicit,
+        match_kind: hit.match_kind(),
+        rules: hit.rules,
+        redirect: entry.redirect,
+        assumed: None,
+    }
+}
+
+/// Whether a row, if it applied, would give another verdict than what was found.
+fn would_change(hit: Option<Hit>, row: &Row) -> bool {
+    let Some(hit) = hit else {
+        return true;
+    };
+    if hit.entry.is_deny() {
+        return false;
+    }
+    row.entry.precedence > hit.entry.precedence || row.entry.auth.kind > hit.entry.auth.kind
+}
