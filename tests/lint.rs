@@ -33,6 +33,7 @@ fn findings(text: &str) -> Vec<LintFinding> {
         errors: &loaded.errors,
         inventory: &inventory,
         options: &Options::default().with_config_map(config).unwrap(),
+        complete: false,
     });
     Suppressions::read(text, STDIN.into()).apply(&mut findings);
     findings.retain(|finding| finding.suppressed.is_none());

@@ -13,11 +13,10 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::format::Color;
+use crate::cli::policy_args::AgentArgs;
 use crate::cli::sink;
-use crate::config::Config;
 use crate::inventory::Inventory;
-use crate::manifest::{self, LoadError, LoadOptions, Loaded, STDIN};
-use crate::policy::Options;
+use crate::manifest::{self, LoadError, Loaded, STDIN};
 use crate::policy::lint::{CHECKS, LintFinding, LintInput, Severity, Suppressions, lint};
 use crate::render::lint::{LintCounts, json, sarif, text};
 use crate::render::thousands;
@@ -35,9 +34,6 @@ pub(super) struct LintArgs {
     /// The agents' ConfigMap cilium-config; one among the manifests is read without this
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     cilium_config: Option<PathBuf>,
-    /// A configuration file, for what it says of the agents
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    config: Option<PathBuf>,
     /// Exit with 1 on findings of a severity or worse (info, warning, error) or of a check's id; never for none
     #[arg(
         long,
@@ -58,6 +54,8 @@ pub(super) struct LintArgs {
     /// Say nothing on standard error but errors
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    agent: AgentArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -102,12 +100,14 @@ impl LintArgs {
         for document in &loaded.documents {
             inventory.add(&document.root, document.scope.namespace());
         }
-        let options = self.options(&inventory)?;
+        self.take_config(&mut inventory)?;
+        let options = self.agent.options(&self.agent.config()?, &inventory)?;
         let mut findings = lint(&LintInput {
             documents: &loaded.documents,
             errors: &loaded.errors,
             inventory: &inventory,
             options: &options,
+            complete: self.agent.is_complete(),
         });
         suppress(&loaded, &stdin, &mut findings);
         findings.retain(|finding| finding.severity >= self.min_severity);
@@ -142,37 +142,17 @@ impl LintArgs {
                 .read_to_end(&mut bytes)
                 .map_err(|error| CommandError::failed(format!("read standard input: {error}")))?;
         }
-        let options = LoadOptions {
-            namespace: self.namespace.clone(),
-        };
+        let options = self.agent.load_options(self.namespace.as_deref());
         let loaded = manifest::load_with(&self.paths, &options, &mut bytes.as_slice());
         Ok((loaded, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// A file that is given goes before the ConfigMap among the manifests, and that before
-    /// the configuration file.
-    fn options(&self, inventory: &Inventory) -> Result<Options, CommandError> {
-        let mut options = match &self.config {
-            Some(path) => {
-                Config::read(path)
-                    .map_err(CommandError::failed)?
-                    .cilium
-                    .options
-            }
-            None => Options::default(),
-        };
-        let pairs = |list: &[(Arc<str>, Arc<str>)]| list.to_vec();
-        let mut sources = vec![pairs(&inventory.cilium_config)];
+    /// Adds the agents' ConfigMap that is given, in place of one among the manifests.
+    fn take_config(&self, inventory: &mut Inventory) -> Result<(), CommandError> {
         if let Some(path) = &self.cilium_config {
-            sources.push(pairs(&config_map(path)?));
+            inventory.cilium_config = config_map(path)?;
         }
-        for source in sources {
-            let data = source.iter().map(|(name, value)| (&**name, &**value));
-            options = options
-                .with_config_map(data)
-                .map_err(CommandError::failed)?;
-        }
-        Ok(options)
+        Ok(())
     }
 }
 

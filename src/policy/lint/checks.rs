@@ -21,6 +21,7 @@ macro_rules! checks {
 checks! {
     UNREADABLE, "unreadable", Error, "a document with a policy is not readable";
     PLACEHOLDER, "placeholder", Info, "a variable or template is left over";
+    REFUSED, "refused-by-api-server", Error, "the API server does not store the object";
     REJECTED, "rejected-by-agent", Error, "Cilium does not import the object";
     NEEDS_OPTION, "needs-agent-option", Warning, "Cilium imports the object only with an option that is off by default";
     NOT_SERVED, "api-version-not-served", Error, "no API server stores the object under this apiVersion";

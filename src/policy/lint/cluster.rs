@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::LintInput;
 use super::selectors::{CLUSTER, NAMESPACE, NAMESPACE_LABELS, Selected, selects};
 use crate::inventory::{Inventory, Label, Workload, identity_relevant};
 use crate::manifest::{Document, Node, Number, Value};
@@ -78,13 +79,19 @@ const QUIET_GROUPS: [&str; 6] = [
 ];
 
 impl<'a> Cluster<'a> {
-    /// Looks at an inventory and the documents it is from.
-    pub(super) fn new(inventory: &'a Inventory, documents: &[Document], options: &Options) -> Self {
+    /// Looks at what was given.
+    pub(super) fn new(input: &LintInput<'a>) -> Self {
+        let LintInput {
+            documents,
+            inventory,
+            options,
+            ..
+        } = *input;
         let shown = inventory
             .workloads
             .iter()
             .any(|workload| workload.spec.address.is_some());
-        let complete = shown || !documents.iter().any(may_make_pods);
+        let complete = input.complete || shown || !documents.iter().any(may_make_pods);
         let services = documents
             .iter()
             .filter(|document| document.kind() == Some("Service"))

@@ -53,6 +53,8 @@ pub struct LintInput<'a> {
     pub inventory: &'a Inventory,
     /// Options of the agents.
     pub options: &'a Options,
+    /// The documents are said to hold every pod of the cluster.
+    pub complete: bool,
 }
 
 /// Runs all checks. Findings are in the order of files and places.
@@ -64,7 +66,7 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
     }
     let mut world = World {
         options: input.options,
-        cluster: Cluster::new(input.inventory, input.documents, input.options),
+        cluster: Cluster::new(input),
         objects: Vec::new(),
         groups: input.inventory.cidr_groups.clone(),
     };

@@ -10,6 +10,7 @@ use super::checks;
 use super::finding::{Check, LintFinding, Severity};
 use super::report::{Report, World};
 use crate::manifest::{Document, LoadError, Node, Place, ReadError};
+use crate::policy::admission::{AdmissionOutcome, admit, pruned};
 use crate::policy::options::OptionName;
 use crate::policy::read::ReadGroup;
 use crate::policy::set::{ObjectKind, Rejection};
@@ -188,8 +189,11 @@ pub(super) fn group(document: &Document, group: &ReadGroup, found: &mut Vec<Lint
 /// What can be said of an object as a whole.
 pub(super) fn object(report: &mut Report<'_, '_>) {
     version(report);
-    if let Some(rejection) = report.object.entries.as_ref().err().cloned() {
-        rejected(report, &rejection);
+    let refused = not_stored(report);
+    if let Some(rejection) = report.object.entries.as_ref().err()
+        && !refused
+    {
+        rejected(report, rejection);
     }
     if report.is_clusterwide()
         && let Some(at) = place(report.object.root, &["metadata", "namespace"])
@@ -266,6 +270,50 @@ fn version(report: &mut Report<'_, '_>) {
         let mend = format!("write 'apiVersion: {served}'");
         report.add(&checks::NOT_SERVED, at, "apiVersion", message, mend);
     }
+}
+
+/// What the API server refuses even of a client that lets it drop unknown fields; whether
+/// it does. The agent never sees such an object.
+fn not_stored(report: &mut Report<'_, '_>) -> bool {
+    if report.object.templated {
+        return false;
+    }
+    let Some(admission) = admit(&pruned(report.object.root)) else {
+        return false;
+    };
+    if !matches!(
+        admission.outcome,
+        AdmissionOutcome::Invalid | AdmissionOutcome::Malformed
+    ) {
+        return false;
+    }
+    // Where the agent would reject it for the same, its reason says more.
+    let rejection = report.object.entries.as_ref().err();
+    let Some(cause) = admission.causes.first() else {
+        return false;
+    };
+    let why = rejection.filter(|rejection| rejection.field.starts_with(&cause.field));
+    let (field, at, text) = match why {
+        Some(rejection) => (&rejection.field, rejection.at, &rejection.message),
+        None => (&cause.field, cause.at, &cause.message),
+    };
+    let others = admission.causes.len() - 1;
+    let more = match others {
+        0 => String::new(),
+        1 => ", and one thing more".to_owned(),
+        _ => format!(", and {others} things more"),
+    };
+    report.add(
+        &checks::REFUSED,
+        at,
+        field,
+        format!("the API server refuses the object: {text}{more}"),
+        why.map_or(
+            "write the value as the resource's definition has it",
+            mend_of,
+        ),
+    );
+    true
 }
 
 fn rejected(report: &mut Report<'_, '_>, rejection: &Rejection) {
