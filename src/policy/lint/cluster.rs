@@ -4,15 +4,16 @@
 //! no document, so "nothing is selected" is said only where the documents show the pods
 //! themselves or nothing stands in them that makes pods.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::LintInput;
+use super::places::Places;
 use super::selectors::{CLUSTER, NAMESPACE, NAMESPACE_LABELS, Selected, selects};
-use crate::inventory::{Inventory, Label, Workload, identity_relevant};
+use crate::inventory::{Inventory, Label, Service, Workload, identity_relevant};
 use crate::manifest::{Document, Node, Number, Value};
 use crate::policy::cidr;
 use crate::policy::options::Options;
@@ -38,6 +39,9 @@ pub(super) struct ServicePorts {
     pub(super) ports: Vec<(u16, Target)>,
 }
 
+/// Numbers of a port's name, by protocol.
+pub(super) type Numbers = BTreeMap<u8, BTreeSet<u16>>;
+
 /// What a Service's port leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -53,6 +57,13 @@ pub(super) struct Cluster<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) pods: Vec<Pod<'a>>,
     pub(super) services: Vec<ServicePorts>,
+    /// The Services as policies refer to them.
+    pub(super) inventory_services: Vec<Service>,
+    places: Places,
+    /// Indices of Services by namespace.
+    services_of: HashMap<Option<Arc<str>>, Vec<usize>>,
+    /// By the name of a port in lower case, the numbers pods give it, by protocol.
+    numbers: HashMap<String, Numbers>,
     /// Prefixes that the agents give to pods.
     pub(super) pod_prefixes: Vec<IpNet>,
     /// Namespaces with a workload.
@@ -96,7 +107,22 @@ impl<'a> Cluster<'a> {
             .iter()
             .filter(|document| document.kind() == Some("Service"))
             .map(service_ports)
-            .collect();
+            .collect::<Vec<_>>();
+        let mut services_of: HashMap<Option<Arc<str>>, Vec<usize>> = HashMap::new();
+        for (index, service) in services.iter().enumerate() {
+            let namespace = service.namespace.clone();
+            services_of.entry(namespace).or_default().push(index);
+        }
+        let mut places = Places::default();
+        let mut numbers: HashMap<String, Numbers> = HashMap::new();
+        for workload in &inventory.workloads {
+            places.push(workload.namespace.as_deref());
+            let named = workload.spec.named_ports.iter();
+            for port in named.filter(|_| !workload.spec.host_network) {
+                let of_name = numbers.entry(port.name.to_ascii_lowercase()).or_default();
+                of_name.entry(port.protocol).or_default().insert(port.port);
+            }
+        }
         let pod_prefixes = inventory
             .cilium_config
             .iter()
@@ -112,6 +138,10 @@ impl<'a> Cluster<'a> {
                 .map(|workload| pod(workload, inventory, options))
                 .collect(),
             services,
+            inventory_services: inventory.services(),
+            places,
+            services_of,
+            numbers,
             pod_prefixes,
             with_workloads: inventory
                 .workloads
@@ -133,47 +163,40 @@ impl<'a> Cluster<'a> {
     }
 
     /// Pods that a selector selects, or may select.
-    pub(super) fn selected(
-        &self,
-        selector: &LabelSelector,
-    ) -> impl Iterator<Item = (&Pod<'a>, Selected)> {
-        self.pods.iter().filter_map(move |pod| {
+    pub(super) fn selected<'c>(
+        &'c self,
+        selector: &'c LabelSelector,
+    ) -> impl Iterator<Item = (&'c Pod<'a>, Selected)> {
+        self.places.candidates(selector).filter_map(move |index| {
+            let pod = self.pods.get(index)?;
             let selected = pod.selected_by(selector);
             (selected != Selected::No).then_some((pod, selected))
         })
     }
 
     /// Pods that a selector selects for sure and that are endpoints.
-    pub(super) fn surely_selected(
-        &self,
-        selector: &LabelSelector,
-    ) -> impl Iterator<Item = &Pod<'a>> {
+    pub(super) fn surely_selected<'c>(
+        &'c self,
+        selector: &'c LabelSelector,
+    ) -> impl Iterator<Item = &'c Pod<'a>> {
         self.selected(selector).filter_map(|(pod, selected)| {
             (selected == Selected::Yes && !pod.workload.spec.host_network).then_some(pod)
         })
     }
 
-    /// The numbers that all pods give to a port's name, by protocol.
-    pub(super) fn numbers_of(&self, name: &str) -> BTreeMap<u8, BTreeSet<u16>> {
-        let mut numbers: BTreeMap<u8, BTreeSet<u16>> = BTreeMap::new();
-        let endpoints = self
-            .pods
-            .iter()
-            .filter(|pod| !pod.workload.spec.host_network);
-        for port in endpoints.flat_map(|pod| &pod.workload.spec.named_ports) {
-            if port.name.eq_ignore_ascii_case(name) {
-                numbers.entry(port.protocol).or_default().insert(port.port);
-            }
-        }
-        numbers
+    /// The numbers that pods give to a port's name, by protocol.
+    pub(super) fn numbers_of(&self, name: &str) -> Option<&Numbers> {
+        self.numbers.get(&name.to_ascii_lowercase())
     }
 
     /// Services whose pods include one.
     pub(super) fn services_of(&self, pod: &Pod<'_>) -> impl Iterator<Item = &ServicePorts> {
         let workload = pod.workload;
-        self.services.iter().filter(move |service| {
+        let near = self.services_of.get(&workload.namespace);
+        let near = near.into_iter().flatten();
+        let near = near.filter_map(|index| self.services.get(*index));
+        near.filter(move |service| {
             !service.selector.is_empty()
-                && service.namespace == workload.namespace
                 && service
                     .selector
                     .iter()

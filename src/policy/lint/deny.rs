@@ -141,14 +141,12 @@ fn switched_on(
         return;
     }
     let subject = subject_selector(written, &report.object.policy.id.namespace);
-    let others = report.world.objects.iter().any(|object| {
-        object.entries.iter().flatten().any(|entry| {
-            entry.direction == direction
-                && !entry.deny
-                && entry.default_deny
-                && !entry.subject.node
-                && !disjoint(&entry.subject.selector, &subject)
-        })
+    let others = report.world.entries_around(&subject).any(|entry| {
+        entry.direction == direction
+            && !entry.deny
+            && entry.default_deny
+            && !entry.subject.node
+            && !disjoint(&entry.subject.selector, &subject)
     });
     if others {
         return;

@@ -3,6 +3,8 @@
 //! Owns what follows from all policies that may select the same pods. Files are often a
 //! part of what a cluster has, so that a policy which may help keeps these checks quiet.
 
+use std::sync::Arc;
+
 use super::checks;
 use super::finding::Severity;
 use super::name_pattern::{matches, sample};
@@ -192,7 +194,7 @@ fn no_rule(report: &mut Report<'_, '_>, entry: &PolicyEntry) {
         "allow port 53 to kube-dns with 'rules: {dns: [{matchPattern: \"*\"}]}'"
     };
     // Where nothing is said of DNS at all, it is said in files that were not given.
-    let severity = if own_dns || says_something_of_dns(report.world) {
+    let severity = if own_dns || report.world.allows_dns {
         Severity::Warning
     } else {
         Severity::Info
@@ -211,15 +213,9 @@ fn lets_ask(entry: &PolicyEntry) -> bool {
     entry.direction == Direction::Egress && !entry.deny
 }
 
-/// Whether DNS is allowed by name of its port anywhere.
-fn says_something_of_dns(world: &World<'_>) -> bool {
-    let entries = world
-        .objects
-        .iter()
-        .flat_map(|object| object.entries.iter().flatten());
-    entries
-        .filter(|entry| lets_ask(entry) && !entry.ports.is_empty())
-        .any(allows_dns)
+/// Whether an entry allows DNS by its port.
+pub(super) fn names_the_port(entry: &PolicyEntry) -> bool {
+    lets_ask(entry) && !entry.ports.is_empty() && allows_dns(entry)
 }
 
 fn not_looked_up(
@@ -248,6 +244,9 @@ fn not_looked_up(
         (!text.is_empty() && !same && !open(&sample(text))).then(|| text.clone())
     });
     let Some(refused) = refused else { return };
+    if is_plainly_allowed(report.world, &entry.subject) {
+        return;
+    }
     report.add(
         &checks::FQDN_NOT_LOOKED_UP,
         entry.rule.at,
@@ -268,19 +267,15 @@ fn cut(report: &mut Report<'_, '_>, entries: &[PolicyEntry]) {
     if wants.iter().any(|entry| allows_dns(entry)) || is_dns_server(&first.subject.selector) {
         return;
     }
-    let helped = report.world.objects.iter().any(|object| {
-        object.entries.iter().flatten().any(|other| {
-            other.direction == Direction::Egress
-                && !other.deny
-                && allows_dns(other)
-                && may_meet(&other.subject, &first.subject)
-        })
+    let mut around = report.world.entries_around(&first.subject.selector);
+    let helped = around.any(|other| {
+        lets_ask(other) && allows_dns(other) && may_meet(&other.subject, &first.subject)
     });
     if helped || unread_may_help(report.world) {
         return;
     }
     let to_world = wants.iter().any(|entry| reaches_world(entry));
-    if !to_world && !says_something_of_dns(report.world) {
+    if !to_world && !report.world.allows_dns {
         return;
     }
     report.add_as(
@@ -402,21 +397,48 @@ fn may_be_dns(labels: &LabelSelector) -> bool {
 
 /// The DNS rules of every policy that may select a subject.
 fn dns_rules(world: &World<'_>, subject: &Subject) -> Vec<DnsRule> {
-    let entries = world
-        .objects
-        .iter()
-        .flat_map(|object| object.entries.iter().flatten());
+    let entries = world.entries_around(&subject.selector);
     entries
         .filter(|entry| {
             entry.direction == Direction::Egress && !entry.deny && may_meet(&entry.subject, subject)
         })
-        .flat_map(|entry| &entry.ports)
-        .filter_map(|rule| match &rule.l7 {
+        .flat_map(|entry| entry.ports.iter().map(move |rule| (entry, rule)))
+        .filter_map(|(entry, rule)| match &rule.l7 {
+            // Without default deny Cilium adds a rule for every name.
+            Some(L7Rules::Dns(_)) if !entry.default_deny => Some(vec![every_name()]),
             Some(L7Rules::Dns(names)) => Some(names.clone()),
             _ => None,
         })
         .flatten()
         .collect()
+}
+
+fn every_name() -> DnsRule {
+    DnsRule {
+        name: Arc::default(),
+        pattern: "*".into(),
+    }
+}
+
+/// Whether somebody allows the port of DNS without rules: then every name passes, and the
+/// proxy still sees the answers.
+fn is_plainly_allowed(world: &World<'_>, subject: &Subject) -> bool {
+    let entries = world.entries_around(&subject.selector);
+    entries
+        .filter(|entry| lets_ask(entry) && may_meet(&entry.subject, subject))
+        .any(|entry| {
+            let plain: Vec<PortRule> = entry
+                .ports
+                .iter()
+                .filter(|rule| rule.l7.is_none())
+                .cloned()
+                .collect();
+            !plain.is_empty()
+                && allows_dns(&PolicyEntry {
+                    ports: plain,
+                    ..entry.clone()
+                })
+        })
 }
 
 fn may_meet(a: &Subject, b: &Subject) -> bool {

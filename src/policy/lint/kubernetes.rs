@@ -159,7 +159,7 @@ fn peer(report: &mut Report<'_, '_>, peer: &KubernetesPeer, direction: Direction
             &checks::KNP_PEER_EMPTY,
             peer.at,
             path,
-            format!("an empty peer selects {effect}, not everybody"),
+            format!("the API server refuses an empty peer; where one gets in, it selects {effect}, not everybody"),
             "leave the list of peers out to allow everybody, or write 'podSelector: {}'",
         );
     } else if !selected && defect {
@@ -242,7 +242,7 @@ fn adds_up(report: &mut Report<'_, '_>) {
             .iter()
             .find(|entry| entry.direction == direction);
         let Some(mine) = mine else { continue };
-        let other = report.world.objects.iter().find(|object| {
+        let other = report.world.around(&mine.subject.selector).find(|object| {
             object.policy.id.kind == ObjectKind::CiliumNetworkPolicy
                 && object.namespace == Some(own)
                 && object.entries.iter().flatten().any(|entry| {

@@ -19,6 +19,7 @@ mod kubernetes;
 mod layer7;
 mod name_pattern;
 mod peers;
+mod places;
 mod ports;
 mod refused;
 mod report;
@@ -34,7 +35,6 @@ pub use checks::CHECKS;
 pub use finding::{Check, LintFinding, NoSeverity, Severity};
 pub use suppress::Suppressions;
 
-use self::cluster::Cluster;
 use self::report::{Object, Report, World};
 use super::options::Options;
 use super::read::{Path, ReadObject, read_object};
@@ -64,13 +64,7 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
     for error in input.errors {
         refused::unread(error, &mut found);
     }
-    let mut world = World {
-        options: input.options,
-        cluster: Cluster::new(input),
-        objects: Vec::new(),
-        groups: input.inventory.cidr_groups.clone(),
-    };
-    let services = input.inventory.services();
+    let mut world = World::new(input);
     let mut sources = Vec::new();
     for document in input.documents {
         match read_object(&document.root) {
@@ -79,12 +73,12 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
                 let namespace = document.scope.namespace().filter(|_| !clusterwide);
                 let mut policy = *policy;
                 policy.id.namespace = Arc::from(namespace.unwrap_or_default());
-                world.objects.push(Object {
+                world.add(Object {
                     file: &document.file,
                     root: &document.root,
                     namespace,
                     templated: document.placeholder.is_some(),
-                    entries: policy.entries(&services, input.options),
+                    entries: policy.entries(&world.cluster.inventory_services, input.options),
                     name: policy.id.to_string().into(),
                     policy,
                 });
@@ -114,7 +108,6 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
 
 /// All checks of one object.
 fn one(report: &mut Report<'_, '_>) {
-    refused::object(report);
     fields::object(report);
     kubernetes::object(report);
     cilium(report);
@@ -123,6 +116,7 @@ fn one(report: &mut Report<'_, '_>) {
         layer7::object(report);
         addresses::exceptions(report);
     }
+    refused::object(report);
 }
 
 fn cilium(report: &mut Report<'_, '_>) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::checks;
-use super::cluster::{Cluster, Pod, Target};
+use super::cluster::{Cluster, Numbers, Pod, Target};
 use super::report::{Part, Report};
 use crate::manifest::Node;
 use crate::policy::convert::{peer_selector, subject_selector};
@@ -132,7 +132,8 @@ fn name(report: &mut Report<'_, '_>, part: Part<'_>, written: &PortText, path: &
             _ => return,
         }
     } else {
-        let numbers = cluster.numbers_of(&text);
+        let none = Numbers::default();
+        let numbers = cluster.numbers_of(&text).unwrap_or(&none);
         let clash = numbers
             .iter()
             .find(|(protocol, numbers)| protocols.contains(protocol) && numbers.len() > 1);

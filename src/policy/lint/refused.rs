@@ -287,11 +287,24 @@ fn not_stored(report: &mut Report<'_, '_>) -> bool {
     ) {
         return false;
     }
-    // Where the agent would reject it for the same, its reason says more.
-    let rejection = report.object.entries.as_ref().err();
     let Some(cause) = admission.causes.first() else {
         return false;
     };
+    // What another check says of the same field says more, and that it is refused.
+    let own = report.found.iter().rev();
+    let mut own = own.take_while(|finding| finding.object == report.object.name);
+    let said = own.any(|finding| {
+        finding.severity == Severity::Error
+            && finding.file == *report.object.file
+            && !finding.field.is_empty()
+            && cause.field.starts_with(&finding.field)
+            && finding.check.id.starts_with("networkpolicy-")
+    });
+    if said {
+        return true;
+    }
+    // So does the agent's reason, where it would reject it for the same.
+    let rejection = report.object.entries.as_ref().err();
     let why = rejection.filter(|rejection| rejection.field.starts_with(&cause.field));
     let (field, at, text) = match why {
         Some(rejection) => (&rejection.field, rejection.at, &rejection.message),

@@ -5,13 +5,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::LintInput;
 use super::cluster::Cluster;
 use super::finding::{Check, LintFinding, Severity};
+use super::places::Places;
 use crate::inventory::CidrGroup;
 use crate::manifest::{Node, Place};
 use crate::policy::entry::{PolicyEntry, RulePlace, Section};
 use crate::policy::options::Options;
 use crate::policy::read::{Element, Path, ReadPolicy, Rule};
+use crate::policy::selector::LabelSelector;
 use crate::policy::set::Rejection;
 
 /// A policy object with what is known of it.
@@ -38,6 +41,49 @@ pub(super) struct World<'a> {
     pub(super) cluster: Cluster<'a>,
     pub(super) objects: Vec<Object<'a>>,
     pub(super) groups: Vec<CidrGroup>,
+    /// Some policy allows the port of DNS to somebody.
+    pub(super) allows_dns: bool,
+    places: Places,
+}
+
+impl<'a> World<'a> {
+    /// A world without objects.
+    pub(super) fn new(input: &LintInput<'a>) -> Self {
+        Self {
+            options: input.options,
+            cluster: Cluster::new(input),
+            objects: Vec::new(),
+            groups: input.inventory.cidr_groups.clone(),
+            allows_dns: false,
+            places: Places::default(),
+        }
+    }
+
+    /// Adds an object.
+    pub(super) fn add(&mut self, object: Object<'a>) {
+        self.places.push(object.namespace);
+        let entries = object.entries.iter().flatten();
+        self.allows_dns |= entries.clone().any(super::dns::names_the_port);
+        self.objects.push(object);
+    }
+
+    /// Objects that may be about the same endpoints as a selector.
+    pub(super) fn around<'w>(
+        &'w self,
+        selector: &'w LabelSelector,
+    ) -> impl Iterator<Item = &'w Object<'a>> {
+        let places = self.places.candidates(selector);
+        places.filter_map(|index| self.objects.get(index))
+    }
+
+    /// Their entries.
+    pub(super) fn entries_around<'w>(
+        &'w self,
+        selector: &'w LabelSelector,
+    ) -> impl Iterator<Item = &'w PolicyEntry> {
+        self.around(selector)
+            .flat_map(|object| object.entries.iter().flatten())
+    }
 }
 
 /// A check's view: one object, all of the world, and where findings go.

@@ -47,7 +47,7 @@ fn named(
         );
         return;
     }
-    let services = report.world.cluster.inventory.services();
+    let services = &report.world.cluster.inventory_services;
     let of_namespace = services
         .iter()
         .any(|service| namespace.is_empty() || *service.namespace == **namespace);
@@ -97,7 +97,7 @@ fn labelled(
         );
         return;
     }
-    let services = report.world.cluster.inventory.services();
+    let services = &report.world.cluster.inventory_services;
     let inside: Vec<_> = services
         .iter()
         .filter(|service| namespace.is_empty() || *service.namespace == **namespace)
