@@ -3,6 +3,7 @@
 //! A file a check in `lint/cases`: documents it finds something in, and after the line
 //! `# near miss` some that look alike and are right.
 
+mod corpus;
 mod forms;
 
 use std::collections::BTreeSet;

@@ -188,8 +188,11 @@ impl FailOn {
     }
 }
 
+/// Names and values of options.
+type Settings = Vec<(Arc<str>, Arc<str>)>;
+
 /// `data` of the ConfigMap in a file.
-fn config_map(path: &Path) -> Result<Vec<(Arc<str>, Arc<str>)>, CommandError> {
+fn config_map(path: &Path) -> Result<Settings, CommandError> {
     let text = fs::read_to_string(path)
         .map_err(|error| CommandError::failed(format!("{}: {error}", path.display())))?;
     let outcome = manifest::read(&text, path.display().to_string().into());
@@ -263,14 +266,15 @@ fn summary(loaded: &Loaded, findings: &[LintFinding]) -> String {
         some(counts.infos, "info", "infos"),
     );
     if counts.suppressed > 0 {
-        line.push_str(&format!(
-            ", {} suppressed",
-            thousands(counts.suppressed as u64)
-        ));
+        line.push_str(", ");
+        line.push_str(&thousands(counts.suppressed as u64));
+        line.push_str(" suppressed");
     }
     if loaded.skipped.templates > 0 {
         let templates = some(loaded.skipped.templates, "template", "templates");
-        line.push_str(&format!("; {templates} of charts not looked at"));
+        line.push_str("; ");
+        line.push_str(&templates);
+        line.push_str(" of charts not looked at");
     }
     line
 }

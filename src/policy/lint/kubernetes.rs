@@ -43,7 +43,7 @@ pub(super) fn object(report: &mut Report<'_, '_>) {
                 report.add(
                     &checks::EMPTY_AGAINST_NAME,
                     rule.at,
-                    &path,
+                    path,
                     format!("an empty rule of a NetworkPolicy allows all {field}, and the name says 'deny'"),
                     format!("write '{field}: []' to deny all"),
                 );

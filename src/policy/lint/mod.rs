@@ -17,7 +17,9 @@ mod finding;
 mod keys;
 mod kubernetes;
 mod layer7;
+mod lists;
 mod name_pattern;
+mod names;
 mod peers;
 mod places;
 mod ports;
@@ -27,6 +29,7 @@ mod selectors;
 mod services;
 mod subject;
 mod suppress;
+mod unread;
 mod walk;
 
 use std::sync::Arc;
@@ -62,7 +65,7 @@ pub struct LintInput<'a> {
 pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for error in input.errors {
-        refused::unread(error, &mut found);
+        unread::unread(error, &mut found);
     }
     let mut world = World::new(input);
     let mut sources = Vec::new();
@@ -85,10 +88,10 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
                 sources.push(document);
             }
             ReadObject::CidrGroup(group) => {
-                refused::group(document, &group, &mut found);
+                unread::group(document, &group, &mut found);
                 world.groups.extend(group.group);
             }
-            ReadObject::Other => refused::foreign(document, &mut found),
+            ReadObject::Other => unread::foreign(document, &mut found),
         }
     }
     for (object, document) in world.objects.iter().zip(sources) {
@@ -100,7 +103,7 @@ pub fn lint(input: &LintInput<'_>) -> Vec<LintFinding> {
         refused::placeholder(&mut report, document);
         one(&mut report);
     }
-    refused::duplicates(&world, &mut found);
+    unread::duplicates(&world, &mut found);
     found.sort_by(LintFinding::order);
     found.dedup();
     found
@@ -146,7 +149,7 @@ fn cilium(report: &mut Report<'_, '_>) {
             &[
                 peers::element,
                 addresses::element,
-                dns::element,
+                names::element,
                 ports::element,
                 layer7::element,
                 deny::element,

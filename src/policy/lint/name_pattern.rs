@@ -16,7 +16,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     {
         return name
             .match_indices('.')
-            .any(|(dot, _)| dot > 0 && glob(rest.as_bytes(), name[dot + 1..].as_bytes()));
+            .any(|(dot, _)| dot > 0 && glob(rest.as_bytes(), &name.as_bytes()[dot + 1..]));
     }
     glob(pattern.as_bytes(), name.as_bytes())
 }

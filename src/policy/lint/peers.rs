@@ -6,6 +6,7 @@
 use super::checks;
 use super::finding::Severity;
 use super::keys::{self, is_negative, split};
+use super::lists;
 use super::report::{Part, Report, sections};
 use super::selectors::{CLUSTER, NAMESPACE, NAMESPACE_LABELS};
 use super::subject::is_reserved;
@@ -13,9 +14,6 @@ use crate::manifest::{Node, Value};
 use crate::policy::convert::peer_selector;
 use crate::policy::read::{Path, Rule, Selector};
 use crate::policy::selector::{LabelSelector, Operator, PeerSelector};
-
-/// Items of a list that are compared with each other.
-const COMPARED: usize = 200;
 
 /// Checks an element.
 pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
@@ -35,7 +33,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
             }
         }
     }
-    entities(report, part);
+    lists::entities(report, part);
     let field = part.peer_field("Requires");
     if let Some(node) = part.node.get(&field) {
         report.add(
@@ -48,7 +46,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
     }
     for (key, node) in part.node.as_map().into_iter().flat_map(|map| &map.entries) {
         if let Some(list) = node.as_list() {
-            duplicates(report, list, &path.field(&key.name));
+            lists::duplicates(report, list, &path.field(&key.name));
         }
     }
 }
@@ -62,7 +60,7 @@ pub(super) fn rule(report: &mut Report<'_, '_>, rule: &Rule, node: &Node, path: 
             continue;
         };
         let path = path.field(field);
-        duplicates(report, list, &path);
+        lists::duplicates(report, list, &path);
         let deny = field.ends_with("Deny");
         for (index, element) in list.iter().enumerate() {
             let empty = is_empty(element);
@@ -328,88 +326,6 @@ fn is_known(report: &Report<'_, '_>, selector: &LabelSelector) -> bool {
             .iter()
             .all(|namespace| cluster.knows_pods_of(namespace)),
         None => cluster.knows_pods(),
-    }
-}
-
-fn entities(report: &mut Report<'_, '_>, part: Part<'_>) {
-    let Some(list) = &part.element.entities else {
-        return;
-    };
-    let has = |wanted: &str| list.iter().any(|name| &**name == wanted);
-    let field = part.peer_field("Entities");
-    let path = part.path.field(&field);
-    let mut included: Vec<(usize, &str)> = Vec::new();
-    for (index, name) in list.iter().enumerate() {
-        let includer = match &**name {
-            "none" => {
-                report.add(
-                    &checks::ENTITY_NONE,
-                    name.at,
-                    path.item(index),
-                    "nobody is 'none'",
-                    "name the entity that is meant",
-                );
-                continue;
-            }
-            "all" => None,
-            _ if has("all") => Some("all"),
-            "host" | "remote-node" | "init" | "ingress" | "health" | "unmanaged"
-            | "kube-apiserver"
-                if has("cluster") =>
-            {
-                Some("cluster")
-            }
-            "world-ipv4" | "world-ipv6" if has("world") => Some("world"),
-            _ => None,
-        };
-        included.extend(includer.map(|includer| (index, includer)));
-    }
-    let Some((first, includer)) = included.first().copied() else {
-        return;
-    };
-    let names: Vec<String> = included
-        .iter()
-        .map(|(index, _)| format!("'{}'", &*list[*index]))
-        .collect();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    report.add(
-        &checks::ENTITY_REDUNDANT,
-        list[first].at,
-        path.item(first),
-        format!("{} {verb} part of '{includer}'", names.join(", ")),
-        format!("keep '{includer}' alone, or the narrower ones without it"),
-    );
-}
-
-fn duplicates(report: &mut Report<'_, '_>, list: &[Node], path: &Path<'_>) {
-    let list = &list[..list.len().min(COMPARED)];
-    for (index, item) in list.iter().enumerate() {
-        let first = list[..index].iter().find(|other| same(other, item));
-        if let Some(first) = first {
-            report.add(
-                &checks::DUPLICATE_ELEMENT,
-                item.at,
-                path.item(index),
-                format!("the same is written at {} already", first.at),
-                "remove one of them, or mend what was to be different",
-            );
-        }
-    }
-}
-
-/// Whether two values say the same, wherever each is written.
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::List(a), Value::List(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Map(a), Value::Map(b)) => {
-            a.entries.len() == b.entries.len()
-                && a.entries
-                    .iter()
-                    .all(|(key, value)| b.get(&key.name).is_some_and(|other| same(value, other)))
-        }
-        (a, b) => a == b,
     }
 }
 

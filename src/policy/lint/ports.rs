@@ -25,7 +25,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
         report.add(
             &checks::PORTS_EMPTY,
             node.at,
-            &list,
+            list,
             format!("an empty 'toPorts' is as one that is absent: every port is {what}"),
             "name the ports, or leave 'toPorts' out",
         );
@@ -37,7 +37,7 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
             report.add(
                 &checks::PORTS_NOTHING,
                 ports.at,
-                &path,
+                path,
                 format!("an entry without ports {what} nothing"),
                 "name the ports; port \"0\" is every port of a protocol",
             );

@@ -91,7 +91,7 @@ fn labelled(
         report.add(
             &checks::SERVICE_DOTTED,
             key.at,
-            &path,
+            path,
             format!("what stands before the first dot of '{}' is taken for a source, and no Service is found: {effect}", &**key),
             "name the Service with 'k8sService', or give it a label without a dot",
         );

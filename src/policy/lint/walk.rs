@@ -26,7 +26,7 @@ pub(super) fn rules<'p>(
 }
 
 /// The rules of an object of Cilium's kinds.
-pub(super) fn cilium_body<'p>(body: &'p Result<Body, Rejection>) -> Option<&'p CiliumPolicy> {
+pub(super) fn cilium_body(body: &Result<Body, Rejection>) -> Option<&CiliumPolicy> {
     match body {
         Ok(Body::Cilium(policy)) => Some(policy),
         _ => None,
