@@ -131,3 +131,57 @@ fn findings_say_where_they_are_and_what_to_do() {
         }
     }
 }
+
+/// Scenario: a Service leads from 80 to 8080 of its pods.
+/// Guarantees: the port of the Service is found whatever the peer is selected by.
+#[test]
+fn the_port_of_a_service_is_found_behind_every_kind_of_peer() {
+    let cluster = "\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {selector: {app: db}, ports: [{port: 80, targetPort: web}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: db, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, ports: [{name: web, containerPort: 8080}]}]}
+";
+    let cilium = |peer: &str| {
+        format!(
+            "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {{name: web, namespace: shop}}
+spec:
+  endpointSelector: {{matchLabels: {{app: web}}}}
+  egress: [{{{peer}, toPorts: [{{ports: [{{port: '80', protocol: TCP}}]}}]}}]
+{cluster}"
+        )
+    };
+    let kubernetes = format!(
+        "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: web, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: web}}}}
+  policyTypes: [Egress]
+  egress: [{{to: [{{podSelector: {{matchLabels: {{app: db}}}}}}], ports: [{{port: 80}}]}}]
+{cluster}"
+    );
+    let id = "service-port-instead-of-pod-port";
+    for text in [
+        cilium("toEndpoints: [{matchLabels: {app: db}}]"),
+        cilium("toServices: [{k8sService: {serviceName: db, namespace: shop}}]"),
+        kubernetes,
+    ] {
+        assert!(ids(&findings(&text)).contains(id), "{text}");
+    }
+    let world = cilium("toEntities: [world]");
+    assert!(!ids(&findings(&world)).contains(id));
+}

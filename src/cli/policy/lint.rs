@@ -69,8 +69,8 @@ Examples:
     flowwatch policy lint --fail-on warning kubernetes/
   What a kustomization renders:
     kustomize build apps/shop | flowwatch policy lint -n shop -
-  Against the running cluster, with its pods, namespaces, Services and options:
-    kubectl get cnp,ccnp,netpol,pods,namespaces,services,nodes -A -o yaml | flowwatch policy lint -
+  Against the running cluster, with its pods, namespaces and Services:
+    kubectl get cnp,ccnp,netpol,pods,cronjobs,namespaces,services,nodes -A -o yaml | flowwatch policy lint -
   For a code scanning page:
     flowwatch policy lint -o sarif kubernetes/ > lint.sarif";
 

@@ -117,6 +117,7 @@ fn one(report: &mut Report<'_, '_>) {
     if report.object.entries.is_ok() {
         dns::object(report);
         layer7::object(report);
+        ports::object(report);
         addresses::exceptions(report);
     }
     refused::object(report);

@@ -4,16 +4,21 @@
 //! that are a Service's: policy is asked about the pod's.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::checks;
 use super::cluster::{Cluster, Numbers, Pod, Target};
-use super::report::{Part, Report};
+use super::report::{Part, Report, field_of};
 use crate::manifest::Node;
-use crate::policy::convert::{peer_selector, subject_selector};
+use crate::policy::convert::subject_selector;
+use crate::policy::entry::{Direction, PolicyEntry, Port, PortProtocol};
 use crate::policy::icmp;
 use crate::policy::port;
 use crate::policy::read::{Path, PortText};
 use crate::policy::selector::{LabelSelector, PeerSelector};
+
+/// Pods of a peer that are looked at.
+const MANY_PODS: usize = 100;
 
 /// Checks the ports of an element.
 pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
@@ -47,8 +52,6 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
             text(report, written, &path.item(index));
             if port::is_name(&written.port) && !report.object.templated {
                 name(report, part, written, &path.item(index));
-            } else if !part.is_ingress() && !part.is_deny() {
-                of_service(report, part, written, &path.item(index));
             }
         }
     }
@@ -191,64 +194,66 @@ fn subject_of(report: &Report<'_, '_>, part: Part<'_>) -> Option<LabelSelector> 
     ))
 }
 
-/// A port that only the Service in front of the peers has.
-fn of_service(report: &mut Report<'_, '_>, part: Part<'_>, written: &PortText, path: &Path<'_>) {
-    let (Ok(number), Some(peers)) = (port::number(&written.port), &part.element.endpoints) else {
-        return;
-    };
-    if number == 0 || written.end_port > i32::from(number) {
-        return;
+/// Ports of egress that only the Service in front of the peers has.
+pub(super) fn object(report: &mut Report<'_, '_>) {
+    for entry in report.entries() {
+        if entry.direction != Direction::Egress || entry.deny {
+            continue;
+        }
+        let ports: Vec<&PortProtocol> = entry.ports.iter().flat_map(|rule| &rule.ports).collect();
+        for port in &ports {
+            if let Port::Number(number) = port.port
+                && number != 0
+                && port.end_port <= number
+            {
+                of_service(report, entry, port, number, &ports);
+            }
+        }
     }
+}
+
+fn of_service(
+    report: &mut Report<'_, '_>,
+    entry: &PolicyEntry,
+    port: &PortProtocol,
+    number: u16,
+    ports: &[&PortProtocol],
+) {
     let cluster = &report.world.cluster;
-    let namespace = &report.object.policy.id.namespace;
-    let selectors: Vec<LabelSelector> = peers
-        .iter()
-        .filter_map(
-            |peer| match peer_selector(peer, namespace, report.options()) {
-                PeerSelector::Labels(labels) => Some(labels),
-                _ => None,
-            },
-        )
-        .collect();
+    let selectors = entry.peers.iter().flatten().filter_map(|peer| match peer {
+        PeerSelector::Labels(labels) => Some(labels),
+        _ => None,
+    });
     let pods: Vec<&Pod<'_>> = selectors
-        .iter()
         .flat_map(|selector| cluster.surely_selected(selector))
+        .take(MANY_PODS)
         .collect();
-    if pods.is_empty() {
-        return;
-    }
-    let of_pods = |pod: &&Pod<'_>| {
-        pod.workload
-            .spec
-            .ports
-            .iter()
-            .any(|(port, _)| *port == number)
+    let declares = |pod: &&Pod<'_>| {
+        let mut ports = pod.workload.spec.ports.iter();
+        ports.any(|(port, _)| *port == number)
     };
-    if pods.iter().any(of_pods) {
+    // A peer of many workloads is meant for more than one port.
+    if pods.is_empty() || pods.len() == MANY_PODS || pods.iter().any(declares) {
         return;
     }
-    let Some((service, target)) = pods
-        .iter()
-        .find_map(|pod| leads_elsewhere(cluster, pod, number))
-    else {
+    let leads = |pod: &&Pod<'_>| leads_elsewhere(cluster, pod, number);
+    let Some((service, target)) = pods.iter().find_map(leads) else {
         return;
     };
     // The right port beside it: then this one is only superfluous.
-    let also = part.element.ports.iter().flat_map(|ports| &ports.list);
-    let mut also = also.filter_map(|port| port::number(&port.port).ok());
-    if also.any(|other| other.to_string() == target) {
+    if ports.iter().any(|port| port.port == Port::Number(target)) {
         return;
     }
     report.add(
         &checks::PORT_OF_SERVICE,
-        written.port.at,
-        path.field("port"),
+        port.at,
+        field_of(&entry.rule),
         format!("{number} is the port of the Service '{service}', and policy is asked about the port of the pod, {target}"),
-        format!("write port \"{target}\""),
+        format!("write the port {target}"),
     );
 }
 
-fn leads_elsewhere(cluster: &Cluster<'_>, pod: &Pod<'_>, number: u16) -> Option<(String, String)> {
+fn leads_elsewhere(cluster: &Cluster<'_>, pod: &Pod<'_>, number: u16) -> Option<(Arc<str>, u16)> {
     cluster.services_of(pod).find_map(|service| {
         let (_, target) = service.ports.iter().find(|(port, _)| *port == number)?;
         let target = match target {
@@ -262,7 +267,7 @@ fn leads_elsewhere(cluster: &Cluster<'_>, pod: &Pod<'_>, number: u16) -> Option<
                     .port
             }
         };
-        (target != number).then(|| (service.name.to_string(), target.to_string()))
+        (target != number).then(|| (service.name.clone(), target))
     })
 }
 
