@@ -13,6 +13,7 @@
 
 mod agreement;
 mod churn;
+mod conformance;
 mod corpus;
 mod floors;
 mod fuzz_seeds;

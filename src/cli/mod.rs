@@ -2,6 +2,7 @@
 
 pub mod connection;
 mod error;
+mod explain;
 pub mod flow_filter;
 mod format;
 mod generate;
@@ -40,6 +41,8 @@ enum Command {
     /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Say why a connection is allowed or denied
+    Explain(Box<explain::ExplainArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies without traffic
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
     let mut err = std::io::stderr();
     let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

@@ -16,7 +16,7 @@ use crate::config::{Config, FILE_NAME};
 use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
 use crate::manifest::{self, LoadError, LoadOptions, Loaded};
-use crate::policy::{Options, Taint, TaintScope};
+use crate::policy::{Floating, Options, Taint, TaintScope};
 
 /// Errors and warnings shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -90,17 +90,22 @@ impl PolicyArgs {
         if paths.is_empty() {
             return Ok(None);
         }
-        self.agent.load_with(&config, &paths).map(Some)
+        self.agent.load_with(&config, &paths, false).map(Some)
     }
 }
 
 impl AgentArgs {
-    /// Loads the policies of `paths`.
+    /// Loads the policies of `paths`. `names_complete` says that an address has no other
+    /// names than those given with it.
     ///
     /// # Errors
     /// As [`PolicyArgs::load`].
-    pub(super) fn load(&self, paths: &[PathBuf]) -> Result<LoadedPolicies, CommandError> {
-        self.load_with(&self.config()?, paths)
+    pub(super) fn load(
+        &self,
+        paths: &[PathBuf],
+        names_complete: bool,
+    ) -> Result<LoadedPolicies, CommandError> {
+        self.load_with(&self.config()?, paths, names_complete)
     }
 
     /// The configuration file; an empty one where there is none.
@@ -168,6 +173,7 @@ impl AgentArgs {
         &self,
         config: &Config,
         paths: &[PathBuf],
+        names_complete: bool,
     ) -> Result<LoadedPolicies, CommandError> {
         let loaded = self.read(paths);
         let mut inventory = Inventory::default();
@@ -185,6 +191,7 @@ impl AgentArgs {
             options,
             strict: self.strict,
             complete: self.cluster_complete,
+            names_complete,
         });
         let failed = loaded
             .errors
@@ -229,6 +236,17 @@ fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
         remarks.push(format!(
             "{}:{}: {}; verdicts it might change are unknown",
             taint.file, taint.at.line, taint.reason
+        ));
+    }
+    let mut floating: Vec<&Floating> = set.floating.iter().collect();
+    floating.dedup_by(|one, other| one.id == other.id && one.file == other.file);
+    for policy in floating {
+        remarks.push(format!(
+            "{}:{}: nothing says in which namespace {} {} is (give --policy-namespace or render the tree); verdicts of whom it might select are unknown",
+            policy.file,
+            policy.at.line,
+            policy.id.kind.name(),
+            policy.id.name
         ));
     }
     for object in &set.objects {

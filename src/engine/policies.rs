@@ -11,8 +11,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::inventory::{Identity, Inventory, Label, NamedPort, Service};
-use crate::manifest::{Document, Scope};
-use crate::policy::{Compiled, IdentityIndex, OptionName, Options, PolicySet, Taint, World};
+use crate::manifest::{Document, Scope, is_policy_kind};
+use crate::policy::{
+    Compiled, IdentityIndex, OptionName, Options, PolicySet, Taint, TaintScope, World,
+};
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
 const MOST_CLUSTERS: usize = 64;
@@ -21,12 +23,15 @@ const MOST_CLUSTERS: usize = 64;
 #[derive(Debug)]
 pub struct Policies {
     documents: Vec<Document>,
+    /// Policies of which nothing says in which namespace they are.
+    floating: Vec<Document>,
     taints: Vec<Taint>,
     inventory: Inventory,
     services: Vec<Service>,
     options: Options,
     strict: bool,
     complete: bool,
+    names_complete: bool,
     clusters: RwLock<Vec<(Arc<str>, Arc<ClusterPolicies>)>>,
 }
 
@@ -45,6 +50,8 @@ pub struct Given {
     pub strict: bool,
     /// Whether the inventory holds every pod of the cluster.
     pub complete: bool,
+    /// Whether every name of an address is with it, as in a question that gives the name.
+    pub names_complete: bool,
 }
 
 /// Policies of one cluster.
@@ -62,14 +69,31 @@ impl Policies {
     /// Takes what was given. Nothing is compiled before the first flow asks.
     #[must_use]
     pub fn new(given: Given) -> Self {
+        let (floating, documents): (Vec<Document>, Vec<Document>) =
+            given.documents.into_iter().partition(|document| {
+                document.scope == Scope::Unknown
+                    && document.placeholder.is_none()
+                    && document.kind().is_some_and(is_policy_kind)
+            });
+        // What is known of these but where they are taints only whom they might select.
+        let mut taints = given.taints;
+        taints.retain(|taint| {
+            !floating.iter().any(|document| {
+                taint.scope == TaintScope::Everything
+                    && taint.file == document.file
+                    && taint.at == document.at()
+            })
+        });
         Self {
             services: given.inventory.services(),
-            documents: given.documents.into_iter().map(placed).collect(),
-            taints: given.taints,
+            documents: documents.into_iter().map(placed).collect(),
+            floating,
+            taints,
             inventory: given.inventory,
             options: given.options,
             strict: given.strict,
             complete: given.complete,
+            names_complete: given.names_complete,
             clusters: RwLock::default(),
         }
     }
@@ -102,6 +126,7 @@ impl Policies {
             &self.options_of(cluster),
         );
         set.taints.extend(self.taints.iter().cloned());
+        set.add_floating(&self.floating, &self.services, &self.options_of(cluster));
         set
     }
 
@@ -155,7 +180,7 @@ impl Policies {
             .collect();
         let world = World {
             identities: pods.clone(),
-            names_complete: false,
+            names_complete: self.names_complete,
             ports_complete: self.complete,
         };
         let mut ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState> = HashMap::default();
@@ -194,6 +219,9 @@ impl ClusterPolicies {
             object.id.kind.name() == kind
                 && &*object.id.namespace == namespace
                 && &*object.id.name == name
+        }) || self.read().set().floating.iter().any(|floating| {
+            // It may be this one.
+            floating.id.kind.name() == kind && &*floating.id.name == name
         })
     }
 

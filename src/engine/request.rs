@@ -4,7 +4,7 @@
 
 use super::memo::Question;
 use crate::flow::{L7Record, RowRef};
-use crate::policy::{Cause, Compiled, Decision, Verdict};
+use crate::policy::{Cause, Compiled, Decision, HttpRequest, RequestVerdict, Verdict};
 
 /// What policy says of the request in `row`, given what it says of the connection.
 pub(super) fn verdict(
@@ -24,7 +24,7 @@ pub(super) fn verdict(
     let Question {
         subject,
         peer,
-        direction: _,
+        direction,
         protocol,
         port,
     } = *question;
@@ -36,7 +36,37 @@ pub(super) fn verdict(
             }
             compiled.dns_allowed(subject, peer, protocol, port, name)
         }
-        Some(L7Record::Http(_)) => return unseen,
+        Some(L7Record::Http(http)) => {
+            let url = row.str(http.url);
+            let (authority, path) = split(url);
+            let headers: Vec<(&str, &str)> = http
+                .headers
+                .iter()
+                .map(|header| (row.str(header.key), row.str(header.value)))
+                .filter(|(_, value)| !hidden(value))
+                .collect();
+            let seen = |text| Some(text).filter(|text: &&str| !text.is_empty() && !hidden(text));
+            let mut request = HttpRequest {
+                method: seen(row.str(http.method)),
+                path: seen(path),
+                host: seen(authority),
+                headers: Some(&headers),
+            };
+            let ask = |request: &HttpRequest<'_>| {
+                compiled.http_request(subject, direction, peer, protocol, port, request)
+            };
+            let mut answer = ask(&request);
+            if answer == RequestVerdict::Denied {
+                // Headers that a flow does not show may have been sent.
+                request.headers = None;
+                answer = ask(&request);
+            }
+            match answer {
+                RequestVerdict::Allowed => true,
+                RequestVerdict::Denied => false,
+                RequestVerdict::Unknown(cause) => return Verdict::Unknown(cause),
+            }
+        }
         Some(L7Record::Kafka(_)) | None => return unseen,
     };
     if passes {
@@ -44,6 +74,11 @@ pub(super) fn verdict(
     } else {
         Verdict::DeniedByDefault
     }
+}
+
+/// Whether Hubble was told to hide a part.
+fn hidden(text: &str) -> bool {
+    text.contains("HUBBLE_REDACTED")
 }
 
 /// Authority and path with query of an absolute URL; a bare path has no authority.

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::convert;
-use super::entry::PolicyEntry;
+use super::entry::{PolicyEntry, Subject};
+use super::member::NAMESPACE;
 use super::options::Options;
-use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_document};
-use super::set::{ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
+use super::read::{Body, ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
+use super::selector::Source;
+use super::set::{Floating, ObjectId, PolicyObject, PolicySet, Rejection, Taint, TaintScope};
 use super::validate;
 use crate::inventory::{CidrGroup, Service};
 use crate::manifest::Document;
@@ -83,6 +85,39 @@ impl PolicySet {
         }
         set.cidr_groups.sort_by(|a, b| a.name.cmp(&b.name));
         set
+    }
+
+    /// Adds policies of which nothing says in which namespace they are. Cilium would reject
+    /// some of them in any namespace; these are left out.
+    pub fn add_floating(
+        &mut self,
+        documents: &[Document],
+        services: &[Service],
+        options: &Options,
+    ) {
+        for document in documents {
+            let ReadObject::Policy(policy) = read_object(&document.root) else {
+                continue;
+            };
+            let Ok(entries) = policy.entries(services, options) else {
+                continue;
+            };
+            for entry in entries {
+                let floating = Floating {
+                    id: ObjectId {
+                        namespace: "".into(),
+                        ..policy.id.clone()
+                    },
+                    file: document.file.clone(),
+                    at: policy.at,
+                    subject: anywhere(entry.subject),
+                    direction: entry.direction,
+                };
+                if !self.floating.contains(&floating) {
+                    self.floating.push(floating);
+                }
+            }
+        }
     }
 
     fn add(
@@ -184,4 +219,12 @@ fn scope(id: &ObjectId) -> TaintScope {
     } else {
         TaintScope::Namespace(id.namespace.clone())
     }
+}
+
+/// A subject without the namespace that was put into it.
+fn anywhere(mut subject: Subject) -> Subject {
+    subject.selector.labels.retain(|requirement| {
+        !(&*requirement.key.name == NAMESPACE && requirement.key.source == Source::Of("k8s".into()))
+    });
+    subject
 }

@@ -4,6 +4,7 @@
 //! tables that subjects share. Tables are built when a subject is first asked about.
 //! Answering is `decide`'s.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -23,6 +24,7 @@ use super::table::{Named, Side};
 use super::verdict::{Origin, Redirect, RedirectId, RulesId};
 use super::world::{IdentityIndex, World};
 use crate::inventory::{CidrGroup, Identity, NamedPort};
+use crate::pattern::Re2;
 
 /// Policies compiled for a cluster.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Compiled {
     classes: HashMap<AddressClass, IdentityIndex, RandomState>,
     /// Subjects of policies that were not given.
     pub(super) missing: HashSet<(u32, Direction), RandomState>,
+    /// Expressions of HTTP rules; `None` where one cannot be evaluated.
+    pub(super) expressions: Mutex<HashMap<Arc<str>, Option<Arc<Re2>>, RandomState>>,
     generation: u64,
 }
 
@@ -81,6 +85,7 @@ struct AddressClass {
 #[derive(Debug, Default)]
 struct Subjects {
     distinct: Vec<SubjectGroup>,
+    known: HashMap<Subject, u32, RandomState>,
     by_namespace: HashMap<Arc<str>, Vec<u32>, RandomState>,
     anywhere: Vec<u32>,
 }
@@ -129,7 +134,8 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
-            generation: 0,
+            expressions: Mutex::default(),
+            generation: next_generation(),
             names_complete: world.names_complete,
             ports_complete: world.ports_complete,
             options: options.clone(),
@@ -183,7 +189,8 @@ impl Compiled {
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
             missing: HashSet::default(),
-            generation: self.generation + 1,
+            expressions: Mutex::default(),
+            generation: next_generation(),
         };
         compiled.index_entries();
         compiled
@@ -220,11 +227,15 @@ impl Compiled {
     /// the subject in this direction are unknown from now on.
     pub fn mark_missing(&mut self, subject: IdentityIndex, direction: Direction) {
         if self.missing.insert((subject.0, direction)) {
-            self.generation += 1;
+            if let Some(state) = self.states.get_mut(subject.0 as usize) {
+                *state = OnceLock::new();
+            }
+            self.generation = next_generation();
         }
     }
 
-    /// Changes whenever decisions made before may not hold any more.
+    /// Changes whenever decisions made before may not hold any more. No two sets have one
+    /// in common.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -314,14 +325,13 @@ impl Compiled {
         for state in &mut self.states {
             *state = OnceLock::new();
         }
-        self.generation += 1;
+        self.generation = next_generation();
     }
 
     /// Sorts the entries as Cilium does and files them by subject.
     fn index_entries(&mut self) {
         let set = self.set.clone();
-        let mut order: Vec<u32> = (0..set.entries.len() as u32).collect();
-        let keys: Vec<String> = set
+        let mut objects: Vec<(String, usize)> = set
             .objects
             .iter()
             .map(|object| {
@@ -333,20 +343,33 @@ impl Compiled {
                 };
                 format!("{kind}/{}/{}", object.id.namespace, object.id.name)
             })
+            .zip(0..)
             .collect();
-        order.sort_by_key(|index| {
-            let object = set
-                .entries
-                .get(*index as usize)
-                .map(|entry| entry.object as usize);
-            (object.and_then(|object| keys.get(object)), *index)
-        });
+        objects.sort_unstable();
+        let mut ranks = vec![0; objects.len()];
+        for (rank, (_, object)) in objects.into_iter().enumerate() {
+            if let Some(slot) = ranks.get_mut(object) {
+                *slot = rank;
+            }
+        }
+        let mut order: Vec<(usize, u32)> = set
+            .entries
+            .iter()
+            .zip(0..)
+            .map(|(entry, index)| {
+                (
+                    ranks.get(entry.object as usize).copied().unwrap_or(0),
+                    index,
+                )
+            })
+            .collect();
+        order.sort_unstable();
         self.peers = set
             .entries
             .iter()
             .map(|entry| self.peers_of_entry(entry))
             .collect();
-        for (rank, index) in order.into_iter().enumerate() {
+        for (rank, (_, index)) in order.into_iter().enumerate() {
             if let Some(entry) = set.entries.get(index as usize) {
                 let place = Place {
                     rank: rank as u32,
@@ -360,11 +383,19 @@ impl Compiled {
     fn peers_of_entry(&self, entry: &PolicyEntry) -> Box<[SelectorId]> {
         match &entry.peers {
             None => Box::new([SelectorId::EVERYONE]),
-            Some(peers) => peers
-                .iter()
-                .filter(|peer| !is_nobody(peer))
-                .filter_map(|peer| self.selection.id(peer))
-                .collect(),
+            Some(peers) => {
+                let ids: Box<[SelectorId]> = peers
+                    .iter()
+                    .filter(|peer| !is_nobody(peer))
+                    .filter_map(|peer| self.selection.id(peer))
+                    .collect();
+                // Everybody makes the others superfluous, and Cilium drops them.
+                if ids.contains(&SelectorId::EVERYONE) {
+                    Box::new([SelectorId::EVERYONE])
+                } else {
+                    ids
+                }
+            }
         }
     }
 
@@ -491,6 +522,8 @@ impl Compiled {
                 .find(|port| port.name.eq_ignore_ascii_case(name))
                 .filter(|port| port.protocol == protocol && port.port != 0)
                 .map_or(Named::Nothing, |port| Named::Port(port.port)),
+            // Another pod may define the name otherwise, which would void it for everybody.
+            Direction::Egress if !self.ports_complete => Named::Unknown,
             Direction::Egress => {
                 let key = (Arc::from(name), protocol);
                 self.named.get(&key).copied().unwrap_or(unknown)
@@ -499,19 +532,17 @@ impl Compiled {
     }
 }
 
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Subjects {
     fn file(&mut self, entry: &PolicyEntry, place: Place) {
-        let known = self
-            .namespace_list(&entry.subject.selector)
-            .iter()
-            .find(|index| {
-                self.distinct
-                    .get(**index as usize)
-                    .is_some_and(|group| group.subject == entry.subject)
-            })
-            .copied();
+        let known = self.known.get(&entry.subject).copied();
         let index = known.unwrap_or_else(|| {
             let index = self.distinct.len() as u32;
+            self.known.insert(entry.subject.clone(), index);
             self.distinct.push(SubjectGroup {
                 subject: entry.subject.clone(),
                 entries: Vec::new(),
@@ -532,17 +563,6 @@ impl Subjects {
                 .flat_map(|rule| &rule.ports)
                 .any(|port| matches!(port.port, Port::Name(_)));
             group.by_listener |= entry.ports.iter().any(|rule| rule.listener.is_some());
-        }
-    }
-
-    fn namespace_list(&self, selector: &LabelSelector) -> &[u32] {
-        match namespace_of(selector) {
-            Some(namespace) => self
-                .by_namespace
-                .get(&namespace)
-                .map(Vec::as_slice)
-                .unwrap_or_default(),
-            None => &self.anywhere,
         }
     }
 

@@ -10,7 +10,7 @@ use super::compile::{Compiled, Table};
 use super::entry::{AuthMode, Direction};
 use super::lookup::{self, Hit};
 use super::member::Member;
-use super::options::{Enforcement, OptionName};
+use super::options::{AllowLocalhost, Enforcement, OptionName};
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::set::TaintScope;
@@ -26,6 +26,8 @@ pub(super) struct SubjectState {
     sides: [Enforced; 2],
     /// Something unread may be about it.
     taint: Option<u32>,
+    /// A policy of unknown namespace may select it, ingress and egress.
+    floating: [bool; 2],
 }
 
 /// Whether a direction is enforced.
@@ -35,6 +37,8 @@ enum Enforced {
     Yes,
     /// This is the answer for every peer.
     Settled(Decision),
+    /// Everything passes; the node's own host by a rule of its own.
+    Off(Decision),
 }
 
 impl Compiled {
@@ -57,10 +61,17 @@ impl Compiled {
         };
         let state = slot.get_or_init(|| Arc::new(self.subject_state(subject)));
         let (enforced, side) = state.side(direction);
-        if let Enforced::Settled(decision) = enforced {
-            return decision;
-        }
         let member = self.members.get(peer.0 as usize);
+        match enforced {
+            Enforced::Settled(decision) => return decision,
+            Enforced::Off(mut decision) => {
+                if direction == Direction::Ingress && self.is_let_in(subject, peer) {
+                    decision.rules = self.interner.rules(vec![Origin::AllowLocalhost]);
+                }
+                return decision;
+            }
+            Enforced::Yes => {}
+        }
         let known = member
             .filter(|member| !member.is_unknown() && !member.unlabelled)
             .map(|_| peer.0);
@@ -72,6 +83,8 @@ impl Compiled {
         if decision.verdict != Verdict::DeniedByRule {
             if let Some(taint) = state.taint {
                 decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+            } else if state.floating[direction as usize] {
+                decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
             } else if !self.missing.is_empty() && self.missing.contains(&(subject.0, direction)) {
                 decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
             }
@@ -91,12 +104,14 @@ impl Compiled {
                 sides: [Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
                     2],
                 taint: None,
+                floating: [false; 2],
             };
         };
         let mode = self.options.enforcement;
         let always = self.always(member);
         let view = self.view(member, always);
         let taint = self.taint(member);
+        let floating = self.floating(member);
         let off =
             mode == Enforcement::Never || member.has_key("host") && !self.options.host_firewall;
         let directions = [Direction::Ingress, Direction::Egress];
@@ -113,10 +128,10 @@ impl Compiled {
                 } else {
                     None
                 };
-                *side = Enforced::Settled(decision);
+                *side = Enforced::Off(decision);
             } else if view.table.conflict.is_some() {
                 *side = Enforced::Settled(Decision::plain(
-                    selected || always,
+                    true,
                     Verdict::Unknown(Cause::RulesInConflict),
                 ));
             } else if !selected && !always {
@@ -124,16 +139,19 @@ impl Compiled {
                 decision.assumed = self.unless_given(OptionName::Enforcement);
                 if let Some(taint) = taint {
                     decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+                } else if floating[direction as usize] {
+                    decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
                 } else if self.missing.contains(&(subject.0, direction)) {
                     decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
                 }
-                *side = Enforced::Settled(decision);
+                *side = Enforced::Off(decision);
             }
         }
         SubjectState {
             table: view.table,
             sides,
             taint,
+            floating,
         }
     }
 
@@ -141,6 +159,16 @@ impl Compiled {
     /// and `host` under any source, so pods with such a label of their own are meant too.
     pub(super) fn always(&self, member: &Member) -> bool {
         self.options.enforcement == Enforcement::Always || member.has_key("init")
+    }
+
+    /// Whether the node's own host reaches a subject whatever the rules say.
+    fn is_let_in(&self, subject: IdentityIndex, peer: IdentityIndex) -> bool {
+        let is_host = |index: IdentityIndex| {
+            self.members
+                .get(index.0 as usize)
+                .is_some_and(|member| member.is_host())
+        };
+        self.options.allow_localhost != AllowLocalhost::Policy && is_host(peer) && !is_host(subject)
     }
 
     fn unenforced(&self, direction: Direction) -> Decision {
@@ -153,6 +181,18 @@ impl Compiled {
             rules: self.interner.rules(vec![origin]),
             ..Decision::plain(false, Verdict::Allowed)
         }
+    }
+
+    /// Whether policies of unknown namespace may select a subject, ingress and egress.
+    fn floating(&self, member: &Member) -> [bool; 2] {
+        let mut found = [false; 2];
+        for floating in &self.set.floating {
+            let is_pod = floating.subject.node || member.namespace().is_some();
+            if is_pod && member.is_subject(&floating.subject.selector, floating.subject.node) {
+                found[floating.direction as usize] = true;
+            }
+        }
+        found
     }
 
     /// The first thing unread that may be about a subject.
@@ -217,7 +257,9 @@ impl Compiled {
                     || by_name
                         && matches!(
                             self.selection.selector(row.selector),
-                            Some(PeerSelector::Fqdn { .. })
+                            // One without a name is about the root, which no address has.
+                            Some(PeerSelector::Fqdn { name, pattern })
+                                if !(name.is_empty() && pattern.is_empty())
                         ))
         };
         if unlabelled || by_name {

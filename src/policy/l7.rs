@@ -24,6 +24,8 @@ pub struct L7Cover {
     /// Which ports.
     pub ports: PortSpan,
     policy: Arc<SelectorPolicy>,
+    /// Its filter has a DNS rule, for this selector or another one.
+    proxied: bool,
 }
 
 /// Ports of a protocol.
@@ -184,6 +186,9 @@ impl Compiled {
             if !span.covers(protocol, port) {
                 continue;
             }
+            let proxied = filter
+                .policies()
+                .any(|(_, policy)| policy.parser == Some(Parser::Dns));
             let mut redirected = false;
             for (selector, policy) in filter.shared_policies() {
                 if !self.selects(selector, peer) {
@@ -193,12 +198,14 @@ impl Compiled {
                 covers.push(L7Cover {
                     ports: span,
                     policy: policy.clone(),
+                    proxied,
                 });
             }
-            if redirected && direction == Direction::Ingress && self.is_let_in(peer, filter) {
+            if redirected && direction == Direction::Ingress && self.is_not_asked(peer, filter) {
                 covers.push(L7Cover {
                     ports: span,
                     policy: Arc::new(SelectorPolicy::allow(Origin::AllowLocalhost)),
+                    proxied,
                 });
             }
         }
@@ -206,7 +213,7 @@ impl Compiled {
     }
 
     /// Whether the agent's DNS proxy answers a query for `name`, sent over a connection
-    /// that is redirected to it. Other filters than that of the very port do not count.
+    /// that is redirected to it. Only filters of the very port that have a DNS rule count.
     #[must_use]
     pub fn dns_allowed(
         &self,
@@ -219,7 +226,8 @@ impl Compiled {
         let name = canonical(name);
         self.l7(subject, Direction::Egress, peer, protocol, port)
             .iter()
-            .filter(|cover| cover.ports.protocol == protocol && cover.ports.first == port)
+            .filter(|cover| cover.proxied && cover.ports.protocol == protocol)
+            .filter(|cover| cover.ports.first == port)
             .any(|cover| {
                 cover
                     .name_patterns(self.options.version)
@@ -232,7 +240,7 @@ impl Compiled {
     }
 
     /// The node's own host is not asked about requests where it is let in anyway.
-    fn is_let_in(&self, peer: IdentityIndex, filter: &Filter) -> bool {
+    fn is_not_asked(&self, peer: IdentityIndex, filter: &Filter) -> bool {
         self.options.allow_localhost != AllowLocalhost::Policy
             && self
                 .members

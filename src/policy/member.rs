@@ -132,6 +132,19 @@ impl Member {
         self.address
     }
 
+    /// Its address, or the prefixes that its labels name.
+    pub(super) fn prefixes(&self) -> Vec<IpNet> {
+        match self.address {
+            Some(address) => vec![address.into()],
+            None => self
+                .labels
+                .iter()
+                .filter(|label| &*label.source == "cidr")
+                .filter_map(|label| prefix_of(&label.key))
+                .collect(),
+        }
+    }
+
     /// Labels it has as the subject of a policy.
     fn as_subject(&self) -> &[Label] {
         self.subject_labels.as_deref().unwrap_or(&self.labels)

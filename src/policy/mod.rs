@@ -18,6 +18,7 @@ mod entry;
 mod explain;
 mod filter;
 mod gap;
+mod http;
 mod icmp;
 mod idset;
 mod interner;
@@ -26,6 +27,7 @@ pub mod lint;
 mod lookup;
 mod mapstate;
 mod member;
+mod memo;
 mod merge;
 mod names;
 mod options;
@@ -36,6 +38,8 @@ mod selection;
 mod selector;
 mod set;
 mod table;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod verdict;
 mod world;
@@ -50,7 +54,9 @@ pub use entry::{
 };
 pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
+pub use http::{HttpRequest, RequestVerdict};
 pub use l7::{L7Cover, PortSpan};
+pub use memo::Judge;
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
@@ -58,7 +64,7 @@ pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };
 pub use set::{
-    ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
+    Floating, ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
 pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
 pub use world::{IdentityIndex, World};

@@ -3,10 +3,13 @@
 //! Owns the distinct selectors and their sets. Every selector is filed under the rarest
 //! thing it asks for, so that a new identity is compared with few of them.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use ipnet::IpNet;
 
 use super::idset::IdSet;
 use super::member::Member;
@@ -28,18 +31,26 @@ impl SelectorId {
 /// All distinct selectors of a set, and whom they select.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    ids: HashMap<PeerSelector, SelectorId, RandomState>,
+    ids: HashMap<Arc<PeerSelector>, SelectorId, RandomState>,
     selectors: Vec<Arc<Selector>>,
+    /// Whom each of them selects.
+    sets: Vec<IdSet>,
+    /// Which of them are bitmaps: a bit a selector.
+    broad: Vec<u64>,
+    /// For each identity the other selectors that select it, ascending. A decision asks
+    /// many rows about one peer, so this is what it finds in the cache.
+    narrow: Vec<Vec<u32>>,
     /// Selectors by what they are filed under.
     filed: HashMap<Anchor, Vec<SelectorId>, RandomState>,
+    /// Lengths of the prefixes there are, by family.
+    lengths: BTreeSet<(bool, u8)>,
     version: Version,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Selector {
-    selector: PeerSelector,
+    selector: Arc<PeerSelector>,
     names: NamePattern,
-    members: IdSet,
 }
 
 /// Something without which a selector selects nobody.
@@ -49,6 +60,8 @@ enum Anchor {
     Label(Arc<str>, Arc<str>),
     /// A label of this name.
     Key(Arc<str>),
+    /// An address in this prefix.
+    Prefix(IpNet),
     /// An address, or a label that stands for one.
     Outside,
     /// A DNS name.
@@ -60,14 +73,17 @@ enum Anchor {
 impl Selection {
     pub(super) fn new(version: Version) -> Self {
         let localhost = Selector {
-            selector: PeerSelector::Everyone,
+            selector: Arc::new(PeerSelector::Everyone),
             names: NamePattern::All,
-            members: IdSet::new(),
         };
         Self {
             ids: HashMap::default(),
             selectors: vec![Arc::new(localhost)],
+            sets: vec![IdSet::new()],
+            broad: Vec::new(),
+            narrow: Vec::new(),
             filed: HashMap::default(),
+            lengths: BTreeSet::new(),
             version,
         }
     }
@@ -84,27 +100,30 @@ impl Selection {
             if is_everyone(selector) || self.ids.contains_key(selector) {
                 continue;
             }
+            let shared = Arc::new(selector.clone());
             self.ids
-                .insert(selector.clone(), SelectorId(self.selectors.len() as u32));
+                .insert(shared.clone(), SelectorId(self.selectors.len() as u32));
+            if let PeerSelector::Cidr { prefix, .. } = selector {
+                let v4 = matches!(prefix, IpNet::V4(_));
+                self.lengths.insert((v4, prefix.prefix_len()));
+            }
             let names = match selector {
                 PeerSelector::Fqdn { name, pattern } => {
                     NamePattern::of_selector(name, pattern, self.version)
                 }
                 _ => NamePattern::All,
             };
+            self.sets.push(IdSet::new());
             self.selectors.push(Arc::new(Selector {
-                selector: selector.clone(),
+                selector: shared,
                 names,
-                members: IdSet::new(),
             }));
-        }
-        if first == self.selectors.len() {
-            return;
         }
         self.file(first);
         if first > 1 {
             self.fill_few(first, members);
         } else {
+            // The agent's own selectors are filled here too.
             for (index, member) in members.iter().enumerate() {
                 self.add(index as u32, member);
             }
@@ -157,6 +176,27 @@ impl Selection {
         }
         if member.external || member.address().is_some() {
             look(&Anchor::Outside);
+            let own = member.prefixes();
+            for (v4, length) in &self.lengths {
+                for net in &own {
+                    // The world of a family is a label; whoever has one may have the other.
+                    let prefix = match (net, v4) {
+                        (IpNet::V4(net), true) if *length <= net.prefix_len() => {
+                            IpNet::new(net.addr().into(), *length)
+                        }
+                        (IpNet::V6(net), false) if *length <= net.prefix_len() => {
+                            IpNet::new(net.addr().into(), *length)
+                        }
+                        _ => continue,
+                    };
+                    if let Ok(prefix) = prefix {
+                        look(&Anchor::Prefix(prefix.trunc()));
+                    }
+                }
+                if *length == 0 {
+                    look(&Anchor::Prefix(everything(*v4)));
+                }
+            }
         }
         look(&Anchor::Nothing);
         found.sort_unstable();
@@ -167,9 +207,15 @@ impl Selection {
     /// Whether a selector selects an identity; not for [`SelectorId::EVERYONE`].
     #[inline]
     pub(super) fn contains(&self, id: SelectorId, index: u32) -> bool {
-        self.selectors
-            .get(id.0 as usize)
-            .is_some_and(|selector| selector.members.contains(index))
+        let word = self.broad.get((id.0 >> 6) as usize).copied();
+        if word.is_some_and(|word| word >> (id.0 & 63) & 1 == 1) {
+            return self
+                .sets
+                .get(id.0 as usize)
+                .is_some_and(|set| set.contains(index));
+        }
+        let own = self.narrow.get(index as usize);
+        own.is_some_and(|own| own.binary_search(&id.0).is_ok())
     }
 
     /// What a selector says; `None` for those that are the agent's own.
@@ -179,21 +225,42 @@ impl Selection {
         }
         self.selectors
             .get(id.0 as usize)
-            .map(|selector| &selector.selector)
+            .map(|selector| &*selector.selector)
     }
 
     fn put(&mut self, id: SelectorId, index: u32) {
-        if let Some(selector) = self.selectors.get_mut(id.0 as usize) {
-            Arc::make_mut(selector).members.insert(index);
+        let Some(set) = self.sets.get_mut(id.0 as usize) else {
+            return;
+        };
+        set.insert(index);
+        if matches!(set, IdSet::Dense(_)) {
+            let word = (id.0 >> 6) as usize;
+            if self.broad.len() <= word {
+                self.broad.resize(word + 1, 0);
+            }
+            if let Some(word) = self.broad.get_mut(word) {
+                *word |= 1 << (id.0 & 63);
+            }
+            return;
+        }
+        if self.narrow.len() <= index as usize {
+            self.narrow.resize(index as usize + 1, Vec::new());
+        }
+        if let Some(own) = self.narrow.get_mut(index as usize)
+            && let Err(place) = own.binary_search(&id.0)
+        {
+            own.insert(place, id.0);
         }
     }
 
     fn fill_few(&mut self, first: usize, members: &[Arc<Member>]) {
-        for selector in self.selectors.iter_mut().skip(first) {
-            let selector = Arc::make_mut(selector);
+        for place in first..self.selectors.len() {
+            let Some(selector) = self.selectors.get(place).cloned() else {
+                continue;
+            };
             for (index, member) in members.iter().enumerate() {
                 if member.is_selected(&selector.selector, &selector.names) {
-                    selector.members.insert(index as u32);
+                    self.put(SelectorId(place as u32), index as u32);
                 }
             }
         }
@@ -226,6 +293,16 @@ impl Selection {
             }
         }
     }
+}
+
+fn everything(v4: bool) -> IpNet {
+    let address = if v4 {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    // A length of 0 fits any address.
+    IpNet::new_assert(address, 0)
 }
 
 /// Selectors that Cilium knows as its wildcard.
@@ -265,7 +342,7 @@ fn choices(selector: &PeerSelector) -> Vec<Vec<Anchor>> {
                 Operator::NotIn | Operator::DoesNotExist => None,
             })
             .collect(),
-        PeerSelector::Cidr { .. } => vec![vec![Anchor::Outside]],
+        PeerSelector::Cidr { prefix, .. } => vec![vec![Anchor::Prefix(*prefix)]],
         PeerSelector::CidrGroups {
             groups: CidrGroups::Named(_),
             ..

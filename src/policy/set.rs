@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::entry::PolicyEntry;
+use super::entry::{Direction, PolicyEntry, Subject};
 use crate::inventory::CidrGroup;
 use crate::manifest::Place;
 
@@ -114,6 +114,21 @@ pub enum TaintScope {
     Everything,
 }
 
+/// A rule of a policy whose namespace nobody knows: its subjects may be in any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Floating {
+    /// The policy; its namespace is empty.
+    pub id: ObjectId,
+    /// File.
+    pub file: Arc<str>,
+    /// Where in the file.
+    pub at: Place,
+    /// Whom it applies to in its namespace.
+    pub subject: Subject,
+    /// Which way.
+    pub direction: Direction,
+}
+
 /// Policies ready to be evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct PolicySet {
@@ -123,6 +138,9 @@ pub struct PolicySet {
     pub entries: Vec<PolicyEntry>,
     /// What could not be read.
     pub taints: Vec<Taint>,
+    /// Rules of policies of unknown namespace: verdicts of whom they might select are not
+    /// known.
+    pub floating: Vec<Floating>,
     /// CIDR groups that rules can refer to.
     pub cidr_groups: Vec<CidrGroup>,
 }

@@ -10,13 +10,15 @@
 //! be built to find that one; only where authentication is asked for, the order in which
 //! Cilium inserts matters.
 
+use std::sync::Arc;
+
 use super::entry::AuthMode;
 use super::filter::{Filter, FilterPort, Filters};
 use super::interner::Interner;
 use super::merge::SelectorPolicy;
 use super::port_prefix::PortPrefix;
 use super::selection::SelectorId;
-use super::verdict::{Origin, Redirect, RedirectId, RulesId};
+use super::verdict::{Origin, Parser, Redirect, RedirectId, RulesId};
 
 /// Precedence of a deny.
 pub(super) const DENY: u8 = 255;
@@ -137,9 +139,14 @@ impl Side {
                 },
             };
             if let Some(port) = port {
-                layout.add(&filter, port);
+                layout.register(&filter, port);
             }
             resolved.push((filter, port));
+        }
+        for (filter, port) in &resolved {
+            if let Some(port) = port {
+                layout.add(filter, *port);
+            }
         }
         if localhost {
             layout.rows.push(Row {
@@ -195,8 +202,7 @@ struct Layout<'a> {
     interner: &'a Interner,
     rows: Vec<Row>,
     unresolved: Vec<Row>,
-    /// Protocol, port and listener of each proxy port.
-    proxies: Vec<(u8, u16, Option<std::sync::Arc<str>>)>,
+    proxies: Vec<Proxy>,
 }
 
 impl Layout<'_> {
@@ -266,11 +272,10 @@ impl Layout<'_> {
                 redirect: None,
             };
         };
-        let listener = policy.listener.clone();
-        let proxy = self.proxy(protocol, port, listener.clone());
+        let proxy = self.proxy(protocol, port, policy.listener.as_ref());
         let redirect = self.interner.redirect(Redirect {
-            parser: parser.clone(),
-            listener,
+            parser: self.parser(proxy, parser),
+            listener: policy.listener.clone(),
         });
         MapEntry {
             precedence: redirect_precedence(policy.priority),
@@ -280,15 +285,75 @@ impl Layout<'_> {
         }
     }
 
-    fn proxy(&mut self, protocol: u8, port: u16, listener: Option<std::sync::Arc<str>>) -> u32 {
-        let proxy = (protocol, port, listener);
-        let place = self.proxies.iter().position(|known| *known == proxy);
+    /// Numbers the proxy ports of a filter.
+    fn register(&mut self, filter: &Filter, port: ResolvedPort) {
+        let end = port.end.max(port.first);
+        for (_, policy) in filter.policies() {
+            let Some(parser) = &policy.parser else {
+                continue;
+            };
+            let number = self.proxy(filter.protocol, port.first, policy.listener.as_ref());
+            let Some(proxy) = self.proxies.get_mut(number as usize - 1) else {
+                continue;
+            };
+            if end < proxy.end {
+                proxy.end = end;
+                proxy.parsers.clear();
+            }
+            if end == proxy.end {
+                proxy.parsers.push(parser.clone());
+            }
+        }
+    }
+
+    /// The number of a proxy port, from 1.
+    fn proxy(&mut self, protocol: u8, port: u16, listener: Option<&Arc<str>>) -> u32 {
+        let place = self.proxies.iter().position(|proxy| {
+            proxy.protocol == protocol && proxy.port == port && proxy.listener.as_ref() == listener
+        });
         let place = place.unwrap_or_else(|| {
-            self.proxies.push(proxy);
+            self.proxies.push(Proxy {
+                protocol,
+                port,
+                listener: listener.cloned(),
+                end: u16::MAX,
+                parsers: Vec::new(),
+            });
             self.proxies.len() - 1
         });
         place as u32 + 1
     }
+
+    /// What looks at connections that a policy redirects to a proxy port.
+    fn parser(&self, proxy: u32, parser: &Parser) -> Parser {
+        let made_for = (proxy as usize)
+            .checked_sub(1)
+            .and_then(|place| self.proxies.get(place))
+            .map(|proxy| proxy.parsers.as_slice())
+            .unwrap_or_default();
+        if made_for.contains(parser) {
+            return parser.clone();
+        }
+        made_for
+            .iter()
+            .chain([parser])
+            .min_by_key(|parser| parser.default_priority())
+            .unwrap_or(parser)
+            .clone()
+    }
+}
+
+/// A proxy port: it is known by protocol, port and listener alone. Where a range begins at
+/// a port that has a filter of its own, both have one, made for the narrower of them.
+#[derive(Debug)]
+struct Proxy {
+    protocol: u8,
+    port: u16,
+    listener: Option<Arc<str>>,
+    /// Last port of the filter it is made for.
+    end: u16,
+    /// What that filter asks for.
+    parsers: Vec<Parser>,
 }
 
 impl MapEntry {

@@ -393,7 +393,7 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
         "verdict": verdict_name(computed.verdict),
         "enforced": computed.decision.enforced,
         "match": computed.decision.match_kind as u8,
-        "rules": rules.iter().map(|origin| rule(set, origin)).collect::<Vec<_>>(),
+        "rules": rules.iter().map(|origin| rule_json(set, origin)).collect::<Vec<_>>(),
     });
     let cause = match (judgement.agreement, computed.verdict) {
         (Agreement::Unknown(cause), _) | (_, Verdict::Unknown(cause)) => Some(cause),
@@ -416,7 +416,7 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
         let causes = default_deny(computed, compiled);
         object["default_deny_by"] = causes
             .iter()
-            .map(|index| rule(set, &Origin::Entry(*index)))
+            .map(|index| rule_json(set, &Origin::Entry(*index)))
             .collect();
     }
     if computed.decision.redirect.is_some() {
@@ -441,7 +441,8 @@ pub fn gap_name(gap: Gap) -> &'static str {
     }
 }
 
-fn rule(set: &PolicySet, origin: &Origin) -> Value {
+/// A rule by its object and place.
+pub(super) fn rule_json(set: &PolicySet, origin: &Origin) -> Value {
     let Origin::Entry(index) = origin else {
         return json!({"name": origin.reserved_name()});
     };

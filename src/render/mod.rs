@@ -6,6 +6,7 @@
 //! caller.
 
 pub mod escape;
+mod explain;
 mod json;
 mod judgement;
 mod line;
@@ -19,6 +20,7 @@ mod tests;
 mod time;
 mod words;
 
+pub use explain::{Explained, ExplainedSide, explanation_json, explanation_text};
 pub use json::{JsonLineError, JsonRenderer};
 pub use judgement::{JudgementKind, JudgementWriter, gap_name, verdict_name};
 pub use line::{LineFormat, LineOptions, LineRenderer};

@@ -1,0 +1,278 @@
+//! Recorded flows, as far as `explain` asks them: one flow by its name, and who is there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::side::Side;
+use super::{Question, Request};
+use crate::cli::error::{CommandError, UsageError};
+use crate::engine::{Event, Party, cluster};
+use crate::flow::{
+    BatchBuilder, EventType, FlowReference, FlowType, L7Record, Protocol, Reply, RowRef, StrId,
+};
+use crate::source::file::{Chunk, ChunkReader, LineDecoder, inputs};
+
+/// Pods remembered from flows; beyond that a question names its labels.
+const MOST_PODS: usize = 100_000;
+
+/// Who flows say is there.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    pods: BTreeMap<(String, String), Party>,
+    /// The cluster of the first subject that says one.
+    pub(super) cluster: Option<String>,
+}
+
+impl Endpoints {
+    /// A pod by its name, or any pod of a workload.
+    pub(super) fn find(&self, namespace: &str, name: &str) -> Option<&Party> {
+        let exact = self.pods.get(&(namespace.to_owned(), name.to_owned()));
+        exact.or_else(|| {
+            let first = (namespace.to_owned(), format!("{name}-"));
+            self.pods
+                .range(first..)
+                .next()
+                .filter(|((own, pod), _)| own == namespace && is_pod_of(pod, name))
+                .map(|(_, party)| party)
+        })
+    }
+}
+
+/// Whether a pod's name is that of a workload with one or two generated parts.
+fn is_pod_of(pod: &str, workload: &str) -> bool {
+    pod.strip_prefix(workload)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|rest| !rest.is_empty() && rest.split('-').count() <= 2)
+}
+
+/// Everybody in the recordings.
+pub(super) fn endpoints(paths: &[PathBuf]) -> Result<Endpoints, CommandError> {
+    let mut found = Endpoints::default();
+    rows(paths, |row| {
+        let sides = [
+            (row.source_endpoint(), row.source_ip(), row.source_names()),
+            (
+                row.destination_endpoint(),
+                row.destination_ip(),
+                row.destination_names(),
+            ),
+        ];
+        for (endpoint, address, names) in sides {
+            let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.pod.is_empty()) else {
+                continue;
+            };
+            if found.cluster.is_none() {
+                let node = row.str(row.node());
+                found.cluster = cluster(Some(endpoint), node).map(str::to_owned);
+            }
+            let key = (endpoint.namespace.to_string(), endpoint.pod.to_string());
+            if found.pods.len() < MOST_PODS && !found.pods.contains_key(&key) {
+                let names = row.dictionaries().list(names);
+                let party = Party::of(Some(endpoint), row.str(address), names);
+                found.pods.insert(key, party);
+            }
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// The question a recorded flow asks.
+pub(super) fn question(
+    paths: &[PathBuf],
+    reference: Option<&str>,
+    uuid: Option<&str>,
+    line: Option<&str>,
+) -> Result<Question, CommandError> {
+    let mut found = None;
+    let wanted = if let Some(line) = line {
+        let text = line_of(line)?;
+        let mut decoder = LineDecoder::new(BatchBuilder::default());
+        let chunk = Chunk {
+            bytes: text.into_bytes().into(),
+            dropped: 0,
+            damaged: None,
+        };
+        decoder.decode(&chunk, |_, batch| {
+            if let Some(row) = batch.rows().next() {
+                found = Some(of_row(row));
+            }
+        });
+        line
+    } else if let Some(uuid) = uuid {
+        let bits = u128::from_str_radix(&uuid.replace('-', ""), 16)
+            .map_err(|_| UsageError::new(format!("--uuid {uuid}: not a uuid")))?;
+        rows(paths, |row| {
+            let is = row.uuid() == bits;
+            if is {
+                found = Some(of_row(row));
+            }
+            !is
+        })?;
+        uuid
+    } else {
+        let reference = reference.unwrap_or_default();
+        rows(paths, |row| {
+            let is = FlowReference::of(row).to_string() == reference;
+            if is {
+                found = Some(of_row(row));
+            }
+            !is
+        })?;
+        reference
+    };
+    match found {
+        Some(Ok(question)) => Ok(question),
+        Some(Err(reason)) => Err(CommandError::failed(format!("{wanted}: {reason}"))),
+        None => Err(CommandError::failed(format!("{wanted}: no such flow"))),
+    }
+}
+
+fn of_row(row: RowRef<'_>) -> Result<Question, String> {
+    if row.flow_type() == FlowType::SOCK || row.event_type() == EventType::TRACE_SOCK.0 {
+        return Err(
+            "a socket's address translation: policies see the connection after it".to_owned(),
+        );
+    }
+    // Of a reply the connection is asked about, which the other side opened.
+    let reply = row.reply() == Reply::Yes;
+    let destination_port = if reply {
+        row.source_port()
+    } else {
+        row.destination_port()
+    };
+    let icmp = row
+        .extra()
+        .and_then(|extra| extra.icmp)
+        .map(|icmp| icmp.kind);
+    let (protocol, port) = match row.protocol() {
+        Protocol::Tcp => (6, destination_port),
+        Protocol::Udp => (17, destination_port),
+        Protocol::Sctp => (132, destination_port),
+        Protocol::Icmpv4 => (1, icmp.unwrap_or_default()),
+        Protocol::Icmpv6 => (58, icmp.unwrap_or_default()),
+        Protocol::Vrrp => (112, 0),
+        Protocol::Igmp => (2, 0),
+        Protocol::None => return Err("the flow has no layer 4".to_owned()),
+    };
+    let side = |endpoint, address: StrId, names| {
+        let text = row.str(address);
+        let party = Party::of(endpoint, text, row.dictionaries().list(names));
+        let shown = endpoint
+            .filter(|endpoint: &&crate::flow::Endpoint| !endpoint.pod.is_empty())
+            .map_or_else(
+                || text.to_owned(),
+                |endpoint| format!("{}/{}", endpoint.namespace, endpoint.pod),
+            );
+        Side::of_flow(shown, party)
+    };
+    let request = row
+        .extra()
+        .and_then(|extra| extra.l7.as_deref())
+        .and_then(|l7| match l7.record.as_ref()? {
+            L7Record::Dns(dns) => Some(Request::Dns(row.str(dns.query).to_owned())),
+            L7Record::Http(http) => {
+                let url = row.str(http.url);
+                let (host, path) = match url.split_once("://") {
+                    Some((_, rest)) => match rest.find('/') {
+                        Some(slash) => rest.split_at(slash),
+                        None => (rest, "/"),
+                    },
+                    None => ("", url),
+                };
+                Some(Request::Http {
+                    method: row.str(http.method).to_owned(),
+                    path: path.to_owned(),
+                    host: host.to_owned(),
+                    headers: http
+                        .headers
+                        .iter()
+                        .map(|header| {
+                            (
+                                row.str(header.key).to_owned(),
+                                row.str(header.value).to_owned(),
+                            )
+                        })
+                        .collect(),
+                })
+            }
+            L7Record::Kafka(_) => None,
+        });
+    let subject = match Event::of(row).direction() {
+        Some(crate::policy::Direction::Ingress) => row.destination_endpoint(),
+        _ => row.source_endpoint(),
+    };
+    let mut from = side(row.source_endpoint(), row.source_ip(), row.source_names());
+    let mut to = side(
+        row.destination_endpoint(),
+        row.destination_ip(),
+        row.destination_names(),
+    );
+    let mut recorded = format!("{} ({})", row.verdict(), FlowReference::of(row));
+    if reply {
+        std::mem::swap(&mut from, &mut to);
+        recorded.push_str(", a reply");
+    }
+    Ok(Question {
+        from,
+        to,
+        protocol,
+        port: u16::try_from(port).map_err(|_| format!("{port} is not a port"))?,
+        request,
+        recorded: Some(recorded),
+        cluster: cluster(subject, row.str(row.node())).map(str::to_owned),
+    })
+}
+
+/// Looks at every row until `look` says that it has seen enough.
+fn rows(paths: &[PathBuf], mut look: impl FnMut(RowRef<'_>) -> bool) -> Result<(), CommandError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let mut decoder = LineDecoder::new(BatchBuilder::default());
+    for input in inputs(paths).map_err(CommandError::failed)? {
+        let mut reader = ChunkReader::new(input.open().map_err(CommandError::failed)?);
+        let mut wanted = true;
+        while wanted && let Some(chunk) = reader.next_chunk() {
+            decoder.decode(&chunk, |decoder, batch| {
+                for row in batch.rows() {
+                    wanted = wanted && look(row);
+                }
+                decoder.recycle(batch);
+            });
+        }
+        if !wanted {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The text of `FILE:NUMBER`.
+fn line_of(text: &str) -> Result<String, CommandError> {
+    let usage = || UsageError::new(format!("--line {text}: expected FILE:NUMBER"));
+    let (file, number) = text.rsplit_once(':').ok_or_else(usage)?;
+    let number: usize = number.parse().map_err(|_| usage())?;
+    let opened = File::open(Path::new(file))
+        .map_err(|error| CommandError::failed(format!("{file}: {error}")))?;
+    BufReader::new(opened)
+        .lines()
+        .nth(number.checked_sub(1).ok_or_else(usage)?)
+        .ok_or_else(|| CommandError::failed(format!("{file} has no line {number}")))?
+        .map_err(|error| CommandError::failed(format!("{file}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_of_a_workload_by_its_generated_parts() {
+        assert!(is_pod_of("web-6f9c8d7b5-m2rtw", "web"));
+        assert!(is_pod_of("db-0", "db"));
+        assert!(!is_pod_of("web-admin-6f9c8d7b5-m2rtw", "web"));
+        assert!(!is_pod_of("webhook-0", "web"));
+    }
+}
