@@ -30,7 +30,7 @@ pub fn sarif(findings: &[LintFinding]) -> Value {
 }
 
 fn rule(check: &Check) -> Value {
-    let page = format!("{GUIDE}#{}", check.id);
+    let page = page(check);
     json!({
         "id": check.id,
         "shortDescription": {"text": check.summary},
@@ -38,6 +38,16 @@ fn rule(check: &Check) -> Value {
         "helpUri": page,
         "defaultConfiguration": {"level": level(check.severity)},
     })
+}
+
+/// Where the section of a check is: on the project's page where the package names one,
+/// else in its folder.
+fn page(check: &Check) -> String {
+    let section = format!("{GUIDE}#{}", check.id);
+    match env!("CARGO_PKG_REPOSITORY") {
+        "" => section,
+        repository => format!("{repository}/blob/main/{section}"),
+    }
 }
 
 fn result(finding: &LintFinding) -> Value {
