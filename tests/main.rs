@@ -19,6 +19,7 @@ mod floors;
 mod fuzz_seeds;
 mod golden;
 mod golden_filters;
+mod lint;
 mod live;
 mod manifest;
 mod policy_objects;

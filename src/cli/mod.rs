@@ -6,6 +6,7 @@ mod explain;
 pub mod flow_filter;
 mod format;
 mod generate;
+mod policy;
 mod policy_args;
 pub mod selection;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
+    /// Look at policies without traffic
+    Policy(policy::PolicyArgs),
     /// Ask a server how it is
     Status(server_info::StatusArgs),
     /// List nodes or namespaces of a server
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
             .plan()
             .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
+        Command::Policy(args) => args.run(&mut out, &mut err),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
@@ -83,7 +87,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ CommandError::Said) => error.code(),
+        Err(error @ (CommandError::Said | CommandError::Found)) => error.code(),
         Err(error) => {
             sink::say(&mut err, &format!("flowwatch: {error}"));
             error.code()

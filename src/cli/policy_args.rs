@@ -121,10 +121,21 @@ impl AgentArgs {
 
     /// Files and trees as objects.
     pub(super) fn read(&self, paths: &[PathBuf]) -> Loaded {
-        let options = LoadOptions {
-            namespace: self.policy_namespace.as_deref().map(Into::into),
-        };
-        manifest::load(paths, &options)
+        manifest::load(paths, &self.load_options(None))
+    }
+
+    /// How files are read; `namespace` goes before the flag.
+    pub(super) fn load_options(&self, namespace: Option<&str>) -> LoadOptions {
+        LoadOptions {
+            namespace: namespace
+                .or(self.policy_namespace.as_deref())
+                .map(Into::into),
+        }
+    }
+
+    /// Whether the documents are said to hold every pod.
+    pub(super) fn is_complete(&self) -> bool {
+        self.cluster_complete
     }
 
     /// Options: by flag, by the configuration file, by `cilium-config`, by default.

@@ -24,6 +24,7 @@ mod idset;
 mod interner;
 mod l7;
 mod layout;
+pub mod lint;
 mod lookup;
 mod mapstate;
 mod member;

@@ -1,4 +1,5 @@
-//! How flows are shown: Hubble's compact, dict and table forms, and its notices.
+//! How flows are shown: Hubble's compact, dict and table forms, and its notices; and how
+//! findings are.
 //!
 //! Owns layout, colour, time formats and the making harmless of what a flow says
 //! about itself. Computes nothing and opens no output: text goes into a buffer of the
@@ -9,6 +10,7 @@ mod explain;
 mod json;
 mod judgement;
 mod line;
+pub mod lint;
 mod number;
 pub mod server;
 mod status;

@@ -195,7 +195,11 @@ impl Converter<'_> {
     }
 }
 
-fn subject(pods: &Selector, namespace: &str) -> crate::policy::selector::LabelSelector {
+/// The subject: pods of the policy's namespace.
+pub(in crate::policy) fn subject(
+    pods: &Selector,
+    namespace: &str,
+) -> crate::policy::selector::LabelSelector {
     let mut built = Built::default();
     if is_valid(pods, of_kubernetes) {
         built.append(pods, of_kubernetes);

@@ -9,15 +9,37 @@ mod ports;
 mod selector;
 mod services;
 
-pub(super) use kubernetes::entries as kubernetes;
+pub(super) use kubernetes::{entries as kubernetes, subject as kubernetes_subject};
 pub(super) use ports::protocol;
 
 use self::selector::Scope;
 use super::entry::{AuthMode, Direction, PolicyEntry, RulePlace, Section, Subject};
 use super::options::Options;
 use super::read::{CiliumPolicy, Element, Rule};
+use super::selector::{LabelSelector, PeerSelector};
 use super::set::ObjectId;
 use crate::inventory::Service;
+
+/// The subject that a selector is in a namespace; an empty one adds nothing.
+pub(super) fn subject_selector(written: &super::read::Selector, namespace: &str) -> LabelSelector {
+    selector::subject(written, namespace)
+}
+
+/// The peers that a selector of endpoints is in a namespace; an empty one is all of them.
+pub(super) fn peer_selector(
+    written: &super::read::Selector,
+    namespace: &str,
+    options: &Options,
+) -> PeerSelector {
+    let scope = Scope {
+        namespace,
+        cluster: options
+            .default_local_cluster
+            .then_some(&*options.cluster_name),
+        init: false,
+    };
+    selector::endpoints(written, scope)
+}
 
 /// Entries of a policy of Cilium's two kinds that passed validation.
 ///

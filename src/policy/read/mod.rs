@@ -67,7 +67,7 @@ pub struct ReadGroup {
 
 /// Rules as written.
 #[derive(Clone, Debug)]
-pub(super) enum Body {
+pub(in crate::policy) enum Body {
     /// Of Cilium's two kinds.
     Cilium(CiliumPolicy),
     /// Of Kubernetes.

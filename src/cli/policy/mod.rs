@@ -1,0 +1,36 @@
+//! `flowwatch policy ...`: policies by themselves.
+//!
+//! Owns the commands' names; each is a file of its own.
+
+mod lint;
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+
+use super::error::CommandError;
+
+/// Arguments of `policy`.
+#[derive(Args)]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Find what is accepted and does not do what it seems, and what is not accepted
+    Lint(lint::LintArgs),
+}
+
+impl PolicyArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose code is the exit code.
+    pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
+        match &self.command {
+            PolicyCommand::Lint(args) => args.run(out, err),
+        }
+    }
+}
