@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+/// Exit code of a check that found something.
+pub(super) const FOUND: u8 = 1;
 /// Exit code of an error.
 pub(super) const ERROR: u8 = 2;
 /// Exit code of wrong usage (`EX_USAGE`).
@@ -32,6 +34,9 @@ pub(super) enum CommandError {
     /// What is wrong has been said already.
     #[error("failed")]
     Said,
+    /// A check found something, and has said what.
+    #[error("found something")]
+    Found,
     /// Anything else; the text is for people.
     #[error("{0}")]
     Failed(String),
@@ -49,6 +54,7 @@ impl CommandError {
         match self {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Failed(_) | Self::Said => ExitCode::from(ERROR),
+            Self::Found => ExitCode::from(FOUND),
         }
     }
 }

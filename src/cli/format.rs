@@ -59,8 +59,9 @@ const TIME_FORMATS: [&str; 9] = [
     "RFC1123Z",
 ];
 
+/// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Color {
+pub(super) enum Color {
     #[default]
     Auto,
     Always,
@@ -150,7 +151,7 @@ impl FormatArgs {
                     .time_format
                     .parse::<TimeFormat>()
                     .map_err(|error| UsageError::new(error.to_string()))?,
-                color: self.colors(),
+                color: self.color.wanted(),
                 node_name: self.print_node_name,
                 policy_names: self.print_policy_names,
                 ip_translation: self.ip_translation && !self.numeric,
@@ -162,13 +163,16 @@ impl FormatArgs {
             silent_errors: self.silent_errors,
         })
     }
+}
 
-    fn colors(&self) -> bool {
+impl Color {
+    /// Whether standard output is to be coloured.
+    pub(super) fn wanted(self) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
                 std::io::stdout().is_terminal()
                     && !set("NO_COLOR")
                     && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

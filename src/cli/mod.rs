@@ -3,8 +3,10 @@
 pub mod connection;
 mod error;
 pub mod flow_filter;
+mod fold;
 mod format;
 mod generate;
+mod policy;
 mod policy_args;
 pub mod selection;
 mod serve;
@@ -41,6 +43,8 @@ enum Command {
     Tail(Box<tail::TailArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
+    /// Look at policies: what they cover
+    Policy(policy::PolicyArgs),
     /// Ask a server how it is
     Status(server_info::StatusArgs),
     /// List nodes or namespaces of a server
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
             .plan()
             .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
+        Command::Policy(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
@@ -79,7 +84,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ CommandError::Said) => error.code(),
+        Err(error @ (CommandError::Said | CommandError::Found)) => error.code(),
         Err(error) => {
             sink::say(&mut err, &format!("flowwatch: {error}"));
             error.code()

@@ -1,0 +1,42 @@
+//! `flowwatch policy ...`: policies by themselves.
+//!
+//! Owns the commands' names; each is a file of its own.
+
+mod coverage;
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+
+use super::error::CommandError;
+use super::signal::Interrupt;
+
+/// Arguments of `policy`.
+#[derive(Args)]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Show which workloads policies cover, and which need a policy and have none
+    Coverage(Box<coverage::CoverageArgs>),
+}
+
+impl PolicyArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose code is the exit code.
+    pub(super) fn run(
+        &self,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+        interrupt: &Interrupt,
+    ) -> Result<(), CommandError> {
+        match &self.command {
+            PolicyCommand::Coverage(args) => args.run(out, err, interrupt),
+        }
+    }
+}
