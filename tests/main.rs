@@ -20,6 +20,7 @@ mod golden;
 mod golden_filters;
 mod live;
 mod manifest;
+mod policy_coverage;
 mod policy_objects;
 mod proto;
 mod readme;

@@ -148,9 +148,7 @@ mod tests {
     }
 
     fn pod(name: &str, labels: &[(&str, &str)]) -> String {
-        Name::of_pod(name, labels.iter().copied())
-            .name
-            .to_string()
+        Name::of_pod(name, labels.iter().copied()).name.to_string()
     }
 
     #[test]
@@ -192,7 +190,12 @@ mod tests {
             ),
             ("Job", "migrate", &[], pair("Job", "migrate")),
             ("Pod", "debug-2", &[], pair("Pod", "debug-2")),
-            ("Deployment", "a-7d5b9c6f48", &[], pair("Deployment", "a-7d5b9c6f48")),
+            (
+                "Deployment",
+                "a-7d5b9c6f48",
+                &[],
+                pair("Deployment", "a-7d5b9c6f48"),
+            ),
         ] {
             assert_eq!(object(kind, name, labels), wanted);
         }
@@ -200,9 +203,16 @@ mod tests {
 
     #[test]
     fn a_pod_of_flows_is_named_by_its_form_or_its_labels() {
-        assert_eq!(pod("loki-read-7d5b9c6f48-hx2vp", &[("app", "loki")]), "loki-read");
+        assert_eq!(
+            pod("loki-read-7d5b9c6f48-hx2vp", &[("app", "loki")]),
+            "loki-read"
+        );
         assert_eq!(pod("db-0", &[("app", "postgres")]), "postgres");
-        let both = [("k8s-app", "c"), ("app", "b"), ("app.kubernetes.io/name", "a")];
+        let both = [
+            ("k8s-app", "c"),
+            ("app", "b"),
+            ("app.kubernetes.io/name", "a"),
+        ];
         assert_eq!(pod("x-1", &both), "a");
         assert_eq!(pod("db-0", &[]), "db");
         assert_eq!(pod("agent-x7k2p", &[]), "agent");

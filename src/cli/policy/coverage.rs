@@ -88,10 +88,9 @@ impl CoverageArgs {
     ) -> Result<(), CommandError> {
         let stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
         if stdin(&self.paths) && stdin(&self.flows) {
-            return Err(UsageError::new(
-                "standard input can hold manifests or flows, not both",
-            )
-            .into());
+            return Err(
+                UsageError::new("standard input can hold manifests or flows, not both").into(),
+            );
         }
         let inputs = fold::open(&self.flows)?;
         let loaded = self.agent.load(&self.paths)?;

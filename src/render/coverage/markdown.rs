@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    cover_words, layer7_text, namespace_name, nothing, notes, peers_text, score_text, scored,
+    cover_words, layer7_text, namespace_name, notes, nothing, peers_text, score_text, scored,
     share_text, without_words, workload_name,
 };
 use crate::render::thousands;
@@ -43,12 +43,12 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
     }
     text.push_str(
         "| namespace | score | workloads | no policy | ingress deny | egress deny | broad | \
-         unknown | DNS | encrypted |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         unknown | L7 | DNS | encrypted |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for ((cluster, namespace), sum) in coverage.namespaces() {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             cell(&namespace_name(&cluster, namespace.as_ref(), clusters)),
             score_text(sum.score()),
             thousands(sum.workloads),
@@ -57,6 +57,7 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
             deny(sum.egress),
             thousands(sum.ingress.broad + sum.egress.broad),
             thousands(sum.unknown()),
+            thousands(sum.layer7),
             thousands(sum.dns),
             share_text(sum.encrypted, sum.packets),
         );

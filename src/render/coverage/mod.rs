@@ -140,12 +140,17 @@ fn layer7_text(ingress: &SideCover, egress: &SideCover) -> String {
 
 /// The first sentence: what the score is of.
 fn scored(sum: Sum) -> String {
-    let both = |of: fn(&crate::review::coverage::SideSum) -> u64| of(&sum.ingress) + of(&sum.egress);
+    let both =
+        |of: fn(&crate::review::coverage::SideSum) -> u64| of(&sum.ingress) + of(&sum.egress);
     let denied = both(|side| side.default_deny);
     let broad = both(|side| side.broad);
     let mut text = format!(
         "of the {} of {}, {} under default deny",
-        counted(both(|side| side.known()) + sum.unknown(), "direction", "directions"),
+        counted(
+            both(|side| side.known()) + sum.unknown(),
+            "direction",
+            "directions"
+        ),
         counted(sum.workloads, "workload", "workloads"),
         match denied + broad {
             1 => "1 is".to_owned(),
@@ -153,7 +158,10 @@ fn scored(sum: Sum) -> String {
         },
     );
     if broad > 0 {
-        text.push_str(&format!(", {} of them opened by a broad rule", thousands(broad)));
+        text.push_str(&format!(
+            ", {} of them opened by a broad rule",
+            thousands(broad)
+        ));
     }
     if sum.unknown() > 0 {
         text.push_str(&format!("; {} unknown", thousands(sum.unknown())));

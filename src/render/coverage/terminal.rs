@@ -1,8 +1,8 @@
 //! Coverage for people: the score, what has no policy, then a table.
 
 use super::{
-    Detail, counted, cover_words, harmless, layer7_text, namespace_name, nothing, notes, peers_text,
-    score_text, scored, share_text, without_words, workload_name,
+    Detail, counted, cover_words, harmless, layer7_text, namespace_name, notes, nothing,
+    peers_text, score_text, scored, share_text, without_words, workload_name,
 };
 use crate::render::thousands;
 use crate::review::coverage::{Cover, Coverage, Score, SideCover, SideSum, Sum, WorkloadCover};
@@ -41,14 +41,14 @@ pub fn terminal(out: &mut Vec<u8>, coverage: &Coverage, detail: Detail, color: b
         text.push('\n');
         let notes = notes(coverage);
         for note in notes.iter().take(MOST_NOTES) {
-            text.push_str(&page.paint(&format!("{}\n", harmless(note)), DIM));
+            text.push_str(&page.paint(&harmless(note), DIM));
+            text.push('\n');
         }
         if notes.len() > MOST_NOTES {
             let more = (notes.len() - MOST_NOTES) as u64;
-            text.push_str(&page.paint(
-                &format!("{}; -o json has all\n", counted(more, "note more", "notes more")),
-                DIM,
-            ));
+            let more = counted(more, "note more", "notes more");
+            text.push_str(&page.paint(&format!("{more}; -o json has all"), DIM));
+            text.push('\n');
         }
     } else {
         text.push_str(&nothing(coverage));
@@ -103,16 +103,23 @@ impl Page {
         let list = coverage.without_policy();
         let all = coverage.workloads.len() as u64;
         if list.is_empty() {
-            text.push_str("Every workload of which it can be told has a policy in both directions.\n\n");
+            text.push_str(
+                "Every workload of which it can be told has a policy in both directions.\n\n",
+            );
             return;
         }
         let head = format!(
-            "{} of {} a policy and {} none:\n",
+            "{} of {} {} none:",
             thousands(list.len() as u64),
-            counted(all, "workload needs", "workloads need"),
-            if list.len() == 1 { "has" } else { "have" },
+            counted(all, "workload", "workloads"),
+            if list.len() == 1 {
+                "needs a policy and has"
+            } else {
+                "need a policy and have"
+            },
         );
         text.push_str(&self.paint(&head, BOLD));
+        text.push('\n');
         let clusters = coverage.has_clusters();
         let shown = if detail == Detail::Workloads {
             list.len()
@@ -231,31 +238,26 @@ fn namespaces(coverage: &Coverage, total: Sum) -> Vec<Vec<Cell>> {
     let mut rows = vec![header(&names)];
     let clusters = coverage.has_clusters();
     let sums = coverage.namespaces();
-    let mut row = |name: String, sum: Sum, paint: &'static str| {
-        let score = sum.score();
-        let mut cells = vec![
-            Cell::text(name).painted(paint),
-            Cell::number(score_text(score)).painted(score_paint(score)),
-            Cell::number(thousands(sum.workloads)),
-            Cell::number(thousands(sum.without_policy)).painted(if sum.without_policy > 0 {
-                RED
-            } else {
-                ""
-            }),
-            deny(sum.ingress),
-            deny(sum.egress),
-        ];
-        cells.extend(broad.then(|| Cell::number(thousands(self::broad(sum)))));
-        cells.extend(unknown.then(|| Cell::number(thousands(sum.unknown()))));
-        cells.push(Cell::number(thousands(
-            sum.ingress.layer7.max(sum.egress.layer7),
-        )));
-        cells.push(Cell::number(thousands(sum.dns)));
-        cells.extend(
-            encrypted.then(|| Cell::number(share_text(sum.encrypted, sum.packets))),
-        );
-        rows.push(cells);
-    };
+    let mut row =
+        |name: String, sum: Sum, paint: &'static str| {
+            let score = sum.score();
+            let mut cells =
+                vec![
+                    Cell::text(name).painted(paint),
+                    Cell::number(score_text(score)).painted(score_paint(score)),
+                    Cell::number(thousands(sum.workloads)),
+                    Cell::number(thousands(sum.without_policy))
+                        .painted(if sum.without_policy > 0 { RED } else { "" }),
+                    deny(sum.ingress),
+                    deny(sum.egress),
+                ];
+            cells.extend(broad.then(|| Cell::number(thousands(self::broad(sum)))));
+            cells.extend(unknown.then(|| Cell::number(thousands(sum.unknown()))));
+            cells.push(Cell::number(thousands(sum.layer7)));
+            cells.push(Cell::number(thousands(sum.dns)));
+            cells.extend(encrypted.then(|| Cell::number(share_text(sum.encrypted, sum.packets))));
+            rows.push(cells);
+        };
     for ((cluster, namespace), sum) in &sums {
         row(
             namespace_name(cluster, namespace.as_ref(), clusters),
@@ -277,12 +279,7 @@ fn broad(sum: Sum) -> u64 {
 fn deny(side: SideSum) -> Cell {
     let denied = side.default_deny + side.broad;
     let paint = if denied < side.known() { YELLOW } else { "" };
-    Cell::number(format!(
-        "{}/{}",
-        thousands(denied),
-        thousands(side.known())
-    ))
-    .painted(paint)
+    Cell::number(format!("{}/{}", thousands(denied), thousands(side.known()))).painted(paint)
 }
 
 fn workloads(coverage: &Coverage) -> Vec<Vec<Cell>> {

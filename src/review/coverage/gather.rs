@@ -144,11 +144,10 @@ fn place(
     }
     let mut keys = Vec::with_capacity(pods.len());
     for (index, pod) in pods.iter().enumerate() {
-        let known = pod.owner.as_ref().or_else(|| {
-            owners
-                .get(&(&*pod.key.namespace, &*pod.key.pod))
-                .copied()
-        });
+        let known = pod
+            .owner
+            .as_ref()
+            .or_else(|| owners.get(&(&*pod.key.namespace, &*pod.key.pod)).copied());
         let labels = || sorted(pod.own_labels());
         let name = match known {
             Some((kind, name)) => Name::new(kind, name),
@@ -173,9 +172,7 @@ fn place(
 
 /// Names of workloads by namespace and the labels that pods have in their identity; `None`
 /// where several have the same.
-fn manifests(
-    inventory: &Inventory,
-) -> HashMap<(Arc<str>, Labels), Option<Name>, RandomState> {
+fn manifests(inventory: &Inventory) -> HashMap<(Arc<str>, Labels), Option<Name>, RandomState> {
     let mut names: HashMap<(Arc<str>, Labels), Option<Name>, RandomState> = HashMap::default();
     for workload in &inventory.workloads {
         let Some(namespace) = workload.namespace.clone() else {

@@ -153,12 +153,10 @@ impl Traffic {
                 own.more_peers |= stream.more_peers;
                 for peer in stream.peers {
                     match peer {
-                        Peer::Pod(index) => {
-                            match places.get(index as usize).copied().flatten() {
-                                Some(place) => own.peer(Peer::Pod(place)),
-                                None => own.more_peers = true,
-                            }
-                        }
+                        Peer::Pod(index) => match places.get(index as usize).copied().flatten() {
+                            Some(place) => own.peer(Peer::Pod(place)),
+                            None => own.more_peers = true,
+                        },
                         peer @ Peer::Other(_) => own.peer(peer),
                     }
                 }
@@ -184,8 +182,8 @@ impl Traffic {
         if let Some(known) = self.endpoints.get(&(id, row.node())) {
             return *known;
         }
-        let known = key(endpoint, row.str(row.node()))
-            .and_then(|key| self.place(&key, endpoint.identity));
+        let known =
+            key(endpoint, row.str(row.node())).and_then(|key| self.place(&key, endpoint.identity));
         if let Some(pod) = known.and_then(|index| self.pods.get_mut(index as usize))
             && let Some(workload) = endpoint.workloads.first()
         {
