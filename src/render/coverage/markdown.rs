@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    cover_words, layer7_text, namespace_name, notes, nothing, peers_text, score_text, scored,
-    share_text, without_words, workload_name,
+    all_have_one, cover_words, headline, layer7_text, namespace_name, notes, nothing, peers_text,
+    score_text, scored, share_text, without_words, workload_name,
 };
 use crate::render::thousands;
 use crate::review::coverage::{Coverage, SideSum};
@@ -20,14 +20,12 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
     }
     let sum = coverage.sum();
     let clusters = coverage.has_clusters();
-    let _ = writeln!(
-        text,
-        "**Score {} of 100**: {}.\n",
-        score_text(sum.score()),
-        scored(sum)
-    );
+    let _ = writeln!(text, "**{}**: {}.\n", headline(sum.score()), scored(sum));
     let without = coverage.without_policy();
-    if !without.is_empty() {
+    if without.is_empty() {
+        text.push_str(&all_have_one(sum));
+        text.push('\n');
+    } else {
         text.push_str("| needs a policy | in | flows | peers to name |\n|---|---|--:|--:|\n");
         for (workload, without) in without {
             let _ = writeln!(
@@ -39,8 +37,8 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
                 thousands(workload.ingress.peers + workload.egress.peers),
             );
         }
-        text.push('\n');
     }
+    text.push('\n');
     text.push_str(
         "| namespace | score | workloads | no policy | ingress deny | egress deny | broad | \
          unknown | L7 | DNS | encrypted |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",

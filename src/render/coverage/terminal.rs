@@ -1,8 +1,10 @@
 //! Coverage for people: the score, what has no policy, then a table.
 
+use std::fmt::Write as _;
+
 use super::{
-    Detail, counted, cover_words, harmless, layer7_text, namespace_name, notes, nothing,
-    peers_text, score_text, scored, share_text, without_words, workload_name,
+    Detail, all_have_one, counted, cover_words, harmless, headline, layer7_text, namespace_name,
+    notes, nothing, peers_text, score_text, scored, share_text, without_words, workload_name,
 };
 use crate::render::thousands;
 use crate::review::coverage::{Cover, Coverage, Score, SideCover, SideSum, Sum, WorkloadCover};
@@ -29,9 +31,8 @@ pub fn terminal(out: &mut Vec<u8>, coverage: &Coverage, detail: Detail, color: b
     let mut text = String::new();
     if coverage.knows_workloads() {
         let sum = coverage.sum();
-        text.push_str(&page.paint("Score ", BOLD));
-        text.push_str(&page.paint(&score_text(sum.score()), score_paint(sum.score())));
-        text.push_str(&format!(" of 100: {}\n\n", scored(sum)));
+        text.push_str(&page.paint(&headline(sum.score()), score_paint(sum.score())));
+        let _ = write!(text, ": {}\n\n", scored(sum));
         page.without_policy(&mut text, coverage, detail);
         page.table(&mut text, &namespaces(coverage, sum));
         if detail == Detail::Workloads {
@@ -103,9 +104,8 @@ impl Page {
         let list = coverage.without_policy();
         let all = coverage.workloads.len() as u64;
         if list.is_empty() {
-            text.push_str(
-                "Every workload of which it can be told has a policy in both directions.\n\n",
-            );
+            text.push_str(&all_have_one(coverage.sum()));
+            text.push_str("\n\n");
             return;
         }
         let head = format!(
@@ -139,10 +139,8 @@ impl Page {
             .collect();
         self.table(text, &rows);
         if list.len() > shown {
-            text.push_str(&format!(
-                "  and {} more; --workloads shows all\n",
-                thousands((list.len() - shown) as u64)
-            ));
+            let more = thousands((list.len() - shown) as u64);
+            let _ = writeln!(text, "  and {more} more; --workloads shows all");
         }
         text.push('\n');
     }
