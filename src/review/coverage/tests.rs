@@ -146,6 +146,7 @@ fn what_was_not_read_makes_unknown_what_it_might_change() {
         file: "broken.yaml".into(),
         at: manifest::Place::default(),
         reason: "broken".to_owned(),
+        unmodelled: false,
     });
     let coverage = of(given);
 
