@@ -145,6 +145,10 @@ impl Policies {
     #[must_use]
     pub fn options_of(&self, cluster: Option<&str>) -> Options {
         let mut options = self.options.clone();
+        // The default of this option changed with 1.19.
+        if options.version.minor < 19 && !options.given.contains(&OptionName::DefaultLocalCluster) {
+            options.default_local_cluster = false;
+        }
         if let Some(cluster) = cluster
             && !options.given.contains(&OptionName::ClusterName)
         {

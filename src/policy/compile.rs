@@ -34,7 +34,7 @@ pub struct Compiled {
     pub(super) options: Options,
     groups: Vec<Arc<CidrGroup>>,
     pub(super) names_complete: bool,
-    ports_complete: bool,
+    pub(super) ports_complete: bool,
     pub(super) members: Vec<Arc<Member>>,
     pub(super) selection: Selection,
     /// For each entry its peers; everybody is a peer too.

@@ -44,6 +44,7 @@ mod table;
 mod tests;
 mod validate;
 mod verdict;
+mod version;
 mod world;
 
 pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};

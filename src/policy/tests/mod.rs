@@ -182,6 +182,7 @@ fn entry(object: u32) -> impl Strategy<Value = PolicyEntry> {
                     peers,
                     ports,
                     auth: None,
+                    service_missing: false,
                 }
             },
         )
