@@ -45,7 +45,7 @@ pub(super) struct AgentArgs {
     /// An option of the agents as in cilium-config, such as enable-policy=always
     #[arg(long, value_name = "NAME=VALUE")]
     cilium_option: Vec<String>,
-    /// The documents hold every pod of the cluster: what they lack does not exist
+    /// The documents hold every pod and Service: what they lack does not exist
     #[arg(long)]
     cluster_complete: bool,
     /// Call a verdict unknown where it hangs on an agent option that was not given
@@ -233,7 +233,14 @@ fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
         ));
     }
     let set = policies.set(None);
-    for taint in &set.taints {
+    let said = |taint: &Taint| {
+        loaded.errors.iter().any(|error| {
+            let text = error.to_string();
+            text.starts_with(&format!("{}:{}:", taint.file, taint.at.line))
+                || (taint.at.line == 0 && text.starts_with(&*taint.file))
+        })
+    };
+    for taint in set.taints.iter().filter(|taint| !said(taint)) {
         remarks.push(format!(
             "{}:{}: {}; verdicts it might change are unknown",
             taint.file, taint.at.line, taint.reason

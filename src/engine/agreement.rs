@@ -87,8 +87,8 @@ pub struct AgreementTally {
     pub unknown: BTreeMap<&'static str, (u64, Option<Cause>)>,
     /// No answer of policy, by reason; `None` for packets that came by.
     pub apart: BTreeMap<Option<Apart>, u64>,
-    /// Verdicts that hang on an option nobody gave.
-    pub assumed: u64,
+    /// Verdicts that hang on an option nobody gave, by its name.
+    pub assumed: BTreeMap<&'static str, u64>,
     /// Flows that passed with nobody having asked for it.
     pub gaps: u64,
 }
@@ -100,8 +100,10 @@ impl AgreementTally {
         let assumed = judgement
             .computed
             .as_ref()
-            .is_some_and(|computed| computed.decision.assumed.is_some());
-        self.assumed += if assumed { weight } else { 0 };
+            .and_then(|computed| computed.decision.assumed);
+        if let Some(option) = assumed {
+            *self.assumed.entry(option.name()).or_default() += weight;
+        }
         self.event(judgement.event, judgement.agreement, weight);
     }
 
@@ -127,7 +129,9 @@ impl AgreementTally {
     pub fn add(&mut self, other: &Self) {
         self.equal += other.equal;
         self.drift += other.drift;
-        self.assumed += other.assumed;
+        for (option, count) in &other.assumed {
+            *self.assumed.entry(option).or_default() += count;
+        }
         self.gaps += other.gaps;
         for (name, (count, cause)) in &other.unknown {
             self.unknown.entry(name).or_insert((0, *cause)).0 += count;

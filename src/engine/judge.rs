@@ -274,7 +274,8 @@ impl Judge {
         {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
-        let gap = if event.went_on() && known.is_pod(subject) {
+        let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
+        let gap = if certain && event.went_on() && known.is_pod(subject) {
             known.gap(thresholds, decision)
         } else {
             None

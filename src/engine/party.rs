@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::flow::{Endpoint, identity_name};
-use crate::inventory::{Identity, Label};
+use crate::inventory::{Identity, Label, UNNUMBERED};
 
 /// The last reserved number that has a label of its own.
 const LAST_RESERVED: u32 = 10;
@@ -74,7 +74,8 @@ impl Party {
             return Self::Unknown;
         };
         let mut identity = Identity {
-            number,
+            // 0 is somebody unknown; of whom labels are known only the number is not.
+            number: if number == 0 { UNNUMBERED } else { number },
             labels,
             ..Identity::default()
         };
@@ -238,6 +239,13 @@ mod tests {
         let kept: Vec<String> = identity.labels.iter().map(ToString::to_string).collect();
         assert_eq!(kept, ["fqdn:*.example.com", "reserved:kube-apiserver"]);
         assert_eq!(identity.names, [Arc::from("api.example.com")]);
+    }
+
+    #[test]
+    fn a_pod_without_its_number_is_not_the_unknown_identity() {
+        let pod = endpoint(0, &["k8s:app=a", "k8s:io.kubernetes.pod.namespace=x"]);
+        let party = Party::of(Some(&pod), "10.0.0.1", std::iter::empty());
+        assert_ne!(party.identity().unwrap().number, 0);
     }
 
     #[test]

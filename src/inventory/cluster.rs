@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::pod::{self, PodSpec};
-use super::{CidrGroup, Identity, Label, Service};
+use super::{CidrGroup, Identity, Label, Service, UNNUMBERED};
 use crate::manifest::{Node, Value};
 
 type Labels = Vec<(Arc<str>, Arc<str>)>;
@@ -167,6 +167,7 @@ impl Inventory {
         ));
         labels.sort();
         Some(Identity {
+            number: UNNUMBERED,
             labels,
             named_ports: workload.spec.named_ports.clone(),
             ..Identity::default()

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use super::Label;
 
+/// The number of an identity whose own is not known, though its labels are.
+pub const UNNUMBERED: u32 = u32::MAX;
+
 /// An identity and what policies can ask of it.
 ///
 /// Pods share one by their labels. Outside the cluster an address is its own identity,

@@ -11,7 +11,7 @@ mod relevant;
 mod service;
 
 pub use cluster::{ClusterNode, Inventory, Workload};
-pub use identity::{Identity, NamedPort};
+pub use identity::{Identity, NamedPort, UNNUMBERED};
 pub use label::Label;
 pub use pod::PodSpec;
 pub use relevant::identity_relevant;

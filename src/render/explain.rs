@@ -190,7 +190,6 @@ fn side_text(
         ]);
     }
     if rows.is_empty() {
-        let _ = writeln!(text, "  no policy selects it for {word}");
         return;
     }
     let width = |column: usize| {
@@ -243,11 +242,18 @@ fn reason(side: &ExplainedSide, set: &PolicySet) -> String {
         .as_ref()
         .map_or("a proxy", |redirect| redirect.parser.name());
     match (side.request, side.decision.verdict) {
-        (Some(Ok(false)), _) => format!("denied: no {proxy} rule fits the request{by}"),
+        (Some(Ok(false)), _) => {
+            format!(
+                "request denied: no {proxy} rule of {} fits it",
+                rules.join(", ")
+            )
+        }
         (Some(Err(cause)), _) | (None, Verdict::Unknown(cause)) => {
             format!("unknown: {cause}{}", unreadable(cause, set))
         }
-        (_, Verdict::Allowed) if !side.decision.enforced => "allowed: no policy".to_owned(),
+        (_, Verdict::Allowed) if !side.decision.enforced => {
+            "allowed: no policy selects it".to_owned()
+        }
         (_, Verdict::Allowed) if by.is_empty() => "allowed: no default deny".to_owned(),
         (_, Verdict::Allowed) => format!("allowed{by}"),
         (Some(Ok(true)), Verdict::Redirected) => {

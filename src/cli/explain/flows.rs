@@ -1,9 +1,8 @@
 //! Recorded flows, as far as `explain` asks them: one flow by its name, and who is there.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::side::Side;
 use super::{Question, Request};
@@ -255,12 +254,13 @@ fn line_of(text: &str) -> Result<String, CommandError> {
     let usage = || UsageError::new(format!("--line {text}: expected FILE:NUMBER"));
     let (file, number) = text.rsplit_once(':').ok_or_else(usage)?;
     let number: usize = number.parse().map_err(|_| usage())?;
-    let opened = File::open(Path::new(file))
-        .map_err(|error| CommandError::failed(format!("{file}: {error}")))?;
-    BufReader::new(opened)
+    let number = number.checked_sub(1).ok_or_else(usage)?;
+    let found = inputs(&[PathBuf::from(file)]).map_err(CommandError::failed)?;
+    let input = found.first().ok_or_else(usage)?;
+    BufReader::new(input.open().map_err(CommandError::failed)?)
         .lines()
-        .nth(number.checked_sub(1).ok_or_else(usage)?)
-        .ok_or_else(|| CommandError::failed(format!("{file} has no line {number}")))?
+        .nth(number)
+        .ok_or_else(|| CommandError::failed(format!("{file} has no line {}", number + 1)))?
         .map_err(|error| CommandError::failed(format!("{file}: {error}")))
 }
 

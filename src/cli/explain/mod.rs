@@ -26,7 +26,7 @@ use side::Side;
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExplainArgs {
     /// Policies, and what else is known of the cluster: files, directories, -
-    #[arg(long, required = true, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     policies: Vec<PathBuf>,
     /// Recordings: where the flow is, and what is known of pods from their flows
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
@@ -53,7 +53,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "UUID", group = "recorded", requires = "flows")]
     uuid: Option<String>,
     /// A recorded flow by its line, as FILE:NUMBER
-    #[arg(long, value_name = "FILE:NUMBER", group = "recorded")]
+    #[arg(long, value_name = "FILE:NUMBER", group = "recorded", conflicts_with_all = ["http", "dns"])]
     line: Option<String>,
     /// text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -117,7 +117,15 @@ impl ExplainArgs {
             .into());
         }
         // A question names its sides; a flow may have been called by other names too.
-        let loaded = self.agent.load(&self.policies, self.from.is_some())?;
+        let named = if self.policies.is_empty() {
+            self.agent.config()?.policies
+        } else {
+            self.policies.clone()
+        };
+        if named.is_empty() {
+            return Err(UsageError::new("which policies? Give --policies PATH").into());
+        }
+        let loaded = self.agent.load(&named, self.from.is_some())?;
         say_remarks(&loaded.remarks, err);
         if loaded.failed {
             return Err(CommandError::Said);
@@ -228,14 +236,24 @@ fn explain(policies: &Policies, question: &Question) -> Explained {
         protocol: question.protocol,
         port: question.port,
         recorded: question.recorded.clone(),
-        note: question
-            .to
-            .is_name_only()
-            .then_some("a name has no address here: rules on prefixes are judged for none"),
+        note: note(question),
         request: question.request.as_ref().map(Request::words),
         egress: side(Direction::Egress, from, to),
         ingress: side(Direction::Ingress, to, from),
         set: compiled.set().clone(),
+    }
+}
+
+/// What to know before believing it.
+fn note(question: &Question) -> Option<&'static str> {
+    if question.to.is_name_only() || question.from.is_name_only() {
+        Some("a name has no address here: rules on prefixes are judged for none")
+    } else if question.recorded.is_none()
+        && (question.from.is_outside() || question.to.is_outside())
+    {
+        Some("no document knows the address: it is taken as outside the cluster")
+    } else {
+        None
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::error::UsageError;
 use super::flows::Endpoints;
 use crate::engine::{Party, PartyKind, Policies};
-use crate::inventory::{Identity, Label};
+use crate::inventory::{Identity, Label, UNNUMBERED};
 
 const ENTITIES: [&str; 8] = [
     "host",
@@ -64,7 +64,7 @@ impl Side {
         } else {
             return Err(UsageError::new(format!(
                 "'{text}': expected ns/workload, ns/key=value, an address, a DNS name, or one of {}",
-                ENTITIES.join(", ")
+                ENTITIES[..ENTITIES.len() - 1].join(", ")
             )));
         };
         Ok(Self {
@@ -220,6 +220,7 @@ fn by_labels(namespace: &str, text: &str, policies: &Policies, known: &Endpoints
         cluster(policies, known),
     ));
     pod(Identity {
+        number: UNNUMBERED,
         labels,
         ..Identity::default()
     })

@@ -203,10 +203,10 @@ pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
     if tally.gaps > 0 {
         parts.push(format!("gap {}", thousands(tally.gaps)));
     }
-    if tally.assumed > 0 {
+    for (option, count) in &tally.assumed {
         parts.push(format!(
-            "{} hang on agent options that were not given",
-            thousands(tally.assumed)
+            "{} assume the default of {option}",
+            thousands(*count)
         ));
     }
     for part in parts {
@@ -215,6 +215,8 @@ pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
     let mut lines = vec![line];
     for (name, (count, cause)) in &tally.unknown {
         let hint = cause.map_or("", Cause::hint);
+        // Which option it is.
+        let name = cause.map_or_else(|| (*name).to_owned(), |cause| cause.to_string());
         lines.push(format!("unknown: {} {name}: {hint}", thousands(*count)));
     }
     lines

@@ -333,7 +333,7 @@ impl Graph {
                 "give the rendered manifests: `{} | flowwatch ... -`",
                 self.units[*unit].build
             ),
-            None => "give --namespace or the rendered manifests".to_owned(),
+            None => "name the namespace by flag, or give the rendered manifests".to_owned(),
         }
     }
 }
