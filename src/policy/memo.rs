@@ -25,7 +25,7 @@ pub struct Question {
     pub port: u16,
 }
 
-/// Decisions of one thread, 64 Ki of them.
+/// Decisions of one thread: 64 Ki of them, each in its slot or the one beside it. 4 MiB.
 #[derive(Debug)]
 pub struct Memo {
     slots: Box<[Slot]>,
@@ -87,15 +87,22 @@ impl Memo {
             | u64::from(question.direction == Direction::Egress) << 63;
         let hash = (ends ^ rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let slot = (hash >> 48) as usize;
-        if let Some(known) = self.slots.get(slot)
-            && known.ends == ends
-            && known.rest == rest
-        {
-            return known.decision;
+        // Two questions that fall on one slot would push each other out for ever.
+        for place in [slot, slot ^ 1] {
+            if let Some(known) = self.slots.get(place)
+                && known.ends == ends
+                && known.rest == rest
+            {
+                return known.decision;
+            }
         }
         let decision = decide();
-        if let Some(known) = self.slots.get_mut(slot) {
-            *known = Slot {
+        let before = self.slots.get(slot).copied();
+        if let (Some(before), Some(beside)) = (before, self.slots.get_mut(slot ^ 1)) {
+            *beside = before;
+        }
+        if let Some(first) = self.slots.get_mut(slot) {
+            *first = Slot {
                 ends,
                 rest,
                 decision,
