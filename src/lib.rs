@@ -23,6 +23,8 @@ pub mod policy;
 
 pub mod engine;
 
+pub mod review;
+
 pub mod synth;
 
 pub mod render;

@@ -4,6 +4,7 @@ pub mod connection;
 mod error;
 mod explain;
 pub mod flow_filter;
+mod fold;
 mod format;
 mod generate;
 mod policy;
@@ -45,7 +46,7 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
-    /// Look at policies without traffic
+    /// Look at policies: what is wrong with them, what they cover
     Policy(policy::PolicyArgs),
     /// Ask a server how it is
     Status(server_info::StatusArgs),
@@ -79,7 +80,7 @@ pub fn main() -> ExitCode {
             .plan()
             .map_err(CommandError::from)
             .and_then(|plan| serve::run(plan, &mut out, &mut err)),
-        Command::Policy(args) => args.run(&mut out, &mut err),
+        Command::Policy(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),

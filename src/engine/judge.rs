@@ -11,15 +11,20 @@ use hashbrown::HashMap;
 
 use super::agreement::Agreement;
 use super::event::{Apart, Event};
-use super::memo::{Memo, Question};
+use super::ledger::{Ledger, Position};
 use super::party::{Party, PartyKind, cluster};
 use super::policies::{ClusterPolicies, Policies};
-use crate::flow::{EndpointId, Protocol, RowRef, StrId};
+use crate::flow::{self, EndpointId, FlowBatch, L7, L7Record, L7Type, Protocol, RowRef, StrId};
 use crate::inventory::Label;
-use crate::policy::{BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Verdict};
+use crate::policy::{
+    BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Memo, Question, RulesId,
+    Verdict,
+};
 
 /// Addresses and names remembered a cluster; beyond that they are forgotten together.
 const MOST_OUTSIDE: usize = 1 << 17;
+/// Answers about gaps that are remembered.
+const MOST_GAPS: usize = 1 << 14;
 
 /// What is said about a flow.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub struct Judge {
     /// For each endpoint the cluster it would be a subject in.
     clusters: Vec<Option<usize>>,
     known: Vec<Known>,
+    /// Position of the first row of the batch.
+    at: Position,
 }
 
 /// What a thread remembers of one cluster.
@@ -70,6 +77,8 @@ struct Known {
     nobody: IdentityIndex,
     /// Whether an identity is a pod: only these are expected to have a policy.
     pods: Vec<bool>,
+    /// Gaps by what decides about them.
+    gaps: HashMap<(RulesId, bool, Verdict), Option<Gap>, RandomState>,
     /// Policies Hubble names, by kind, namespace and name: whether they were given.
     loaded: HashMap<(StrId, StrId, StrId), bool, RandomState>,
 }
@@ -93,18 +102,100 @@ impl Judge {
             epoch: None,
             clusters: Vec::new(),
             known: Vec::new(),
+            at: Position::default(),
         }
     }
 
-    /// Judges a row.
-    pub fn judge(&mut self, row: RowRef<'_>) -> Judgement {
-        let event = Event::of(row);
-        let Some(direction) = event.direction() else {
-            return apart(event);
+    /// Begins a piece: takes what its batches tell about later flows, and waits until every
+    /// piece before it has done so too.
+    pub fn begin(&mut self, piece: u64, batches: &[FlowBatch]) {
+        self.at = Position { piece, row: 0 };
+        for batch in batches {
+            self.learn(batch);
+            self.at.row += batch.len() as u64;
+        }
+        self.at.row = 0;
+        self.policies.ledger().publish(piece);
+        self.policies.ledger().wait_for(piece);
+    }
+
+    /// Says that the rows of a batch were judged.
+    pub fn end_of(&mut self, batch: &FlowBatch) {
+        self.at.row += batch.len() as u64;
+    }
+
+    fn learn(&mut self, batch: &FlowBatch) {
+        for row in batch.rows() {
+            let Some(extra) = row.extra() else {
+                continue;
+            };
+            if let Some(l7) = &extra.l7 {
+                self.learn_names(row, l7);
+                continue;
+            }
+            let Some(direction) = Event::of(row).direction() else {
+                continue;
+            };
+            if named(row, direction).next().is_none() {
+                continue;
+            }
+            let at = self.at_of(row);
+            let known = self.known_of(row, direction);
+            if known.names_missing(row, direction) {
+                let end = match direction {
+                    Direction::Ingress => End::Destination,
+                    Direction::Egress => End::Source,
+                };
+                let subject = known.who(row, end, None);
+                let subject = (Arc::as_ptr(&known.policies) as usize, subject, direction);
+                self.policies.ledger().miss(subject, at);
+            }
+        }
+    }
+
+    /// A DNS answer that the proxy of a node passed on.
+    fn learn_names(&mut self, row: RowRef<'_>, l7: &L7) {
+        let Some(L7Record::Dns(dns)) = &l7.record else {
+            return;
         };
-        let Some((protocol, port)) = layer4(row) else {
-            return apart(Event::Apart(Apart::NoDecision));
+        let time = row.time();
+        if l7.kind != L7Type::RESPONSE || row.verdict() != flow::Verdict::FORWARDED {
+            return;
+        }
+        let Some(time) = time else {
+            return;
         };
+        let seconds = match dns.ttl {
+            // No answer with a time to live.
+            u32::MAX => 0,
+            seconds => i64::from(seconds),
+        };
+        let until = time.saturating_add(seconds.saturating_mul(1_000_000_000));
+        let name: Arc<str> = row
+            .str(dns.query)
+            .trim_end_matches('.')
+            .to_ascii_lowercase()
+            .into();
+        for address in row.dictionaries().list(dns.ips) {
+            if let Ok(address) = address.parse() {
+                let node = Arc::from(row.str(row.node()));
+                let at = self.at_of(row);
+                self.policies
+                    .ledger()
+                    .resolve((node, address), name.clone(), (time, until), at);
+            }
+        }
+    }
+
+    fn at_of(&self, row: RowRef<'_>) -> Position {
+        Position {
+            row: self.at.row + row.index() as u64,
+            ..self.at
+        }
+    }
+
+    /// What is remembered of the cluster whose policies the subject is under.
+    fn known_of(&mut self, row: RowRef<'_>, direction: Direction) -> &mut Known {
         let epoch = row.dictionaries().epoch();
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
@@ -116,9 +207,26 @@ impl Judge {
             }
         }
         let at = self.cluster(row, direction);
-        let known = &mut self.known[at];
-        let source = known.who(row, End::Source);
-        let destination = known.who(row, End::Destination);
+        &mut self.known[at]
+    }
+
+    /// Judges a row.
+    pub fn judge(&mut self, row: RowRef<'_>) -> Judgement {
+        let event = Event::of(row);
+        let Some(direction) = event.direction() else {
+            return apart(event);
+        };
+        let Some((protocol, port)) = layer4(row) else {
+            return apart(Event::Apart(Apart::NoDecision));
+        };
+        let at = self.at_of(row);
+        let strict = self.policies.strict();
+        let thresholds = self.thresholds;
+        let policies = Arc::clone(&self.policies);
+        let ledger = policies.ledger();
+        let known = self.known_of(row, direction);
+        let source = known.who(row, End::Source, Some((ledger, at)));
+        let destination = known.who(row, End::Destination, Some((ledger, at)));
         let (subject, peer) = match direction {
             Direction::Ingress => (destination, source),
             Direction::Egress => (source, destination),
@@ -130,33 +238,24 @@ impl Judge {
             protocol,
             port,
         };
-        let policies = &known.policies;
-        let decision = known.memo.get(policies.generation(), question, || {
-            policies
-                .read()
-                .decide(subject, direction, peer, protocol, port)
-        });
-        let decision = if self.policies.strict() {
-            decision.strict()
-        } else {
-            decision
-        };
+        let mut decision = known.decide(question);
+        if strict {
+            decision = decision.strict();
+        }
         let mut verdict = decision.verdict;
         if let Event::Request { .. } = event {
-            verdict = super::request::verdict(row, &policies.read(), &question, decision);
+            verdict = super::request::verdict(row, &known.policies.read(), &question, decision);
         }
-        let loaded = &mut known.loaded;
-        let missing = named(row, direction).any(|(kind, namespace, name)| {
-            !row.str(name).is_empty()
-                && !*loaded.entry((kind, namespace, name)).or_insert_with(|| {
-                    policies.holds(row.str(kind), row.str(namespace), row.str(name))
-                })
-        });
-        if missing {
+        let place = Arc::as_ptr(&known.policies) as usize;
+        // A certain denial by a rule stays one, whatever else there is.
+        if verdict != Verdict::DeniedByRule
+            && (known.names_missing(row, direction)
+                || ledger.misses((place, subject, direction), at))
+        {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
         let gap = if event.went_on() && known.is_pod(subject) {
-            self.thresholds.gap(&policies.read(), decision)
+            known.gap(&thresholds, decision)
         } else {
             None
         };
@@ -165,7 +264,7 @@ impl Judge {
             agreement: Agreement::of(event, verdict),
             gap,
             computed: Some(Computed {
-                policies: policies.clone(),
+                policies: Arc::clone(&known.policies),
                 subject,
                 direction,
                 verdict,
@@ -198,6 +297,7 @@ impl Judge {
                 endpoints: Vec::new(),
                 outside: HashMap::default(),
                 pods: Vec::new(),
+                gaps: HashMap::default(),
                 loaded: HashMap::default(),
             });
             self.known.len() - 1
@@ -220,11 +320,54 @@ enum End {
 }
 
 impl Known {
+    fn decide(&mut self, question: Question) -> Decision {
+        let policies = &self.policies;
+        self.memo.remember(policies.generation(), question, || {
+            policies.read().decide(
+                question.subject,
+                question.direction,
+                question.peer,
+                question.protocol,
+                question.port,
+            )
+        })
+    }
+
+    fn gap(&mut self, thresholds: &BroadThresholds, decision: Decision) -> Option<Gap> {
+        let key = (decision.rules, decision.enforced, decision.verdict);
+        if self.gaps.len() > MOST_GAPS {
+            self.gaps.clear();
+        }
+        *self
+            .gaps
+            .entry(key)
+            .or_insert_with(|| thresholds.gap(&self.policies.read(), decision))
+    }
+
+    /// Whether Hubble names a policy of this direction that was not given.
+    fn names_missing(&mut self, row: RowRef<'_>, direction: Direction) -> bool {
+        let Self {
+            policies, loaded, ..
+        } = self;
+        named(row, direction).any(|(kind, namespace, name)| {
+            !row.str(name).is_empty()
+                && !*loaded.entry((kind, namespace, name)).or_insert_with(|| {
+                    policies.holds(row.str(kind), row.str(namespace), row.str(name))
+                })
+        })
+    }
+
     fn is_pod(&self, index: IdentityIndex) -> bool {
         self.pods.get(index.0 as usize).is_some_and(|pod| *pod)
     }
 
-    fn who(&mut self, row: RowRef<'_>, end: End) -> IdentityIndex {
+    /// Who a side is; with what DNS told before, where that is given.
+    fn who(
+        &mut self,
+        row: RowRef<'_>,
+        end: End,
+        told: Option<(&Ledger, Position)>,
+    ) -> IdentityIndex {
         let (id, endpoint, address, names) = match end {
             End::Source => (
                 row.source(),
@@ -247,7 +390,7 @@ impl Known {
             Who::Is(who) => return who,
             Who::Varies => {
                 if let Some(who) = self.outside.get(&(id, address.0, names.0)) {
-                    return *who;
+                    return self.told(*who, row, address, told);
                 }
             }
             Who::NotAsked => {}
@@ -274,6 +417,9 @@ impl Known {
                 if !local_host {
                     self.outside.insert((id, address.0, names.0), who);
                 }
+                if kind == PartyKind::Outside {
+                    return self.told(who, row, address, told);
+                }
                 who
             }
             Party::Known { identity, kind } => {
@@ -290,6 +436,48 @@ impl Known {
             }
             // An address may tell more in another flow.
             Party::Unknown => self.nobody,
+        }
+    }
+}
+
+impl Known {
+    /// The same address with the names that DNS gave for it before, where rules ask for
+    /// names and a flow does not carry them.
+    fn told(
+        &mut self,
+        who: IdentityIndex,
+        row: RowRef<'_>,
+        address: StrId,
+        told: Option<(&Ledger, Position)>,
+    ) -> IdentityIndex {
+        let (Some((ledger, at)), Some(time), true) =
+            (told, row.time(), self.policies.names_matter())
+        else {
+            return who;
+        };
+        let text = row.str(address);
+        let Ok(address) = text.parse() else {
+            return who;
+        };
+        let names = ledger.names(row.str(row.node()), address, time, at);
+        if names.is_empty() {
+            return who;
+        }
+        let end = if text == row.str(row.source_ip()) {
+            (row.source_endpoint(), row.source_names())
+        } else {
+            (row.destination_endpoint(), row.destination_names())
+        };
+        let all = row
+            .dictionaries()
+            .list(end.1)
+            .chain(names.iter().map(AsRef::as_ref));
+        match Party::of(end.0, text, all) {
+            Party::Known {
+                identity,
+                kind: PartyKind::Outside,
+            } => self.policies.index(identity, true),
+            _ => who,
         }
     }
 }

@@ -6,7 +6,7 @@
 mod agreement;
 mod event;
 mod judge;
-mod memo;
+mod ledger;
 mod party;
 mod policies;
 mod request;
@@ -14,5 +14,6 @@ mod request;
 pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement};
+pub use ledger::{Ledger, Position};
 pub use party::{Party, PartyKind, cluster};
 pub use policies::{ClusterPolicies, Given, Policies};

@@ -10,10 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::ledger::Ledger;
 use crate::inventory::{Identity, Inventory, Label, NamedPort, Service};
 use crate::manifest::{Document, Scope, is_policy_kind};
 use crate::policy::{
-    Compiled, IdentityIndex, OptionName, Options, PolicySet, Taint, TaintScope, World,
+    Compiled, IdentityIndex, OptionName, Options, PeerSelector, PolicySet, Taint, TaintScope, World,
 };
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
@@ -33,6 +34,7 @@ pub struct Policies {
     complete: bool,
     names_complete: bool,
     clusters: RwLock<Vec<(Arc<str>, Arc<ClusterPolicies>)>>,
+    ledger: Ledger,
 }
 
 /// What is given to judge with.
@@ -61,6 +63,8 @@ pub struct ClusterPolicies {
     /// What makes decisions void, without a lock.
     generation: AtomicU64,
     identities: RwLock<HashMap<Vec<Label>, IdentityIndex, RandomState>>,
+    /// Whether a rule is about names that DNS gives.
+    names_matter: bool,
     /// Named ports of pods, by their identity labels.
     ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState>,
 }
@@ -95,6 +99,7 @@ impl Policies {
             complete: given.complete,
             names_complete: given.names_complete,
             clusters: RwLock::default(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -102,6 +107,12 @@ impl Policies {
     #[must_use]
     pub fn strict(&self) -> bool {
         self.strict
+    }
+
+    /// What flows told about later ones.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What is known of the cluster.
@@ -134,6 +145,10 @@ impl Policies {
     #[must_use]
     pub fn options_of(&self, cluster: Option<&str>) -> Options {
         let mut options = self.options.clone();
+        // The default of this option changed with 1.19.
+        if options.version.minor < 19 && !options.given.contains(&OptionName::DefaultLocalCluster) {
+            options.default_local_cluster = false;
+        }
         if let Some(cluster) = cluster
             && !options.given.contains(&OptionName::ClusterName)
         {
@@ -172,6 +187,12 @@ impl Policies {
 
     fn compile(&self, options: &Options) -> ClusterPolicies {
         let set = Arc::new(self.set(Some(&options.cluster_name)));
+        let names_matter = set.entries.iter().any(|entry| {
+            let peers = entry.peers.as_deref().unwrap_or_default();
+            peers
+                .iter()
+                .any(|peer| matches!(peer, PeerSelector::Fqdn { .. }))
+        });
         let pods: Vec<Identity> = self
             .inventory
             .workloads
@@ -192,6 +213,7 @@ impl Policies {
             compiled: RwLock::new(Compiled::new(set, &world, options)),
             generation: AtomicU64::new(0),
             identities: RwLock::default(),
+            names_matter,
             ports,
         }
     }
@@ -210,6 +232,12 @@ impl ClusterPolicies {
     /// for it.
     pub fn read(&self) -> RwLockReadGuard<'_, Compiled> {
         self.compiled.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a rule is about names that DNS gives.
+    #[must_use]
+    pub fn names_matter(&self) -> bool {
+        self.names_matter
     }
 
     /// Whether a policy was given, by kind, namespace and name.

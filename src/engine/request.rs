@@ -2,9 +2,8 @@
 //!
 //! Owns taking the request out of a row. What the rules say is `policy`'s.
 
-use super::memo::Question;
 use crate::flow::{L7Record, RowRef};
-use crate::policy::{Cause, Compiled, Decision, HttpRequest, RequestVerdict, Verdict};
+use crate::policy::{Cause, Compiled, Decision, HttpRequest, Question, RequestVerdict, Verdict};
 
 /// What policy says of the request in `row`, given what it says of the connection.
 pub(super) fn verdict(

@@ -11,15 +11,16 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::decide::SubjectState;
-use super::entry::{Direction, PolicyEntry, Port, Subject};
+use super::entry::{Direction, PolicyEntry};
 use super::filter::{Filters, Selected, Surroundings};
 use super::interner::Interner;
-use super::member::{Member, NAMESPACE};
+use super::member::Member;
 use super::merge::Conflict;
 use super::options::{AllowLocalhost, Options};
 use super::selection::{Selection, SelectorId};
-use super::selector::{LabelSelector, Operator, PeerSelector, Source};
+use super::selector::{PeerSelector, Source};
 use super::set::{ObjectKind, PolicySet};
+use super::subjects::{Place, Subjects};
 use super::table::{Named, Side};
 use super::verdict::{Origin, Redirect, RedirectId, RulesId};
 use super::world::{IdentityIndex, World};
@@ -33,7 +34,7 @@ pub struct Compiled {
     pub(super) options: Options,
     groups: Vec<Arc<CidrGroup>>,
     pub(super) names_complete: bool,
-    ports_complete: bool,
+    pub(super) ports_complete: bool,
     pub(super) members: Vec<Arc<Member>>,
     pub(super) selection: Selection,
     /// For each entry its peers; everybody is a peer too.
@@ -79,31 +80,6 @@ struct TableKey {
 struct AddressClass {
     selecting: Vec<SelectorId>,
     v4: bool,
-}
-
-/// Distinct subjects, filed by the namespace they ask for.
-#[derive(Debug, Default)]
-struct Subjects {
-    distinct: Vec<SubjectGroup>,
-    known: HashMap<Subject, u32, RandomState>,
-    by_namespace: HashMap<Arc<str>, Vec<u32>, RandomState>,
-    anywhere: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct SubjectGroup {
-    subject: Subject,
-    /// Entries in the order Cilium takes them.
-    entries: Vec<Place>,
-    by_name: bool,
-    by_listener: bool,
-}
-
-/// An entry and its rank among all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    rank: u32,
-    entry: u32,
 }
 
 /// A subject as its table needs it.
@@ -537,70 +513,8 @@ fn next_generation() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-impl Subjects {
-    fn file(&mut self, entry: &PolicyEntry, place: Place) {
-        let known = self.known.get(&entry.subject).copied();
-        let index = known.unwrap_or_else(|| {
-            let index = self.distinct.len() as u32;
-            self.known.insert(entry.subject.clone(), index);
-            self.distinct.push(SubjectGroup {
-                subject: entry.subject.clone(),
-                entries: Vec::new(),
-                by_name: false,
-                by_listener: false,
-            });
-            match namespace_of(&entry.subject.selector) {
-                Some(namespace) => self.by_namespace.entry(namespace).or_default().push(index),
-                None => self.anywhere.push(index),
-            }
-            index
-        });
-        if let Some(group) = self.distinct.get_mut(index as usize) {
-            group.entries.push(place);
-            group.by_name |= entry
-                .ports
-                .iter()
-                .flat_map(|rule| &rule.ports)
-                .any(|port| matches!(port.port, Port::Name(_)));
-            group.by_listener |= entry.ports.iter().any(|rule| rule.listener.is_some());
-        }
-    }
-
-    /// The distinct subjects that an identity is one of.
-    fn of(&self, member: &Member) -> Vec<u32> {
-        let namespaced = member
-            .namespace()
-            .and_then(|namespace| self.by_namespace.get(namespace));
-        namespaced
-            .into_iter()
-            .flatten()
-            .chain(&self.anywhere)
-            .filter(|index| {
-                self.distinct.get(**index as usize).is_some_and(|group| {
-                    member.is_subject(&group.subject.selector, group.subject.node)
-                })
-            })
-            .copied()
-            .collect()
-    }
-}
-
 fn groups_of(set: &PolicySet) -> Vec<Arc<CidrGroup>> {
     set.cidr_groups.iter().cloned().map(Arc::new).collect()
-}
-
-/// The one namespace a selector asks for.
-fn namespace_of(selector: &LabelSelector) -> Option<Arc<str>> {
-    selector
-        .labels
-        .iter()
-        .find(|requirement| {
-            requirement.operator == Operator::In
-                && requirement.values.len() == 1
-                && &*requirement.key.name == NAMESPACE
-                && matches!(&requirement.key.source, Source::Of(source) if &**source == "k8s")
-        })
-        .and_then(|requirement| requirement.values.first().cloned())
 }
 
 /// The entity `none`, which Cilium leaves out of merging.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::cause::Cause;
 use super::compile::{Compiled, Table};
 use super::entry::{AuthMode, Direction};
+use super::explain;
 use super::lookup::{self, Hit};
 use super::member::Member;
 use super::options::{AllowLocalhost, Enforcement, OptionName};
@@ -28,6 +29,10 @@ pub(super) struct SubjectState {
     taint: Option<u32>,
     /// A policy of unknown namespace may select it, ingress and egress.
     floating: [bool; 2],
+    /// Entries of egress that refer to Services which may not have been given.
+    unserved: Vec<u32>,
+    /// What another release decides otherwise, ingress and egress.
+    versioned: [bool; 2],
 }
 
 /// Whether a direction is enforced.
@@ -85,6 +90,11 @@ impl Compiled {
                 decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
             } else if state.floating[direction as usize] {
                 decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
+            } else if state.versioned[direction as usize] {
+                decision.verdict = Verdict::Unknown(Cause::Version);
+            } else if self.hangs_on_service(&state.unserved, direction, &decision, (protocol, port))
+            {
+                decision.verdict = Verdict::Unknown(Cause::ServiceNotGiven);
             } else if !self.missing.is_empty() && self.missing.contains(&(subject.0, direction)) {
                 decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
             }
@@ -105,6 +115,8 @@ impl Compiled {
                     2],
                 taint: None,
                 floating: [false; 2],
+                unserved: Vec::new(),
+                versioned: [false; 2],
             };
         };
         let mode = self.options.enforcement;
@@ -152,6 +164,9 @@ impl Compiled {
             sides,
             taint,
             floating,
+            unserved: self.unserved(subject),
+            versioned: [Direction::Ingress, Direction::Egress]
+                .map(|direction| self.versioned(subject, direction)),
         }
     }
 
@@ -181,6 +196,57 @@ impl Compiled {
             rules: self.interner.rules(vec![origin]),
             ..Decision::plain(false, Verdict::Allowed)
         }
+    }
+
+    /// Entries of egress whose Services may not all have been given.
+    fn unserved(&self, subject: IdentityIndex) -> Vec<u32> {
+        if self.ports_complete {
+            return Vec::new();
+        }
+        let mut entries = self.selecting(subject, Direction::Egress);
+        entries.retain(|index| {
+            let entry = self.set.entries.get(*index as usize);
+            entry.is_some_and(|entry| entry.service_missing)
+        });
+        entries
+    }
+
+    /// Whether another Service could change what was found.
+    fn hangs_on_service(
+        &self,
+        unserved: &[u32],
+        direction: Direction,
+        decision: &Decision,
+        (protocol, port): (u8, u16),
+    ) -> bool {
+        if unserved.is_empty() || direction == Direction::Ingress {
+            return false;
+        }
+        let rules = self.interner.rules_of(decision.rules);
+        let settled = match decision.verdict {
+            // Somebody else allows it, whatever the Service is.
+            Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired => !rules
+                .iter()
+                .all(|origin| matches!(origin, Origin::Entry(index) if unserved.contains(index))),
+            Verdict::DeniedByRule | Verdict::Unknown(_) => true,
+            Verdict::DeniedByDefault => false,
+        };
+        !settled
+            && unserved.iter().any(|index| {
+                let entry = self.set.entries.get(*index as usize);
+                entry.is_some_and(|entry| explain::may_cover(entry, protocol, port))
+            })
+    }
+
+    /// Whether rules that select a subject mean something else in the release that was
+    /// given, in a way that is not modelled.
+    fn versioned(&self, subject: IdentityIndex, direction: Direction) -> bool {
+        let version = self.options.version;
+        !version.is_modelled()
+            && self.selecting(subject, direction).iter().any(|index| {
+                let entry = self.set.entries.get(*index as usize);
+                entry.is_some_and(|entry| version.differs(entry))
+            })
     }
 
     /// Whether policies of unknown namespace may select a subject, ingress and egress.

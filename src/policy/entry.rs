@@ -41,6 +41,8 @@ pub struct PolicyEntry {
     pub ports: Vec<PortRule>,
     /// Authentication asked for; `None` where the element does not say.
     pub auth: Option<AuthMode>,
+    /// It refers to Services, and some that it may mean were not given.
+    pub service_missing: bool,
 }
 
 /// Whom an entry applies to.

@@ -133,6 +133,19 @@ impl Compiled {
     }
 }
 
+/// Whether an entry covers a port, or may where its name is not known.
+pub(super) fn may_cover(entry: &PolicyEntry, protocol: u8, port: u16) -> bool {
+    let mut ports = entry.ports.iter().flat_map(|rule| &rule.ports);
+    entry.ports.is_empty()
+        || ports.any(|asked| {
+            is_of(asked.protocol, protocol)
+                && match asked.port {
+                    Port::Number(first) => covers(asked, first, port),
+                    Port::Name(_) => true,
+                }
+        })
+}
+
 fn covers(asked: &PortProtocol, first: u16, port: u16) -> bool {
     if first == 0 && asked.end_port == 0 {
         return true;

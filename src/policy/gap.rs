@@ -179,6 +179,7 @@ mod tests {
                 vec![rule]
             },
             auth: None,
+            service_missing: false,
         }
     }
 

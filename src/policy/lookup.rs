@@ -60,10 +60,9 @@ pub(super) fn find(
     let wild = best(&lists, |list| &list.wildcards, |_| true);
     let (rows, wildcard) = match (own, wild) {
         (None, None) => return None,
-        (Some(own), None) => (own, false),
         (None, Some(wild)) => (wild, true),
         (Some(own), Some(wild)) if wild_wins(own.first, wild.first) => (wild, true),
-        (Some(own), Some(_)) => (own, false),
+        (Some(own), _) => (own, false),
     };
     Some(Hit {
         entry: rows.first.entry,

@@ -10,9 +10,24 @@ use super::world::IdentityIndex;
 
 const SLOTS: usize = 1 << 16;
 
-/// Decisions of one thread.
+/// A connection that policy is asked about, from the side of its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Whose policy.
+    pub subject: IdentityIndex,
+    /// Which way the connection is opened.
+    pub direction: Direction,
+    /// The other end.
+    pub peer: IdentityIndex,
+    /// IANA number.
+    pub protocol: u8,
+    /// Destination port after translation by Services, or ICMP type.
+    pub port: u16,
+}
+
+/// Decisions of one thread, 64 Ki of them.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Memo {
     slots: Box<[Slot]>,
 }
 
@@ -26,7 +41,7 @@ struct Slot {
     decision: Decision,
 }
 
-impl Judge {
+impl Memo {
     /// Starts with nothing remembered.
     #[must_use]
     pub fn new() -> Self {
@@ -43,20 +58,33 @@ impl Judge {
     /// As [`Compiled::decide`]. What was remembered of other policies, or of the same in
     /// another generation, does not count.
     #[inline]
-    pub fn decide(
+    pub fn decide(&mut self, compiled: &Compiled, question: Question) -> Decision {
+        self.remember(compiled.generation(), question, || {
+            let Question {
+                subject,
+                direction,
+                peer,
+                protocol,
+                port,
+            } = question;
+            compiled.decide(subject, direction, peer, protocol, port)
+        })
+    }
+
+    /// What was decided before in this generation, else what `decide` says. For policies
+    /// that are behind a lock, which a decision of before does not need.
+    #[inline]
+    pub fn remember(
         &mut self,
-        compiled: &Compiled,
-        subject: IdentityIndex,
-        direction: Direction,
-        peer: IdentityIndex,
-        protocol: u8,
-        port: u16,
+        generation: u64,
+        question: Question,
+        decide: impl FnOnce() -> Decision,
     ) -> Decision {
-        let ends = u64::from(subject.0) << 32 | u64::from(peer.0);
-        let rest = (compiled.generation() & 0x7f_ffff_ffff) << 24
-            | u64::from(protocol) << 16
-            | u64::from(port)
-            | u64::from(direction == Direction::Egress) << 63;
+        let ends = u64::from(question.subject.0) << 32 | u64::from(question.peer.0);
+        let rest = (generation & 0x7f_ffff_ffff) << 24
+            | u64::from(question.protocol) << 16
+            | u64::from(question.port)
+            | u64::from(question.direction == Direction::Egress) << 63;
         let hash = (ends ^ rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let slot = (hash >> 48) as usize;
         if let Some(known) = self.slots.get(slot)
@@ -65,7 +93,7 @@ impl Judge {
         {
             return known.decision;
         }
-        let decision = compiled.decide(subject, direction, peer, protocol, port);
+        let decision = decide();
         if let Some(known) = self.slots.get_mut(slot) {
             *known = Slot {
                 ends,
@@ -77,7 +105,7 @@ impl Judge {
     }
 }
 
-impl Default for Judge {
+impl Default for Memo {
     fn default() -> Self {
         Self::new()
     }

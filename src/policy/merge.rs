@@ -108,8 +108,8 @@ impl SelectorPolicy {
             return Ok(policy);
         }
         policy.server_names = rule.server_names.iter().cloned().collect();
-        policy.terminating = rule.terminating_tls.clone();
-        policy.originating = rule.originating_tls.clone();
+        policy.terminating.clone_from(&rule.terminating_tls);
+        policy.originating.clone_from(&rule.originating_tls);
         if let Some(rules) = &rule.l7 {
             policy.l7 = L7Lists::of(rules);
             if !around.default_deny {
@@ -212,21 +212,14 @@ impl L7Lists {
             return;
         }
         match parser {
-            Some(Parser::Dns) => {
-                if self.dns.iter().all(|rule| &*rule.pattern != "*") {
-                    self.dns.push(every_name());
-                }
+            Some(Parser::Dns) if self.dns.iter().all(|rule| &*rule.pattern != "*") => {
+                self.dns.push(every_name());
             }
-            Some(Parser::Http) => {
-                if !self.http.contains(&HttpRule::default()) {
-                    self.http.push(HttpRule::default());
-                }
+            Some(Parser::Http) => push_new(&mut self.http, &HttpRule::default()),
+            Some(Parser::Kafka) if self.kafka.iter().all(|rule| !rule.topic.is_empty()) => {
+                self.kafka.push(KafkaRule::default());
             }
-            Some(Parser::Kafka) => {
-                if self.kafka.iter().all(|rule| !rule.topic.is_empty()) {
-                    self.kafka.push(KafkaRule::default());
-                }
-            }
+            Some(Parser::Dns | Parser::Kafka) => {}
             _ if self.generic_parser.is_some() => push_new(&mut self.generic, &Vec::new()),
             _ => {}
         }

@@ -107,13 +107,18 @@ impl NamePattern {
             Self::Shape { subdomains, rest } => {
                 let mut text = String::new();
                 if *subdomains {
-                    text.push_str(&format!("({CHARACTERS}+([.]{CHARACTERS}+){{0,}})[.]"));
+                    for part in ["(", CHARACTERS, "+([.]", CHARACTERS, "+){0,})[.]"] {
+                        text.push_str(part);
+                    }
                 }
                 let mut starred = false;
                 for c in rest.chars() {
                     match c {
                         '*' if starred => {}
-                        '*' => text.push_str(&format!("{CHARACTERS}*")),
+                        '*' => {
+                            text.push_str(CHARACTERS);
+                            text.push('*');
+                        }
                         '.' => text.push_str("[.]"),
                         c => text.push(c),
                     }

@@ -343,10 +343,6 @@ fn choices(selector: &PeerSelector) -> Vec<Vec<Anchor>> {
             })
             .collect(),
         PeerSelector::Cidr { prefix, .. } => vec![vec![Anchor::Prefix(*prefix)]],
-        PeerSelector::CidrGroups {
-            groups: CidrGroups::Named(_),
-            ..
-        } => vec![vec![Anchor::Outside]],
         PeerSelector::Fqdn { name, .. } if !name.is_empty() && !name.contains('*') => {
             let rooted = super::names::canonical(name);
             let mut anchors = vec![Anchor::Name(rooted.as_str().into())];
@@ -356,7 +352,11 @@ fn choices(selector: &PeerSelector) -> Vec<Vec<Anchor>> {
             }
             vec![anchors]
         }
-        PeerSelector::Fqdn { .. } => vec![vec![Anchor::Outside]],
+        PeerSelector::Fqdn { .. }
+        | PeerSelector::CidrGroups {
+            groups: CidrGroups::Named(_),
+            ..
+        } => vec![vec![Anchor::Outside]],
         PeerSelector::Everyone | PeerSelector::CidrGroups { .. } => Vec::new(),
     }
 }

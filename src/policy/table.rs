@@ -10,20 +10,17 @@
 //! be built to find that one; only where authentication is asked for, the order in which
 //! Cilium inserts matters.
 
-use std::sync::Arc;
-
-use super::entry::AuthMode;
 use super::filter::{Filter, FilterPort, Filters};
 use super::interner::Interner;
-use super::merge::SelectorPolicy;
+use super::layout::Layout;
 use super::port_prefix::PortPrefix;
 use super::selection::SelectorId;
-use super::verdict::{Origin, Parser, Redirect, RedirectId, RulesId};
+use super::verdict::{Origin, RedirectId, RulesId};
 
 /// Precedence of a deny.
 pub(super) const DENY: u8 = 255;
 /// Precedence of an allow without redirect.
-const ALLOW: u8 = 1;
+pub(super) const ALLOW: u8 = 1;
 
 /// Authentication asked for, as the datapath keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,12 +113,7 @@ impl Side {
         resolve: impl Fn(&str, u8) -> Named,
         is_name: impl Fn(SelectorId) -> bool,
     ) -> Self {
-        let mut layout = Layout {
-            interner,
-            rows: Vec::new(),
-            unresolved: Vec::new(),
-            proxies: Vec::new(),
-        };
+        let mut layout = Layout::new(interner);
         let mut resolved = Vec::with_capacity(filters.all.len());
         for filter in filters.all {
             let port = match &filter.port {
@@ -198,180 +190,14 @@ impl Side {
     }
 }
 
-struct Layout<'a> {
-    interner: &'a Interner,
-    rows: Vec<Row>,
-    unresolved: Vec<Row>,
-    proxies: Vec<Proxy>,
-}
-
-impl Layout<'_> {
-    fn add(&mut self, filter: &Filter, port: ResolvedPort) {
-        let prefixes = PortPrefix::split(filter.protocol, port.first, port.end);
-        let wildcard = filter
-            .wildcard()
-            .map(|policy| self.entry(filter.protocol, port.first, policy));
-        for (selector, policy) in filter.policies() {
-            let entry = self.entry(filter.protocol, port.first, policy);
-            // What the wildcard says alike is not said again for each identity.
-            let elided = selector != SelectorId::EVERYONE
-                && port.first != 0
-                && wildcard.is_some_and(|wildcard| wildcard.is_like(entry));
-            if elided {
-                continue;
-            }
-            let rules = self.interner.rules(policy.origins.clone());
-            self.rows.extend(prefixes.iter().map(|prefix| Row {
-                selector,
-                prefix: *prefix,
-                entry,
-                rules,
-            }));
-        }
-    }
-
-    fn add_unresolved(&mut self, filter: &Filter) {
-        for (selector, policy) in filter.policies() {
-            let entry = self.entry(filter.protocol, 0, policy);
-            let rules = self.interner.rules(policy.origins.clone());
-            let prefixes = PortPrefix::split(filter.protocol, 0, 0);
-            self.unresolved.extend(prefixes.iter().map(|prefix| Row {
-                selector,
-                prefix: *prefix,
-                entry,
-                rules,
-            }));
-        }
-    }
-
-    fn entry(&mut self, protocol: u8, port: u16, policy: &SelectorPolicy) -> MapEntry {
-        if policy.deny {
-            return MapEntry {
-                precedence: DENY,
-                proxy: 0,
-                auth: Auth::default(),
-                redirect: None,
-            };
-        }
-        let auth = match policy.auth {
-            None => Auth::default(),
-            Some(mode) => Auth {
-                explicit: true,
-                kind: match mode {
-                    AuthMode::Disabled => 0,
-                    AuthMode::Required => 1,
-                    AuthMode::TestAlwaysFail => 2,
-                },
-            },
-        };
-        let Some(parser) = &policy.parser else {
-            return MapEntry {
-                precedence: ALLOW,
-                proxy: 0,
-                auth,
-                redirect: None,
-            };
-        };
-        let proxy = self.proxy(protocol, port, policy.listener.as_ref());
-        let redirect = self.interner.redirect(Redirect {
-            parser: self.parser(proxy, parser),
-            listener: policy.listener.clone(),
-        });
-        MapEntry {
-            precedence: redirect_precedence(policy.priority),
-            proxy,
-            auth,
-            redirect: Some(redirect),
-        }
-    }
-
-    /// Numbers the proxy ports of a filter.
-    fn register(&mut self, filter: &Filter, port: ResolvedPort) {
-        let end = port.end.max(port.first);
-        for (_, policy) in filter.policies() {
-            let Some(parser) = &policy.parser else {
-                continue;
-            };
-            let number = self.proxy(filter.protocol, port.first, policy.listener.as_ref());
-            let Some(proxy) = self.proxies.get_mut(number as usize - 1) else {
-                continue;
-            };
-            if end < proxy.end {
-                proxy.end = end;
-                proxy.parsers.clear();
-            }
-            if end == proxy.end {
-                proxy.parsers.push(parser.clone());
-            }
-        }
-    }
-
-    /// The number of a proxy port, from 1.
-    fn proxy(&mut self, protocol: u8, port: u16, listener: Option<&Arc<str>>) -> u32 {
-        let place = self.proxies.iter().position(|proxy| {
-            proxy.protocol == protocol && proxy.port == port && proxy.listener.as_ref() == listener
-        });
-        let place = place.unwrap_or_else(|| {
-            self.proxies.push(Proxy {
-                protocol,
-                port,
-                listener: listener.cloned(),
-                end: u16::MAX,
-                parsers: Vec::new(),
-            });
-            self.proxies.len() - 1
-        });
-        place as u32 + 1
-    }
-
-    /// What looks at connections that a policy redirects to a proxy port.
-    fn parser(&self, proxy: u32, parser: &Parser) -> Parser {
-        let made_for = (proxy as usize)
-            .checked_sub(1)
-            .and_then(|place| self.proxies.get(place))
-            .map(|proxy| proxy.parsers.as_slice())
-            .unwrap_or_default();
-        if made_for.contains(parser) {
-            return parser.clone();
-        }
-        made_for
-            .iter()
-            .chain([parser])
-            .min_by_key(|parser| parser.default_priority())
-            .unwrap_or(parser)
-            .clone()
-    }
-}
-
-/// A proxy port: it is known by protocol, port and listener alone. Where a range begins at
-/// a port that has a filter of its own, both have one, made for the narrower of them.
-#[derive(Debug)]
-struct Proxy {
-    protocol: u8,
-    port: u16,
-    listener: Option<Arc<str>>,
-    /// Last port of the filter it is made for.
-    end: u16,
-    /// What that filter asks for.
-    parsers: Vec<Parser>,
-}
-
 impl MapEntry {
     /// Whether the datapath could not tell them apart.
-    fn is_like(self, other: Self) -> bool {
+    pub(super) fn is_like(self, other: Self) -> bool {
         self.precedence == other.precedence && self.proxy == other.proxy && self.auth == other.auth
     }
 
     pub(super) fn is_deny(self) -> bool {
         self.precedence == DENY
-    }
-}
-
-/// Lower ranks go first; 0 goes last, but still before an allow without redirect.
-fn redirect_precedence(priority: u8) -> u8 {
-    match priority {
-        0 => ALLOW + 1,
-        priority => DENY - priority.min(126),
     }
 }
 
@@ -432,8 +258,8 @@ impl List {
         let (mut wildcards, mut rows): (Vec<Row>, Vec<Row>) = rows
             .into_iter()
             .partition(|row| row.selector == SelectorId::EVERYONE);
-        rows.sort_by_key(|row| row.rank());
-        wildcards.sort_by_key(|row| row.rank());
+        rows.sort_by_key(Row::rank);
+        wildcards.sort_by_key(Row::rank);
         Self {
             rows: rows.into(),
             wildcards: wildcards.into(),

@@ -2,6 +2,7 @@
 //!
 //! Owns the commands' names; each is a file of its own.
 
+mod coverage;
 mod lint;
 
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 
 use super::error::CommandError;
+use super::signal::Interrupt;
 
 /// Arguments of `policy`.
 #[derive(Args)]
@@ -21,6 +23,8 @@ pub(super) struct PolicyArgs {
 enum PolicyCommand {
     /// Find what is accepted and does not do what it seems, and what is not accepted
     Lint(lint::LintArgs),
+    /// Show which workloads policies cover, and which need a policy and have none
+    Coverage(Box<coverage::CoverageArgs>),
 }
 
 impl PolicyArgs {
@@ -28,8 +32,14 @@ impl PolicyArgs {
     ///
     /// # Errors
     /// [`CommandError`], whose code is the exit code.
-    pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
+    pub(super) fn run(
+        &self,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+        interrupt: &Interrupt,
+    ) -> Result<(), CommandError> {
         match &self.command {
+            PolicyCommand::Coverage(args) => args.run(out, err, interrupt),
             PolicyCommand::Lint(args) => args.run(out, err),
         }
     }

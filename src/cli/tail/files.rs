@@ -32,7 +32,8 @@ const MOST_WRITTEN: usize = 1 << 20;
 
 /// What one step of reading gives.
 enum Piece {
-    Chunk(usize, Chunk),
+    /// Number of the piece, of its input, and what it holds.
+    Chunk(u64, usize, Chunk),
     /// An input that cannot be opened.
     Failed(String),
 }
@@ -107,13 +108,15 @@ fn read(
         threads,
         pieces(files.inputs.clone()),
         |piece| match piece {
-            Piece::Chunk(_, chunk) => chunk.bytes.len(),
+            Piece::Chunk(_, _, chunk) => chunk.bytes.len(),
             Piece::Failed(_) => 0,
         },
         move || {
             let mut worker = maker();
             move |piece| match piece {
-                Piece::Chunk(input, chunk) => Done::Piece(input, Box::new(worker.piece(&chunk))),
+                Piece::Chunk(number, input, chunk) => {
+                    Done::Piece(input, Box::new(worker.piece(number, &chunk)))
+                }
                 Piece::Failed(message) => Done::Failed(message),
             }
         },
@@ -165,6 +168,7 @@ fn follow(
     let maker = Worker::maker(plan);
     let mut workers: Vec<Worker> = files.inputs.iter().map(|_| maker()).collect();
     let mut released = false;
+    let mut number = 0;
     while !follower.is_stopped() && !follower.is_finished() {
         let next = follower.next(FOLLOW_WAIT);
         for (input, change) in follower.changes() {
@@ -173,7 +177,8 @@ fn follow(
             }
         }
         if let Some((input, chunk)) = next {
-            let piece = workers[input].piece(&chunk);
+            let piece = workers[input].piece(number, &chunk);
+            number += 1;
             let full = order.text(&piece.text)?;
             state.piece(input, piece, err);
             if full {
@@ -294,7 +299,7 @@ impl Worker {
         }
     }
 
-    fn piece(&mut self, chunk: &Chunk) -> DonePiece {
+    fn piece(&mut self, number: u64, chunk: &Chunk) -> DonePiece {
         let Self {
             decoder,
             writer,
@@ -309,11 +314,24 @@ impl Worker {
         } else {
             usual
         });
+        let mut held = Vec::new();
         let report = decoder.decode(chunk, |decoder, batch| {
             capabilities.observe(&batch);
-            writer.batch(&batch, &mut text);
-            decoder.recycle(batch);
+            if writer.is_judging() {
+                // What the piece tells about later flows is taken before any is judged.
+                held.push(batch);
+            } else {
+                writer.batch(&batch, &mut text);
+                decoder.recycle(batch);
+            }
         });
+        if writer.is_judging() {
+            writer.begin(number, &held);
+            for batch in held {
+                writer.batch(&batch, &mut text);
+                decoder.recycle(batch);
+            }
+        }
         *written = text.out.len().min(MOST_WRITTEN);
         DonePiece {
             report,
@@ -327,12 +345,14 @@ impl Worker {
 /// The pieces of all inputs, one input after the other.
 fn pieces(inputs: Vec<Input>) -> impl Iterator<Item = Piece> + Send + 'static {
     let mut next = 0;
+    let mut number = 0;
     let mut current: Option<ChunkReader<Box<dyn Read + Send>>> = None;
     std::iter::from_fn(move || {
         loop {
             if let Some(reader) = &mut current {
                 if let Some(chunk) = reader.next_chunk() {
-                    return Some(Piece::Chunk(next - 1, chunk));
+                    number += 1;
+                    return Some(Piece::Chunk(number - 1, next - 1, chunk));
                 }
                 current = None;
             }

@@ -150,6 +150,8 @@ struct Screen<'a> {
     merge: Option<TailMerge<Box<[u8]>>>,
     err: &'a mut dyn Write,
     tally: Tally,
+    /// Batches judged, in their order.
+    batches: u64,
     undecoded: (u64, Option<String>),
     unwritten: u64,
     began: Instant,
@@ -176,6 +178,7 @@ impl<'a> Screen<'a> {
                 plan.judging.as_ref(),
             ),
             text: Text::default(),
+            batches: 0,
             order: Ordered::unlimited(plan, out),
             merge: (live.servers.len() > 1).then(|| TailMerge::new(live.servers.len())),
             err,
@@ -323,6 +326,11 @@ impl<'a> Screen<'a> {
         let batch = self.builder.finish();
         let text = &mut self.text;
         text.clear();
+        if self.writer.is_judging() {
+            self.writer
+                .begin(self.batches, std::slice::from_ref(&batch));
+            self.batches += 1;
+        }
         self.writer.batch(&batch, text);
         self.builder.recycle(batch);
         self.unwritten += text.failed;

@@ -122,6 +122,18 @@ impl BatchWriter {
         }
     }
 
+    /// Whether a piece has to be known as a whole before its first row is written.
+    pub(super) fn is_judging(&self) -> bool {
+        self.judging.is_some()
+    }
+
+    /// Begins a piece, of which these are all batches.
+    pub(super) fn begin(&mut self, piece: u64, batches: &[FlowBatch]) {
+        if let Some(judged) = &mut self.judging {
+            judged.judge.begin(piece, batches);
+        }
+    }
+
     /// Appends what is kept of a batch.
     pub(super) fn batch(&mut self, batch: &FlowBatch, text: &mut Text) {
         text.tally.batch(batch);
@@ -168,6 +180,9 @@ impl BatchWriter {
         }
         for notice in notices {
             self.notice(notice, text);
+        }
+        if let Some(judged) = &mut self.judging {
+            judged.judge.end_of(batch);
         }
     }
 

@@ -131,6 +131,7 @@ impl Converter<'_> {
             peers,
             ports: Vec::new(),
             auth: None,
+            service_missing: false,
         }
     }
 

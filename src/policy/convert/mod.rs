@@ -117,6 +117,8 @@ fn convert(
                 },
                 ports,
                 auth: auth(element),
+                service_missing: section == Section::Egress
+                    && services::may_miss(element, services),
             });
         }
     }

@@ -44,6 +44,20 @@ pub(super) fn generated(element: &Element, services: &[Service], scope: Scope<'_
     generated
 }
 
+/// Whether an element may mean a Service that was not given, or one without its backends.
+pub(super) fn may_miss(element: &Element, services: &[Service]) -> bool {
+    element.services.iter().flatten().any(|reference| {
+        if reference.labelled.is_some() {
+            // Any Service may have such labels.
+            return true;
+        }
+        let mut meant = services.iter().filter(|service| means(reference, service));
+        meant
+            .next()
+            .is_none_or(|service| service.selector.is_empty() && service.endpoints.is_empty())
+    })
+}
+
 fn pods(service: &Service, scope: Scope<'_>) -> PeerSelector {
     let mut built = Built::default();
     for (key, value) in &service.selector {

@@ -182,6 +182,7 @@ fn entry(object: u32) -> impl Strategy<Value = PolicyEntry> {
                     peers,
                     ports,
                     auth: None,
+                    service_missing: false,
                 }
             },
         )
@@ -268,7 +269,7 @@ proptest! {
     fn a_compiled_verdict_is_the_naive_one(set in set()) {
         let identities = identities();
         let compiled = compiled(set.clone());
-        let mut judge = Judge::new();
+        let mut memo = Memo::new();
         for (subject, direction, peer, protocol, port) in connections() {
             let expected = naive::verdict(&set, &Connection {
                 subject: &identities[subject.0 as usize],
@@ -285,7 +286,16 @@ proptest! {
             };
             let decision = compiled.decide(subject, direction, peer, protocol, port);
             prop_assert_eq!(decision.verdict, expected, "{:?}", (subject, direction, peer, protocol, port));
-            let remembered = judge.decide(&compiled, subject, direction, peer, protocol, port);
+            let remembered = memo.decide(
+                &compiled,
+                Question {
+                    subject,
+                    direction,
+                    peer,
+                    protocol,
+                    port,
+                },
+            );
             prop_assert_eq!(decision, remembered);
         }
     }

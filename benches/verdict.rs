@@ -1,0 +1,375 @@
+//! What does a verdict cost, and does that grow with the policies?
+//!
+//! `verdict`: a decision made before (warm), a new one for a pod and for an address (cold),
+//! beside a walk over every rule (naive). `policies`: the same from 10 to 10,000 policies,
+//! on traffic by Zipf's law and cold. `compile`: a large set, and one policy of it changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench"
+)]
+
+use std::fs;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowwatch::inventory::{Identity, Label};
+use flowwatch::manifest::{self, Document};
+use flowwatch::policy::{
+    Compiled, Direction, IdentityIndex, LabelSelector, Memo, Operator, Options, PeerSelector,
+    PolicyEntry, PolicySet, Port, PortProtocol, Protocol, Question, Source, World as Known,
+};
+use flowwatch::synth::{Call, World, WorldSize};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TCP: u8 = 6;
+/// Questions of a round.
+const QUESTIONS: usize = 20_000;
+const ROUNDS: usize = 7;
+
+struct Cluster {
+    world: World,
+    identities: Vec<Identity>,
+    documents: Vec<Document>,
+    options: Options,
+}
+
+impl Cluster {
+    fn new(workloads: usize, policies: usize) -> Self {
+        let world = World::generate(
+            1,
+            WorldSize {
+                namespaces: (workloads / 25).max(4),
+                workloads,
+                policies,
+                externals: 2_000,
+            },
+        );
+        let text = world.policies().join("---\n");
+        let read = manifest::read(&text, "world.yaml".into());
+        assert!(read.errors.is_empty(), "{:?}", read.errors.first());
+        let mut options = Options::default();
+        options.set("cluster-name", &world.cluster).unwrap();
+        Self {
+            identities: world.identities(),
+            documents: read.documents,
+            options,
+            world,
+        }
+    }
+
+    fn set(&self) -> PolicySet {
+        PolicySet::build(&self.documents, &self.world.services(), &[], &self.options)
+    }
+
+    fn compiled(&self, set: PolicySet) -> Compiled {
+        let known = Known {
+            identities: self.identities.clone(),
+            names_complete: true,
+            ports_complete: true,
+        };
+        Compiled::new(Arc::new(set), &known, &self.options)
+    }
+
+    /// Calls that happen, the more often the earlier they are in the list: rank by Zipf.
+    fn traffic(&self) -> Vec<Question> {
+        let mut random = Random(7);
+        (0..QUESTIONS)
+            .map(|_| {
+                let most = (self.world.calls.len() as f64).ln_1p();
+                let rank = (random.share() * most).exp_m1() as usize;
+                self.question(
+                    self.world.calls[rank.min(self.world.calls.len() - 1)],
+                    random.next(),
+                )
+            })
+            .collect()
+    }
+
+    /// Calls that do not repeat: any pod to any pod or address.
+    fn cold(&self, outside: bool) -> Vec<Question> {
+        let mut random = Random(11);
+        let pods = self.world.workloads.len();
+        (0..QUESTIONS)
+            .map(|_| {
+                let from = random.below(pods);
+                let to = if outside {
+                    self.world
+                        .identity_of_external(random.below(self.world.externals.len()))
+                } else {
+                    self.world.identity_of_workload(random.below(pods))
+                };
+                Question {
+                    subject: IdentityIndex(self.world.identity_of_workload(from) as u32),
+                    direction: Direction::Egress,
+                    peer: IdentityIndex(to as u32),
+                    protocol: TCP,
+                    port: [443, 5432, 8080, 9090][random.below(4)],
+                }
+            })
+            .collect()
+    }
+
+    fn question(&self, call: Call, coin: u64) -> Question {
+        let (from, to, port) = match call {
+            Call::Inside { from, to } => (
+                self.world.identity_of_workload(from),
+                self.world.identity_of_workload(to),
+                self.world.workloads[to].port.port,
+            ),
+            Call::Outside { from, to } => (
+                self.world.identity_of_workload(from),
+                self.world.identity_of_external(to),
+                443,
+            ),
+        };
+        let (from, to) = (IdentityIndex(from as u32), IdentityIndex(to as u32));
+        if coin & 1 == 0 && matches!(call, Call::Inside { .. }) {
+            Question {
+                subject: to,
+                direction: Direction::Ingress,
+                peer: from,
+                protocol: TCP,
+                port,
+            }
+        } else {
+            Question {
+                subject: from,
+                direction: Direction::Egress,
+                peer: to,
+                protocol: TCP,
+                port,
+            }
+        }
+    }
+}
+
+fn main() {
+    let only = std::env::args()
+        .nth(1)
+        .filter(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
+    if wanted("verdict") {
+        verdicts();
+    }
+    if wanted("policies") {
+        growth();
+    }
+    if wanted("compile") {
+        compile();
+    }
+}
+
+fn verdicts() {
+    let cluster = Cluster::new(2_000, 1_000);
+    let set = cluster.set();
+    let compiled = cluster.compiled(set.clone());
+    let mut memo = Memo::new();
+    for (name, questions, target) in [
+        ("pods", cluster.cold(false), 40.0),
+        ("addresses", cluster.cold(true), 100.0),
+    ] {
+        // Tables are built when a subject is first asked about: that is part of compiling.
+        let _ = cost(&questions, |question| decide(&compiled, question));
+        let cold = cost(&questions, |question| decide(&compiled, question));
+        let few: Vec<Question> = questions.iter().copied().take(100).collect();
+        let naive = cost(&few, |question| walk(&set, &cluster.identities, question));
+        println!(
+            "verdict cold, {name}: {cold:.1} ns (target {target}); naive {naive:.0} ns, {:.0} times",
+            naive / cold
+        );
+    }
+    let traffic = cluster.traffic();
+    let warm = cost(&traffic, |question| {
+        let decision = memo.decide(&compiled, question);
+        u64::from(decision.enforced)
+    });
+    println!("verdict warm: {warm:.1} ns (target 10)");
+}
+
+fn growth() {
+    let mut first: Option<(f64, f64)> = None;
+    for policies in [10, 100, 1_000, 10_000] {
+        let cluster = Cluster::new(2_000, policies);
+        let compiled = cluster.compiled(cluster.set());
+        let (traffic, cold) = (cluster.traffic(), cluster.cold(false));
+        let mut memo = Memo::new();
+        let zipf = cost(&traffic, |question| {
+            let decision = memo.decide(&compiled, question);
+            u64::from(decision.enforced)
+        });
+        let _ = cost(&cold, |question| decide(&compiled, question));
+        let cold = cost(&cold, |question| decide(&compiled, question));
+        let (zipf_first, cold_first) = *first.get_or_insert((zipf, cold));
+        println!(
+            "policies {policies}: Zipf {zipf:.1} ns, {:.2} times the first (target 1.3); cold {cold:.1} ns, {:.2} times (target 3)",
+            zipf / zipf_first,
+            cold / cold_first
+        );
+    }
+}
+
+fn compile() {
+    let cluster = Cluster::new(20_000, 10_000);
+    let before = resident();
+    let began = Instant::now();
+    let set = cluster.set();
+    let built = began.elapsed();
+    let compiled = cluster.compiled(set.clone());
+    // Every pod is asked about once, both ways, so that every table is built.
+    for pod in 0..cluster.world.workloads.len() {
+        let subject = IdentityIndex(cluster.world.identity_of_workload(pod) as u32);
+        for direction in [Direction::Ingress, Direction::Egress] {
+            black_box(compiled.decide(subject, direction, subject, TCP, 80));
+        }
+    }
+    let all = began.elapsed();
+    println!(
+        "compile {} policies x {} identities: {:.2} s (target 5), of which reading objects {:.2} s; {} MB more memory (target 500)",
+        set.objects.len(),
+        cluster.identities.len(),
+        all.as_secs_f64(),
+        built.as_secs_f64(),
+        (resident() - before) / 1_000_000
+    );
+    let mut changed = set;
+    changed.entries.pop();
+    let changed = Arc::new(changed);
+    let mut times: Vec<Duration> = (0..5)
+        .map(|_| {
+            let began = Instant::now();
+            black_box(compiled.with_set(Arc::clone(&changed)));
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!(
+        "compile, one policy changed: {} ms (target 100)",
+        times[times.len() / 2].as_millis()
+    );
+}
+
+fn decide(compiled: &Compiled, question: Question) -> u64 {
+    let decision = compiled.decide(
+        question.subject,
+        question.direction,
+        question.peer,
+        TCP,
+        question.port,
+    );
+    u64::from(decision.enforced)
+}
+
+/// Median nanoseconds a question.
+fn cost(questions: &[Question], mut ask: impl FnMut(Question) -> u64) -> f64 {
+    let mut rounds: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let began = Instant::now();
+            let mut sum = 0;
+            for question in questions {
+                sum += ask(*question);
+            }
+            black_box(sum);
+            began.elapsed()
+        })
+        .collect();
+    rounds.sort_unstable();
+    rounds[ROUNDS / 2].as_nanos() as f64 / questions.len() as f64
+}
+
+/// Every rule of the set, one after the other: whether one denies, or one allows.
+fn walk(set: &PolicySet, identities: &[Identity], question: Question) -> u64 {
+    let subject = &identities[question.subject.0 as usize];
+    let peer = &identities[question.peer.0 as usize];
+    let (mut denied, mut allowed, mut selected) = (false, false, false);
+    for entry in &set.entries {
+        if entry.direction != question.direction || !has(&entry.subject.selector, &subject.labels) {
+            continue;
+        }
+        selected = true;
+        if fits_peer(entry, peer) && fits_port(entry, question.port) {
+            denied |= entry.deny;
+            allowed |= !entry.deny;
+        }
+    }
+    u64::from(selected && allowed && !denied)
+}
+
+fn fits_peer(entry: &PolicyEntry, peer: &Identity) -> bool {
+    entry.peers.as_ref().is_none_or(|peers| {
+        peers.iter().any(|selector| match selector {
+            PeerSelector::Everyone => true,
+            PeerSelector::Labels(selector) => has(selector, &peer.labels),
+            PeerSelector::Cidr { prefix, except } => peer.address.is_some_and(|address| {
+                prefix.contains(&address) && !except.iter().any(|net| net.contains(&address))
+            }),
+            PeerSelector::CidrGroups { .. } => false,
+            PeerSelector::Fqdn { name, .. } => peer.names.iter().any(|own| own == name),
+        })
+    })
+}
+
+fn fits_port(entry: &PolicyEntry, port: u16) -> bool {
+    let fits = |asked: &PortProtocol| {
+        matches!(asked.protocol, Protocol::Tcp | Protocol::Any)
+            && match asked.port {
+                Port::Number(0) => true,
+                Port::Number(first) => (first..=asked.end_port.max(first)).contains(&port),
+                Port::Name(_) => false,
+            }
+    };
+    entry.ports.is_empty() || entry.ports.iter().flat_map(|rule| &rule.ports).any(fits)
+}
+
+fn has(selector: &LabelSelector, labels: &[Label]) -> bool {
+    selector.requirements().all(|requirement| {
+        let label = labels.iter().find(|label| {
+            label.key == requirement.key.name
+                && match &requirement.key.source {
+                    Source::Any => true,
+                    Source::Of(source) => *source == label.source,
+                }
+        });
+        let among = label.is_some_and(|label| requirement.values.contains(&label.value));
+        match requirement.operator {
+            Operator::In => among,
+            Operator::NotIn => !among,
+            Operator::Exists => label.is_some(),
+            Operator::DoesNotExist => label.is_none(),
+        }
+    })
+}
+
+/// Bytes of memory in use.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1_024
+}
+
+/// A generator of its own, so that questions do not change with a library.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        (self.next() % count as u64) as usize
+    }
+
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,189 @@
+//! Recorded flows folded into one value, for commands that count and do not show.
+//!
+//! Owns reading the inputs to their end on every core, a value a thread, and telling what
+//! was skipped. What is counted is the caller's.
+
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::error::CommandError;
+use super::signal::Interrupt;
+use super::sink::say;
+use crate::flow::{BatchBuilder, FlowBatch};
+use crate::source::file::{
+    Capabilities, Chunk, ChunkReader, Field, Input, LineDecoder, PieceReport, Skips, Turn, inputs,
+    ordered,
+};
+
+/// What takes batches, one a thread.
+pub(super) trait Fold: Send + 'static {
+    /// Takes a batch.
+    fn batch(&mut self, batch: &FlowBatch);
+    /// Takes in what another thread has.
+    fn merge(&mut self, other: Self);
+}
+
+/// What every recording has that was not masked, as far as judging needs it.
+const NEEDED: [Field; 5] = [
+    Field::Verdict,
+    Field::EventType,
+    Field::TrafficDirection,
+    Field::Identity,
+    Field::Labels,
+];
+
+/// Opens what `paths` name: files, directories of recordings, - for standard input.
+///
+/// # Errors
+/// [`CommandError`] for a path that does not exist.
+pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Input>, CommandError> {
+    inputs(paths).map_err(CommandError::failed)
+}
+
+/// Folds all of `inputs`; what was skipped or is missing in them is said, unless `quiet`.
+///
+/// # Errors
+/// [`CommandError`] for an input that cannot be read, or when `interrupt` happened before
+/// the end: half of the flows is not what was asked for.
+pub(super) fn fold<F: Fold>(
+    inputs: &[Input],
+    make: impl Fn() -> F + Send + Sync + 'static,
+    quiet: bool,
+    err: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<F, CommandError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut whole = make();
+    let folds: Arc<Mutex<Vec<Arc<Mutex<Worker<F>>>>>> = Arc::default();
+    let made = folds.clone();
+    let mut skips = vec![(0, Skips::default()); inputs.len()];
+    let mut failed = None;
+    ordered(
+        threads,
+        pieces(inputs.to_vec()),
+        |piece: &Piece| match piece {
+            Piece::Chunk(_, chunk) => chunk.bytes.len(),
+            Piece::Failed(_) => 0,
+        },
+        move || {
+            let worker = Arc::new(Mutex::new(Worker {
+                decoder: LineDecoder::new(BatchBuilder::default()),
+                capabilities: Capabilities::default(),
+                fold: Some(make()),
+            }));
+            locked(&made).push(worker.clone());
+            move |piece| match piece {
+                Piece::Chunk(input, chunk) => Ok((input, locked(&worker).piece(&chunk))),
+                Piece::Failed(message) => Err(message),
+            }
+        },
+        |turn| {
+            match turn {
+                Turn::Idle => {}
+                Turn::Result(Ok((input, report))) => {
+                    if let Some((lines, skips)) = skips.get_mut(input) {
+                        skips.absorb(report.skips, *lines);
+                        *lines += report.lines;
+                    }
+                }
+                Turn::Result(Err(message)) => failed = Some(message),
+            }
+            if interrupt.happened() || failed.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    );
+    if let Some(message) = failed {
+        return Err(CommandError::Failed(message));
+    }
+    if interrupt.happened() {
+        return Err(CommandError::failed(
+            "interrupted before the end of the input",
+        ));
+    }
+    let mut capabilities = Capabilities::default();
+    for worker in locked(&folds).iter() {
+        let mut worker = locked(worker);
+        capabilities.merge(&worker.capabilities);
+        if let Some(fold) = worker.fold.take() {
+            whole.merge(fold);
+        }
+    }
+    if !quiet {
+        for (input, (_, skips)) in inputs.iter().zip(&skips) {
+            for line in skips.describe(&input.name()) {
+                say(err, &format!("skipped {line}"));
+            }
+        }
+        for missing in capabilities.missing() {
+            if NEEDED.contains(&missing.field) {
+                say(err, &format!("masked recording: {}", missing.sentence));
+            }
+        }
+    }
+    Ok(whole)
+}
+
+/// What one step of reading gives.
+enum Piece {
+    Chunk(usize, Chunk),
+    /// An input that cannot be opened.
+    Failed(String),
+}
+
+/// What a thread keeps.
+struct Worker<F> {
+    decoder: LineDecoder,
+    capabilities: Capabilities,
+    /// `None` once it was taken.
+    fold: Option<F>,
+}
+
+impl<F: Fold> Worker<F> {
+    fn piece(&mut self, chunk: &Chunk) -> PieceReport {
+        let Self {
+            decoder,
+            capabilities,
+            fold,
+        } = self;
+        decoder.decode(chunk, |decoder, batch| {
+            capabilities.observe(&batch);
+            if let Some(fold) = fold {
+                fold.batch(&batch);
+            }
+            decoder.recycle(batch);
+        })
+    }
+}
+
+/// A lock; what a thread that panicked left is as good as it was.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The pieces of all inputs, one input after the other.
+fn pieces(inputs: Vec<Input>) -> impl Iterator<Item = Piece> + Send + 'static {
+    let mut next = 0;
+    let mut current: Option<ChunkReader<Box<dyn Read + Send>>> = None;
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(reader) = &mut current {
+                if let Some(chunk) = reader.next_chunk() {
+                    return Some(Piece::Chunk(next - 1, chunk));
+                }
+                current = None;
+            }
+            let input = inputs.get(next)?;
+            next += 1;
+            match input.open() {
+                Ok(reader) => current = Some(ChunkReader::new(reader)),
+                Err(error) => return Some(Piece::Failed(error.to_string())),
+            }
+        }
+    })
+}
