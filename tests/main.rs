@@ -22,6 +22,7 @@ mod golden_filters;
 mod lint;
 mod live;
 mod manifest;
+mod policy_coverage;
 mod policy_objects;
 mod proto;
 mod readme;

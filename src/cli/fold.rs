@@ -57,7 +57,7 @@ pub(super) fn fold<F: Fold>(
 ) -> Result<F, CommandError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut whole = make();
-    let folds: Arc<Mutex<Vec<Arc<Mutex<Worker<F>>>>>> = Arc::default();
+    let folds: Arc<Mutex<Vec<Shared<F>>>> = Arc::default();
     let made = folds.clone();
     let mut skips = vec![(0, Skips::default()); inputs.len()];
     let mut failed = None;
@@ -135,6 +135,9 @@ enum Piece {
     /// An input that cannot be opened.
     Failed(String),
 }
+
+/// What a thread keeps, until it is done.
+type Shared<F> = Arc<Mutex<Worker<F>>>;
 
 /// What a thread keeps.
 struct Worker<F> {

@@ -215,6 +215,7 @@ fn taint(taint: &manifest::Taint) -> Taint {
         file: taint.file.clone(),
         at: taint.at,
         reason: taint.reason.clone(),
+        unmodelled: false,
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Judgement {
 /// A computed verdict.
 #[derive(Clone, Debug)]
 pub struct Computed {
-    /// The policies that were asked.
-    pub policies: Arc<ClusterPolicies>,
+    /// The cluster whose policies were asked, as [`Judge::policies`] counts them.
+    pub cluster: usize,
     /// Whose policy.
     pub subject: IdentityIndex,
     /// In which direction.
@@ -196,6 +196,13 @@ impl Judge {
 
     /// What is remembered of the cluster whose policies the subject is under.
     fn known_of(&mut self, row: RowRef<'_>, direction: Direction) -> &mut Known {
+        self.forget_other_epochs(row);
+        let at = self.cluster(row, direction);
+        &mut self.known[at]
+    }
+
+    /// Ids mean something in one epoch of dictionaries only.
+    fn forget_other_epochs(&mut self, row: RowRef<'_>) {
         let epoch = row.dictionaries().epoch();
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
@@ -206,8 +213,15 @@ impl Judge {
                 known.loaded.clear();
             }
         }
-        let at = self.cluster(row, direction);
-        &mut self.known[at]
+    }
+
+    /// The policies of a cluster that a judgement is about.
+    ///
+    /// # Panics
+    /// When the number is not of a judgement of this judge.
+    #[must_use]
+    pub fn policies(&self, cluster: usize) -> &Arc<ClusterPolicies> {
+        &self.known[cluster].policies
     }
 
     /// Judges a row.
@@ -221,10 +235,16 @@ impl Judge {
         };
         let at = self.at_of(row);
         let strict = self.policies.strict();
-        let thresholds = self.thresholds;
-        let policies = Arc::clone(&self.policies);
+        self.forget_other_epochs(row);
+        let cluster = self.cluster(row, direction);
+        let Self {
+            policies,
+            thresholds,
+            known,
+            ..
+        } = self;
         let ledger = policies.ledger();
-        let known = self.known_of(row, direction);
+        let known = &mut known[cluster];
         let source = known.who(row, End::Source, Some((ledger, at)));
         let destination = known.who(row, End::Destination, Some((ledger, at)));
         let (subject, peer) = match direction {
@@ -255,7 +275,7 @@ impl Judge {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
         let gap = if event.went_on() && known.is_pod(subject) {
-            known.gap(&thresholds, decision)
+            known.gap(thresholds, decision)
         } else {
             None
         };
@@ -264,7 +284,7 @@ impl Judge {
             agreement: Agreement::of(event, verdict),
             gap,
             computed: Some(Computed {
-                policies: Arc::clone(&known.policies),
+                cluster,
                 subject,
                 direction,
                 verdict,

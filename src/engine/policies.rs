@@ -137,8 +137,28 @@ impl Policies {
             &self.options_of(cluster),
         );
         set.taints.extend(self.taints.iter().cloned());
+        set.taints.extend(self.unmodelled());
         set.add_floating(&self.floating, &self.services, &self.options_of(cluster));
         set
+    }
+
+    /// Policies of a kind that newer agents enforce and that is not modelled.
+    fn unmodelled(&self) -> impl Iterator<Item = Taint> {
+        let enforced = self.options.version.minor >= 20;
+        let documents = self.documents.iter().filter(move |document| {
+            enforced
+                && document.kind() == Some("ClusterNetworkPolicy")
+                && document
+                    .api_version()
+                    .is_some_and(|version| version.starts_with("policy.networking.k8s.io/"))
+        });
+        documents.map(|document| Taint {
+            scope: TaintScope::Everything,
+            file: document.file.clone(),
+            at: document.at(),
+            reason: "a ClusterNetworkPolicy is not modelled".to_owned(),
+            unmodelled: true,
+        })
     }
 
     /// The options of a cluster: its name is the flows', unless it was given.

@@ -137,6 +137,7 @@ impl PolicySet {
                 file: file.clone(),
                 at: policy.at,
                 reason: rejection.message.clone(),
+                unmodelled: false,
             });
         }
         let object = self.objects.len() as u32;
@@ -149,6 +150,7 @@ impl PolicySet {
                     file: file.clone(),
                     at: policy.at,
                     reason: format!("another {} says something else", policy.id),
+                    unmodelled: false,
                 });
                 false
             }
@@ -196,6 +198,7 @@ impl PolicySet {
             file: file.clone(),
             at: group.at,
             reason,
+            unmodelled: false,
         });
     }
 }

@@ -87,7 +87,7 @@ impl Compiled {
         }
         if decision.verdict != Verdict::DeniedByRule {
             if let Some(taint) = state.taint {
-                decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+                decision.verdict = Verdict::Unknown(self.tainted(taint));
             } else if state.floating[direction as usize] {
                 decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
             } else if state.versioned[direction as usize] {
@@ -150,7 +150,7 @@ impl Compiled {
                 let mut decision = self.unenforced(direction);
                 decision.assumed = self.unless_given(OptionName::Enforcement);
                 if let Some(taint) = taint {
-                    decision.verdict = Verdict::Unknown(Cause::PolicyUnreadable(taint));
+                    decision.verdict = Verdict::Unknown(self.tainted(taint));
                 } else if floating[direction as usize] {
                     decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
                 } else if self.missing.contains(&(subject.0, direction)) {
@@ -259,6 +259,14 @@ impl Compiled {
             }
         }
         found
+    }
+
+    /// The cause that a taint is.
+    fn tainted(&self, taint: u32) -> Cause {
+        match self.set.taints.get(taint as usize) {
+            Some(taint) if taint.unmodelled => Cause::KindNotModelled,
+            _ => Cause::PolicyUnreadable(taint),
+        }
     }
 
     /// The first thing unread that may be about a subject.

@@ -103,6 +103,8 @@ pub struct Taint {
     pub at: Place,
     /// What is the matter, a lower-case fragment.
     pub reason: String,
+    /// It was read, and is of a kind that is not modelled.
+    pub unmodelled: bool,
 }
 
 /// How far a taint reaches.

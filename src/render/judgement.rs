@@ -5,14 +5,13 @@
 //! it, `gap`, `drift`, `unknown` with its cause; in JSON an object `flowwatch` beside `flow`.
 
 use std::io::Write as _;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use serde_json::{Value, json};
 
 use super::escape::{self, Tab};
-use crate::engine::{Agreement, Computed, Event, Judgement};
+use crate::engine::{Agreement, Computed, Event, Judge, Judgement};
 use crate::policy::{
     Cause, Compiled, Direction, Gap, IdentityIndex, MatchKind, Origin, PolicySet, RedirectId,
     RulesId, Verdict,
@@ -109,8 +108,8 @@ impl JudgementWriter {
     }
 
     /// What there is to say; empty where there is nothing. Text without a line end, or one
-    /// JSON object.
-    pub fn write(&mut self, judgement: &Judgement) -> &[u8] {
+    /// JSON object. The judge is the one that judged.
+    pub fn write(&mut self, judgement: &Judgement, judge: &Judge) -> &[u8] {
         let Some(computed) = &judgement.computed else {
             return if self.json {
                 br#"{"agreement":"not compared"}"#
@@ -119,7 +118,7 @@ impl JudgementWriter {
             };
         };
         let key = Key {
-            cluster: Arc::as_ptr(&computed.policies) as usize,
+            cluster: computed.cluster,
             subject: computed.subject,
             direction: computed.direction,
             verdict: computed.verdict,
@@ -137,7 +136,7 @@ impl JudgementWriter {
             if self.texts.len() >= MOST_TEXTS {
                 self.texts.clear();
             }
-            let compiled = computed.policies.read();
+            let compiled = judge.policies(computed.cluster).read();
             let text = if self.json {
                 object(judgement, computed, &compiled)
                     .to_string()

@@ -263,7 +263,7 @@ impl Judged {
 
     /// Puts the words into the record that was just written.
     fn append(&mut self, judgement: &Judgement, out: &mut Vec<u8>) {
-        let words = self.words.write(judgement);
+        let words = self.words.write(judgement, &self.judge);
         if words.is_empty() {
             return;
         }

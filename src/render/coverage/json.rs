@@ -98,6 +98,7 @@ fn sum_of(sum: Sum) -> Value {
         "points_possible": of,
         "workloads_total": sum.workloads,
         "workloads_without_policy": sum.without_policy,
+        "workloads_with_layer7": sum.layer7,
         "workloads_with_dns_visibility": sum.dns,
         "ingress": side_sum(sum.ingress),
         "egress": side_sum(sum.egress),

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    cover_words, layer7_text, namespace_name, notes, nothing, peers_text, score_text, scored,
-    share_text, without_words, workload_name,
+    all_have_one, cover_words, headline, layer7_text, namespace_name, notes, nothing, peers_text,
+    score_text, scored, share_text, without_words, workload_name,
 };
 use crate::render::thousands;
 use crate::review::coverage::{Coverage, SideSum};
@@ -20,14 +20,12 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
     }
     let sum = coverage.sum();
     let clusters = coverage.has_clusters();
-    let _ = writeln!(
-        text,
-        "**Score {} of 100**: {}.\n",
-        score_text(sum.score()),
-        scored(sum)
-    );
+    let _ = writeln!(text, "**{}**: {}.\n", headline(sum.score()), scored(sum));
     let without = coverage.without_policy();
-    if !without.is_empty() {
+    if without.is_empty() {
+        text.push_str(&all_have_one(sum));
+        text.push('\n');
+    } else {
         text.push_str("| needs a policy | in | flows | peers to name |\n|---|---|--:|--:|\n");
         for (workload, without) in without {
             let _ = writeln!(
@@ -39,16 +37,16 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
                 thousands(workload.ingress.peers + workload.egress.peers),
             );
         }
-        text.push('\n');
     }
+    text.push('\n');
     text.push_str(
         "| namespace | score | workloads | no policy | ingress deny | egress deny | broad | \
-         unknown | DNS | encrypted |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         unknown | L7 | DNS | encrypted |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for ((cluster, namespace), sum) in coverage.namespaces() {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             cell(&namespace_name(&cluster, namespace.as_ref(), clusters)),
             score_text(sum.score()),
             thousands(sum.workloads),
@@ -57,6 +55,7 @@ pub fn markdown(out: &mut Vec<u8>, coverage: &Coverage) {
             deny(sum.egress),
             thousands(sum.ingress.broad + sum.egress.broad),
             thousands(sum.unknown()),
+            thousands(sum.layer7),
             thousands(sum.dns),
             share_text(sum.encrypted, sum.packets),
         );

@@ -9,6 +9,7 @@ mod terminal;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::escape::{self, Tab};
@@ -138,7 +139,26 @@ fn layer7_text(ingress: &SideCover, egress: &SideCover) -> String {
     }
 }
 
-/// The first sentence: what the score is of.
+/// The score as a headline.
+fn headline(score: Score) -> String {
+    match score.tenths() {
+        Some(_) => format!("Score {} of 100", score_text(score)),
+        None => "No score".to_owned(),
+    }
+}
+
+/// What is said where no workload is known to lack a policy.
+fn all_have_one(sum: Sum) -> String {
+    if sum.unknown() == 0 {
+        return "No workload needs a policy and has none.".to_owned();
+    }
+    format!(
+        "No workload is known to need a policy; of {} it cannot be told.",
+        counted(sum.unknown(), "direction", "directions")
+    )
+}
+
+/// The sentence behind it: what it is of.
 fn scored(sum: Sum) -> String {
     let both =
         |of: fn(&crate::review::coverage::SideSum) -> u64| of(&sum.ingress) + of(&sum.egress);
@@ -158,13 +178,14 @@ fn scored(sum: Sum) -> String {
         },
     );
     if broad > 0 {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             ", {} of them opened by a broad rule",
             thousands(broad)
-        ));
+        );
     }
     if sum.unknown() > 0 {
-        text.push_str(&format!("; {} unknown", thousands(sum.unknown())));
+        let _ = write!(text, "; {} unknown", thousands(sum.unknown()));
     }
     text
 }

@@ -1,8 +1,10 @@
 //! Coverage for people: the score, what has no policy, then a table.
 
+use std::fmt::Write as _;
+
 use super::{
-    Detail, counted, cover_words, harmless, layer7_text, namespace_name, notes, nothing,
-    peers_text, score_text, scored, share_text, without_words, workload_name,
+    Detail, all_have_one, counted, cover_words, harmless, headline, layer7_text, namespace_name,
+    notes, nothing, peers_text, score_text, scored, share_text, without_words, workload_name,
 };
 use crate::render::thousands;
 use crate::review::coverage::{Cover, Coverage, Score, SideCover, SideSum, Sum, WorkloadCover};
@@ -29,9 +31,8 @@ pub fn terminal(out: &mut Vec<u8>, coverage: &Coverage, detail: Detail, color: b
     let mut text = String::new();
     if coverage.knows_workloads() {
         let sum = coverage.sum();
-        text.push_str(&page.paint("Score ", BOLD));
-        text.push_str(&page.paint(&score_text(sum.score()), score_paint(sum.score())));
-        text.push_str(&format!(" of 100: {}\n\n", scored(sum)));
+        text.push_str(&page.paint(&headline(sum.score()), score_paint(sum.score())));
+        let _ = write!(text, ": {}\n\n", scored(sum));
         page.without_policy(&mut text, coverage, detail);
         page.table(&mut text, &namespaces(coverage, sum));
         if detail == Detail::Workloads {
@@ -41,17 +42,14 @@ pub fn terminal(out: &mut Vec<u8>, coverage: &Coverage, detail: Detail, color: b
         text.push('\n');
         let notes = notes(coverage);
         for note in notes.iter().take(MOST_NOTES) {
-            text.push_str(&page.paint(&format!("{}\n", harmless(note)), DIM));
+            text.push_str(&page.paint(&harmless(note), DIM));
+            text.push('\n');
         }
         if notes.len() > MOST_NOTES {
             let more = (notes.len() - MOST_NOTES) as u64;
-            text.push_str(&page.paint(
-                &format!(
-                    "{}; -o json has all\n",
-                    counted(more, "note more", "notes more")
-                ),
-                DIM,
-            ));
+            let more = counted(more, "note more", "notes more");
+            text.push_str(&page.paint(&format!("{more}; -o json has all"), DIM));
+            text.push('\n');
         }
     } else {
         text.push_str(&nothing(coverage));
@@ -106,18 +104,22 @@ impl Page {
         let list = coverage.without_policy();
         let all = coverage.workloads.len() as u64;
         if list.is_empty() {
-            text.push_str(
-                "Every workload of which it can be told has a policy in both directions.\n\n",
-            );
+            text.push_str(&all_have_one(coverage.sum()));
+            text.push_str("\n\n");
             return;
         }
         let head = format!(
-            "{} of {} a policy and {} none:\n",
+            "{} of {} {} none:",
             thousands(list.len() as u64),
-            counted(all, "workload needs", "workloads need"),
-            if list.len() == 1 { "has" } else { "have" },
+            counted(all, "workload", "workloads"),
+            if list.len() == 1 {
+                "needs a policy and has"
+            } else {
+                "need a policy and have"
+            },
         );
         text.push_str(&self.paint(&head, BOLD));
+        text.push('\n');
         let clusters = coverage.has_clusters();
         let shown = if detail == Detail::Workloads {
             list.len()
@@ -137,10 +139,8 @@ impl Page {
             .collect();
         self.table(text, &rows);
         if list.len() > shown {
-            text.push_str(&format!(
-                "  and {} more; --workloads shows all\n",
-                thousands((list.len() - shown) as u64)
-            ));
+            let more = thousands((list.len() - shown) as u64);
+            let _ = writeln!(text, "  and {more} more; --workloads shows all");
         }
         text.push('\n');
     }
@@ -251,9 +251,7 @@ fn namespaces(coverage: &Coverage, total: Sum) -> Vec<Vec<Cell>> {
                 ];
             cells.extend(broad.then(|| Cell::number(thousands(self::broad(sum)))));
             cells.extend(unknown.then(|| Cell::number(thousands(sum.unknown()))));
-            cells.push(Cell::number(thousands(
-                sum.ingress.layer7.max(sum.egress.layer7),
-            )));
+            cells.push(Cell::number(thousands(sum.layer7)));
             cells.push(Cell::number(thousands(sum.dns)));
             cells.extend(encrypted.then(|| Cell::number(share_text(sum.encrypted, sum.packets))));
             rows.push(cells);

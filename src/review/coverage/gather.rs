@@ -20,6 +20,8 @@ use crate::review::workload::Name;
 
 /// Cluster, namespace and name.
 type Key = (Arc<str>, Option<Arc<str>>, Arc<str>);
+/// Kind and name of workloads by namespace and pod.
+type Owners<'a> = HashMap<(&'a str, &'a str), &'a (Arc<str>, Arc<str>), RandomState>;
 /// Key and value of labels, sorted.
 type Labels = Vec<(Arc<str>, Arc<str>)>;
 
@@ -134,7 +136,7 @@ fn place(
     drafts: &mut BTreeMap<Key, Draft>,
 ) -> Vec<Key> {
     let by_labels = manifests(inventory);
-    let mut owners: HashMap<(&str, &str), &(Arc<str>, Arc<str>), RandomState> = HashMap::default();
+    let mut owners = Owners::default();
     for pod in pods {
         if let Some(owner) = &pod.owner
             && !pod.key.pod.is_empty()

@@ -7,6 +7,8 @@
 mod gather;
 mod score;
 mod side;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,6 +206,14 @@ impl WorkloadCover {
     #[must_use]
     pub fn flows(&self) -> u64 {
         self.ingress.flows + self.egress.flows
+    }
+}
+
+impl SideCover {
+    /// Whether one of its rules looks beyond ports at something else than DNS.
+    #[must_use]
+    pub fn looks_beyond_ports(&self) -> bool {
+        self.layer7.iter().any(|kind| *kind != "dns")
     }
 }
 

@@ -31,7 +31,7 @@ pub struct SideSum {
     pub default_deny: u64,
     /// It cannot be told.
     pub unknown: u64,
-    /// With rules of layer 7.
+    /// With rules that look beyond ports, those about DNS apart.
     pub layer7: u64,
     /// Flows that opened or carried connections.
     pub flows: u64,
@@ -44,6 +44,8 @@ pub struct Sum {
     pub workloads: u64,
     /// Those that no policy selects in one direction or in both.
     pub without_policy: u64,
+    /// Those with a rule that looks beyond ports in either direction, DNS apart.
+    pub layer7: u64,
     /// Those whose look-ups go through the DNS proxy.
     pub dns: u64,
     /// Towards them.
@@ -81,7 +83,7 @@ impl SideSum {
             Cover::Unknown(_) => &mut self.unknown,
         };
         *count += 1;
-        self.layer7 += u64::from(!side.layer7.is_empty());
+        self.layer7 += u64::from(side.looks_beyond_ports());
         self.flows += side.flows;
     }
 
@@ -106,6 +108,8 @@ impl Sum {
     pub(super) fn add(&mut self, workload: &WorkloadCover) {
         self.workloads += 1;
         self.without_policy += u64::from(workload.without_policy().is_some());
+        let sides = [&workload.ingress, &workload.egress];
+        self.layer7 += u64::from(sides.iter().any(|side| side.looks_beyond_ports()));
         self.dns += u64::from(workload.dns);
         self.ingress.add(&workload.ingress);
         self.egress.add(&workload.egress);
