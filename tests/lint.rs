@@ -4,6 +4,7 @@
 //! `# near miss` some that look alike and are right.
 
 mod corpus;
+mod engine;
 mod forms;
 
 use std::collections::BTreeSet;

@@ -171,3 +171,26 @@ data: {enable-host-firewall: 'true'}
     let after = json("-o json", &format!("{nodes}{config}"));
     assert_eq!(after["findings"].as_array().unwrap().len(), 0);
 }
+
+/// Scenario: two objects of one name say different things; loading keeps the first.
+/// Guarantees: the second is looked at too, and that they contradict is said once.
+#[test]
+fn both_of_two_objects_with_one_name_are_looked_at() {
+    let good = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web, namespace: shop}
+spec: {endpointSelector: {}, ingress: [{fromEntities: [cluster]}]}
+---
+";
+    let value = json("-o json", &format!("{good}{BAD}"));
+    let findings = value["findings"].as_array().unwrap();
+    let lines = |id: &str| -> Vec<u64> {
+        let of_id = findings.iter().filter(|finding| finding["id"] == id);
+        of_id
+            .map(|finding| finding["line"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(lines("label-key-source"), [17]);
+    assert_eq!(lines("duplicate-object").len(), 1);
+}

@@ -16,7 +16,7 @@ use crate::cli::format::Color;
 use crate::cli::policy_args::AgentArgs;
 use crate::cli::sink;
 use crate::inventory::Inventory;
-use crate::manifest::{self, LoadError, Loaded, STDIN};
+use crate::manifest::{self, Document, LoadError, Loaded, STDIN, Scope};
 use crate::policy::lint::{CHECKS, LintFinding, LintInput, Severity, Suppressions, lint};
 use crate::render::lint::{LintCounts, json, sarif, text};
 use crate::render::thousands;
@@ -95,7 +95,9 @@ impl LintArgs {
     /// [`CommandError`], whose code is the exit code.
     pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
         let fail_on = FailOn::parse(&self.fail_on)?;
-        let (loaded, stdin) = self.load()?;
+        let (mut loaded, stdin) = self.load()?;
+        let others = contradicting(&loaded, &stdin);
+        loaded.documents.extend(others);
         let mut inventory = Inventory::default();
         for document in &loaded.documents {
             inventory.add(&document.root, document.scope.namespace());
@@ -212,6 +214,44 @@ fn config_map(path: &Path) -> Result<Settings, CommandError> {
     Ok(inventory.cilium_config)
 }
 
+/// The policies that say something else than one of the same name: loading keeps the first
+/// of them, and all are to be looked at.
+fn contradicting(loaded: &Loaded, stdin: &str) -> Vec<Document> {
+    let mut found = Vec::new();
+    for error in &loaded.errors {
+        let LoadError::Conflict { object, second, .. } = error else {
+            continue;
+        };
+        let (file, at) = second;
+        let mut parts = object.split('/');
+        let (kind, namespace) = (parts.next().unwrap_or_default(), parts.next());
+        if !manifest::is_policy_kind(kind) {
+            continue;
+        }
+        let outcome = manifest::read(&text_of(file, stdin), Arc::clone(file));
+        let document = outcome
+            .documents
+            .into_iter()
+            .find(|document| document.at() == *at);
+        found.extend(document.map(|mut document| {
+            if let Some(namespace) = namespace.filter(|name| !name.is_empty()) {
+                document.scope = Scope::Namespace(namespace.into());
+            }
+            document
+        }));
+    }
+    found
+}
+
+/// The text of a file; one that was readable a moment ago and is not any more has none.
+fn text_of(file: &str, stdin: &str) -> String {
+    if file == STDIN {
+        stdin.to_owned()
+    } else {
+        fs::read_to_string(file).unwrap_or_default()
+    }
+}
+
 /// Follows the comments of the files that hold something.
 fn suppress(loaded: &Loaded, stdin: &str, findings: &mut Vec<LintFinding>) {
     let policies = loaded
@@ -222,13 +262,7 @@ fn suppress(loaded: &Loaded, stdin: &str, findings: &mut Vec<LintFinding>) {
     let found = findings.iter().map(|finding| Arc::clone(&finding.file));
     let files: BTreeSet<Arc<str>> = policies.chain(found).collect();
     for file in files {
-        let text = if &*file == STDIN {
-            stdin.to_owned()
-        } else {
-            // What was readable a moment ago and is not any more has no comments.
-            fs::read_to_string(&*file).unwrap_or_default()
-        };
-        Suppressions::read(&text, file).apply(findings);
+        Suppressions::read(&text_of(&file, stdin), file).apply(findings);
     }
     findings.sort_by(LintFinding::order);
 }

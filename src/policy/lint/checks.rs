@@ -33,6 +33,7 @@ checks! {
 
     KEY_SOURCE, "label-key-source", Error, "a label key names a source that no label has";
     KEY_DOTTED, "label-key-dotted-source", Error, "a label key has a dot where its source should end in a colon";
+    KEY_OF_ADDRESS, "label-key-of-address", Error, "a label of addresses is asked of endpoints";
     KEY_NOT_IDENTITY, "label-not-in-identity", Warning, "a label is not part of identities";
     KEY_OF_NAMESPACE, "namespace-label-on-pod", Error, "a namespace's label is asked of pods";
 
@@ -56,6 +57,7 @@ checks! {
     NEGATIVE_NAMESPACE, "negative-namespace-key", Warning, "a negative namespace key selects more than pods";
     ENTITY_REDUNDANT, "entity-redundant", Info, "an entity is included in another of the list";
     ENTITY_NONE, "entity-selects-nobody", Warning, "an entity selects nobody";
+    GROUPS, "groups-need-operator", Info, "groups of a cloud provider are not looked up by the agent";
     REQUIRES, "requires-without-effect", Warning, "fromRequires and toRequires have no effect";
     DUPLICATE_ELEMENT, "duplicate-element", Info, "the same element is written twice";
 

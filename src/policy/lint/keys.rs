@@ -58,6 +58,19 @@ pub(super) fn cilium(
                 ),
                 format!("write 'k8s:{rest}', with a colon after the source"),
             );
+        } else if let Some(source) = source
+            && ["cidr", "cidrgroup", "fqdn"].contains(&source)
+            && whom == Whom::Endpoints
+            && !keys(selector).any(is_reserved)
+            && !is_negative(operator)
+        {
+            report.add(
+                &checks::KEY_OF_ADDRESS,
+                key.at,
+                path,
+                format!("'{}' is a label of addresses outside the cluster, and endpoints are asked for a namespace besides: nothing is selected", &**key),
+                "use 'fromCIDR' and 'toCIDR', 'cidrGroupRef' or 'toFQDNs'",
+            );
         } else if matches!(source, None | Some("any" | "k8s")) {
             identity(report, key, name, operator, path, whom);
         }
@@ -84,6 +97,22 @@ pub(super) fn split(key: &str) -> (Option<&str>, &str) {
         Some((source, name)) => (Some(source), name),
         None => (None, key),
     }
+}
+
+/// All keys of a selector.
+pub(super) fn keys(selector: &Selector) -> impl Iterator<Item = &str> {
+    let labels = selector.labels.iter().map(|(key, _)| &**key);
+    labels.chain(
+        selector
+            .expressions
+            .iter()
+            .map(|expression| &*expression.key),
+    )
+}
+
+/// Whether a key has the source of Cilium's own labels.
+pub(super) fn is_reserved(key: &str) -> bool {
+    key.starts_with("reserved:") || key.starts_with("reserved.") || key.starts_with('$')
 }
 
 /// Whether an operator is true of what lacks the label.

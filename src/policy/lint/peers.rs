@@ -5,11 +5,10 @@
 
 use super::checks;
 use super::finding::Severity;
-use super::keys::{self, is_negative, split};
+use super::keys::{self, is_negative, is_reserved, split};
 use super::lists;
 use super::report::{Part, Report, sections};
 use super::selectors::{CLUSTER, NAMESPACE, NAMESPACE_LABELS};
-use super::subject::is_reserved;
 use crate::manifest::{Node, Value};
 use crate::policy::convert::peer_selector;
 use crate::policy::read::{Path, Rule, Selector};
@@ -34,6 +33,21 @@ pub(super) fn element(report: &mut Report<'_, '_>, part: Part<'_>) {
         }
     }
     lists::entities(report, part);
+    if part
+        .element
+        .groups
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+    {
+        let field = part.peer_field("Groups");
+        report.add(
+            &checks::GROUPS,
+            part.node.get(&field).map_or(part.element.at, |node| node.at),
+            path.field(&field),
+            "the agents import nothing of an object with groups: an operator with access to the provider writes another one from it",
+            "see that the operator runs with the provider's credentials, and look at the object it writes",
+        );
+    }
     let field = part.peer_field("Requires");
     if let Some(node) = part.node.get(&field) {
         report.add(

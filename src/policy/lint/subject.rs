@@ -4,7 +4,7 @@
 
 use super::checks;
 use super::finding::Severity;
-use super::keys::{self, is_negative, split};
+use super::keys::{self, is_negative, is_reserved, split};
 use super::report::{Report, sections};
 use super::selectors::{NAMESPACE, Selected};
 use crate::policy::convert::subject_selector;
@@ -41,8 +41,7 @@ pub(super) fn inventory(
     written: &Selector,
     path: &Path<'_>,
 ) {
-    let keys = written.labels.iter().map(|(key, _)| key);
-    let mut keys = keys.chain(written.expressions.iter().map(|expression| &expression.key));
+    let mut keys = keys::keys(written);
     let cluster = &report.world.cluster;
     let known = match report.object.namespace {
         Some(namespace) => cluster.knows_pods_of(namespace),
@@ -198,9 +197,4 @@ fn host_firewall(report: &mut Report<'_, '_>, written: &Selector, path: &Path<'_
         message,
         "set 'enable-host-firewall: \"true\"' in cilium-config, and give that file to this command",
     );
-}
-
-/// Whether a key has the source of Cilium's own labels.
-pub(super) fn is_reserved(key: &str) -> bool {
-    key.starts_with("reserved:") || key.starts_with("reserved.") || key.starts_with('$')
 }

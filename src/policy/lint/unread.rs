@@ -12,6 +12,7 @@ use super::refused::place;
 use super::report::{Report, World};
 use crate::manifest::{Document, LoadError, Place, ReadError};
 use crate::policy::read::ReadGroup;
+use crate::policy::set::ObjectKind;
 
 /// Kinds that hold rules, by any project.
 const POLICY_KINDS: [&str; 7] = [
@@ -61,7 +62,7 @@ fn conflict(
         object: object.into(),
         field: String::new(),
         message: format!(
-            "{}:{} defines the same object differently: only the last one applied is in force, and only the first is looked at here",
+            "{}:{} defines the same object differently: only the last one applied is in force",
             first.0, first.1
         ),
         mend: "give one of them another name, or lint one cluster's files at a time".to_owned(),
@@ -188,7 +189,10 @@ pub(super) fn duplicates(world: &World<'_>, found: &mut Vec<LintFinding>) {
     let mut seen = HashMap::new();
     for (index, object) in world.objects.iter().enumerate() {
         let name = &object.policy.id.name;
-        if name.is_empty() || object.templated {
+        // Loading says so itself where it knows the namespace.
+        let clusterwide = ObjectKind::CiliumClusterwideNetworkPolicy;
+        let known = object.namespace.is_some() || object.policy.id.kind == clusterwide;
+        if name.is_empty() || object.templated || known {
             continue;
         }
         let Some(first) = seen.insert((object.file, &object.name), index) else {
