@@ -253,8 +253,8 @@ impl Judge {
         };
         let question = Question {
             subject,
-            peer,
             direction,
+            peer,
             protocol,
             port,
         };
@@ -276,7 +276,7 @@ impl Judge {
         }
         let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
         let gap = if certain && event.went_on() && known.is_pod(subject) {
-            known.gap(thresholds, decision)
+            known.gap(*thresholds, decision)
         } else {
             None
         };
@@ -354,7 +354,7 @@ impl Known {
         })
     }
 
-    fn gap(&mut self, thresholds: &BroadThresholds, decision: Decision) -> Option<Gap> {
+    fn gap(&mut self, thresholds: BroadThresholds, decision: Decision) -> Option<Gap> {
         let key = (decision.rules, decision.enforced, decision.verdict);
         if self.gaps.len() > MOST_GAPS {
             self.gaps.clear();

@@ -38,7 +38,7 @@ pub struct Ledger {
     any_missing: AtomicBool,
     any_names: AtomicBool,
     missing: RwLock<HashMap<Subject, Position, RandomState>>,
-    names: RwLock<HashMap<(Arc<str>, IpAddr), Vec<Answer>, RandomState>>,
+    names: RwLock<Names>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +46,9 @@ struct Published {
     next: u64,
     ahead: Vec<u64>,
 }
+
+/// Answers by node and address.
+type Names = HashMap<(Arc<str>, IpAddr), Vec<Answer>, RandomState>;
 
 /// Whose policy: a cluster by its place in memory, an identity in it, a direction.
 type Subject = (usize, IdentityIndex, Direction);

@@ -45,7 +45,7 @@ pub enum Gap {
 impl BroadThresholds {
     /// Why a decision that let something pass is a gap.
     #[must_use]
-    pub fn gap(&self, compiled: &Compiled, decision: Decision) -> Option<Gap> {
+    pub fn gap(self, compiled: &Compiled, decision: Decision) -> Option<Gap> {
         if !decision.enforced && decision.verdict == Verdict::Allowed {
             return Some(Gap::NotSelected);
         }
@@ -76,11 +76,11 @@ impl BroadThresholds {
 
     /// Whether an allow entry is broad: it names neither whom nor what.
     #[must_use]
-    pub fn is_broad(&self, entry: &PolicyEntry) -> bool {
+    pub fn is_broad(self, entry: &PolicyEntry) -> bool {
         self.any_port(entry) && self.anybody(entry)
     }
 
-    fn any_port(&self, entry: &PolicyEntry) -> bool {
+    fn any_port(self, entry: &PolicyEntry) -> bool {
         entry.ports.is_empty()
             || entry
                 .ports
@@ -89,7 +89,7 @@ impl BroadThresholds {
                 .any(|port| self.wide(port))
     }
 
-    fn wide(&self, port: &PortProtocol) -> bool {
+    fn wide(self, port: &PortProtocol) -> bool {
         match port.port {
             Port::Number(0) => true,
             Port::Number(first) => {
@@ -99,14 +99,14 @@ impl BroadThresholds {
         }
     }
 
-    fn anybody(&self, entry: &PolicyEntry) -> bool {
+    fn anybody(self, entry: &PolicyEntry) -> bool {
         entry
             .peers
             .as_ref()
             .is_none_or(|peers| peers.iter().any(|peer| self.wide_peer(peer)))
     }
 
-    fn wide_peer(&self, peer: &PeerSelector) -> bool {
+    fn wide_peer(self, peer: &PeerSelector) -> bool {
         match peer {
             PeerSelector::Everyone => true,
             PeerSelector::Labels(selector) => wide_selector(selector),

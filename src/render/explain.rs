@@ -177,7 +177,7 @@ fn side_text(
         };
         let mark = if considered.decides {
             "=>"
-        } else if fits(considered) {
+        } else if fits(*considered) {
             " +"
         } else {
             " -"
@@ -186,7 +186,7 @@ fn side_text(
             mark.to_owned(),
             format!("{} {}", name(set, entry), entry.rule),
             format!("{}:{}", plain(&object.file), entry.rule.at.line),
-            fit_words(considered, entry),
+            fit_words(*considered, entry),
         ]);
     }
     if rows.is_empty() {
@@ -298,12 +298,12 @@ fn unreadable(cause: Cause, set: &PolicySet) -> String {
         })
 }
 
-fn fits(considered: &Considered) -> bool {
+fn fits(considered: Considered) -> bool {
     matches!(considered.peer, PeerFit::Anybody | PeerFit::Fits)
         && matches!(considered.port, PortFit::Any | PortFit::Fits)
 }
 
-fn fit_words(considered: &Considered, entry: &PolicyEntry) -> String {
+fn fit_words(considered: Considered, entry: &PolicyEntry) -> String {
     let peer = match considered.peer {
         PeerFit::Anybody => "any peer",
         PeerFit::Fits => "peer fits",
@@ -427,7 +427,7 @@ fn side_json(side: &ExplainedSide, set: &PolicySet) -> Value {
         .iter()
         .filter_map(|considered| {
             let entry = set.entries.get(considered.entry as usize)?;
-            let mut rule = rule_json(set, &Origin::Entry(considered.entry));
+            let mut rule = rule_json(set, Origin::Entry(considered.entry));
             rule["effect"] = json!(if entry.deny { "deny" } else { "allow" });
             rule["peer"] = json!(match considered.peer {
                 PeerFit::Anybody => "any",
@@ -451,7 +451,7 @@ fn side_json(side: &ExplainedSide, set: &PolicySet) -> Value {
         "reason": reason(side, set),
         "enforced": side.decision.enforced,
         "match": side.decision.match_kind as u8,
-        "rules": side.rules.iter().map(|origin| rule_json(set, origin)).collect::<Vec<_>>(),
+        "rules": side.rules.iter().map(|origin| rule_json(set, *origin)).collect::<Vec<_>>(),
         "considered": considered,
     });
     if let Verdict::Unknown(cause) = verdict {

@@ -211,8 +211,7 @@ impl JudgementWriter {
                 let _ = write!(out, "redirected to {} by ", parser(computed, compiled));
             }
             Verdict::AuthRequired => out.extend_from_slice(b"authentication required by "),
-            Verdict::DeniedByRule => {}
-            Verdict::DeniedByDefault | Verdict::Unknown(_) => {}
+            Verdict::DeniedByRule | Verdict::DeniedByDefault | Verdict::Unknown(_) => {}
         }
         self.reason(out, computed, compiled);
     }
@@ -392,7 +391,7 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
         "verdict": verdict_name(computed.verdict),
         "enforced": computed.decision.enforced,
         "match": computed.decision.match_kind as u8,
-        "rules": rules.iter().map(|origin| rule_json(set, origin)).collect::<Vec<_>>(),
+        "rules": rules.iter().map(|origin| rule_json(set, *origin)).collect::<Vec<_>>(),
     });
     let cause = match (judgement.agreement, computed.verdict) {
         (Agreement::Unknown(cause), _) | (_, Verdict::Unknown(cause)) => Some(cause),
@@ -415,7 +414,7 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
         let causes = default_deny(computed, compiled);
         object["default_deny_by"] = causes
             .iter()
-            .map(|index| rule_json(set, &Origin::Entry(*index)))
+            .map(|index| rule_json(set, Origin::Entry(*index)))
             .collect();
     }
     if computed.decision.redirect.is_some() {
@@ -441,11 +440,11 @@ pub fn gap_name(gap: Gap) -> &'static str {
 }
 
 /// A rule by its object and place.
-pub(super) fn rule_json(set: &PolicySet, origin: &Origin) -> Value {
+pub(super) fn rule_json(set: &PolicySet, origin: Origin) -> Value {
     let Origin::Entry(index) = origin else {
         return json!({"name": origin.reserved_name()});
     };
-    let Some(entry) = set.entries.get(*index as usize) else {
+    let Some(entry) = set.entries.get(index as usize) else {
         return Value::Null;
     };
     let Some(object) = set.objects.get(entry.object as usize) else {

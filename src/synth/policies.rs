@@ -180,14 +180,15 @@ fn ports(text: &mut String, workload: &Workload, range: bool) {
         "TCP"
     };
     text.push_str("    toPorts:\n    - ports:\n");
-    let _ = match range {
-        true => write!(
-            text,
-            "      - {{port: \"{port}\", endPort: {}, protocol: {protocol}}}\n",
-            port + 10
-        ),
-        false => write!(text, "      - {{port: \"{port}\", protocol: {protocol}}}\n"),
+    let end = if range {
+        format!("endPort: {}, ", port + 10)
+    } else {
+        String::new()
     };
+    let _ = writeln!(
+        text,
+        "      - {{port: \"{port}\", {end}protocol: {protocol}}}"
+    );
 }
 
 #[cfg(test)]

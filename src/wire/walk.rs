@@ -243,7 +243,7 @@ fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result
             tag::L4 => l4(interner, row, seen.part(tag, &mut wire)?)?,
             tag::SOURCE => row.source = endpoint(interner, tag, seen.part(tag, &mut wire)?)?,
             tag::DESTINATION => {
-                row.destination = endpoint(interner, tag, seen.part(tag, &mut wire)?)?
+                row.destination = endpoint(interner, tag, seen.part(tag, &mut wire)?)?;
             }
             tag::TYPE => row.flow_type = FlowType(wire.varint()? as i32),
             tag::NODE_NAME => {
@@ -259,10 +259,10 @@ fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result
             tag::REPLY => set_flag(row, flags::LEGACY_REPLY, wire.varint()? != 0),
             tag::EVENT_TYPE => event_type(row, seen.part(tag, &mut wire)?)?,
             tag::SOURCE_SERVICE => {
-                row.source_service = pair(interner, tag, seen.part(tag, &mut wire)?)?
+                row.source_service = pair(interner, tag, seen.part(tag, &mut wire)?)?;
             }
             tag::DESTINATION_SERVICE => {
-                row.destination_service = pair(interner, tag, seen.part(tag, &mut wire)?)?
+                row.destination_service = pair(interner, tag, seen.part(tag, &mut wire)?)?;
             }
             tag::DIRECTION => row.direction = Direction(wire.varint()? as i32),
             tag::MATCH_TYPE => row.policy_match_type = wire.varint()? as u32,
@@ -548,7 +548,7 @@ fn tcp_flags(row: &mut Row, message: &[u8]) -> Result<(), Odd> {
     row.flags |= flags::HAS_TCP_FLAGS;
     // Mostly one flag.
     if let &[tag @ 0x08..0x50, 1] = message
-        && tag & 7 == 0
+        && tag.trailing_zeros() >= 3
     {
         row.flags |= 1 << (tag / 8 - 1);
         return Ok(());

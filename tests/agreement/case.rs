@@ -29,7 +29,7 @@ pub fn cases(folder: &Path, name: &str, most: usize) -> Vec<Case> {
     let universes: Value =
         serde_json::from_reader(File::open(folder.join("universe.json")).unwrap()).unwrap();
     let file = File::open(folder.join(name)).unwrap();
-    let reader: Box<dyn BufRead> = if name.ends_with(".zst") {
+    let reader: Box<dyn BufRead> = if Path::new(name).extension().is_some_and(|end| end == "zst") {
         Box::new(BufReader::new(zstd::Decoder::new(file).unwrap()))
     } else {
         Box::new(BufReader::new(file))

@@ -279,9 +279,6 @@ fn request_verdict(
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
-            fn given(text: &str) -> Option<&str> {
-                (!text.is_empty()).then_some(text)
-            }
             let request = HttpRequest {
                 method: given(method),
                 path: given(path),
@@ -307,6 +304,10 @@ impl Request {
             Self::Dns(name) => format!("query for {name}"),
         }
     }
+}
+
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// `8443/tcp`, `53/udp`, `8/icmp`; TCP where no protocol is given.
