@@ -37,7 +37,7 @@ fn deep_nesting_ends_at_its_bound() {
 fn aliases_do_not_nest_beyond_the_bound() {
     let mut text = String::from("- &a0 [x]\n");
     for level in 1..=DEPTH {
-        let _ = write!(text, "- &a{level} [*a{}]\n", level - 1);
+        let _ = writeln!(text, "- &a{level} [*a{}]", level - 1);
     }
     assert_eq!(error(&text), ReadErrorKind::TooDeep { limit: DEPTH });
 }
@@ -47,7 +47,7 @@ fn a_bomb_of_aliases_is_not_built() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..=9 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        let _ = write!(text, "a{level}: &a{level} [{aliases}]\n");
+        let _ = writeln!(text, "a{level}: &a{level} [{aliases}]");
     }
     assert_eq!(error(&text), ReadErrorKind::TooManyValues { limit: VALUES });
 }
