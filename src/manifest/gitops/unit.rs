@@ -329,7 +329,8 @@ fn small_file(path: &Path) -> Option<String> {
 }
 
 /// The folder that a path from the root of a repository means: below the folder with
-/// `.git`, else below the outermost one above the file where something was read.
+/// `.git`, where there is such a folder (a repository may be kept inside another), else
+/// below the outermost one above the file where something was read.
 fn in_repository(written: &str, file: &Path, is_loaded: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let relative = written.trim_start_matches("./").trim_start_matches('/');
     let relative = if relative == "." { "" } else { relative };
@@ -339,7 +340,10 @@ fn in_repository(written: &str, file: &Path, is_loaded: &dyn Fn(&Path) -> bool) 
     let folders: Vec<&Path> = file.ancestors().skip(1).collect();
     let repository = folders.iter().find(|folder| folder.join(".git").exists());
     if let Some(repository) = repository {
-        return Some(plain_path(&repository.join(relative)));
+        let folder = plain_path(&repository.join(relative));
+        if folder.exists() {
+            return Some(folder);
+        }
     }
     if relative.is_empty() {
         return None;
