@@ -27,6 +27,7 @@ mod readme;
 mod render;
 mod samples;
 mod serve_hubble;
+mod situations;
 mod support;
 mod tail;
 mod wire;
