@@ -7,6 +7,9 @@
 mod case;
 mod outcome;
 
+pub use self::case::answers;
+
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +67,22 @@ fn every_answer_is_that_of_ciliums_engine() {
 #[test]
 fn every_checked_in_answer_is_that_of_ciliums_engine() {
     check(Path::new("tests/data/conformance"));
+}
+
+/// What becomes of each checked-in situation: how many fields were compared, and whether
+/// every one is Cilium's.
+pub fn situations() -> BTreeMap<String, (u64, bool)> {
+    let folder = Path::new("tests/data/conformance");
+    let universes = Universes::read(&folder.join("universe.json"));
+    lines(&folder.join("situations.jsonl"))
+        .map(|line| {
+            let case: serde_json::Value = serde_json::from_str(&line).expect("a case");
+            let mut tally = Tally::default();
+            case::judge(&case, &universes, &mut tally);
+            let id = case["id"].as_str().expect("an id").to_owned();
+            (id, (tally.compared(), tally.is_perfect()))
+        })
+        .collect()
 }
 
 /// Whether the first line is a case that asks something.

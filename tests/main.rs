@@ -29,6 +29,7 @@ mod readme;
 mod render;
 mod samples;
 mod serve_hubble;
+mod situations;
 mod support;
 mod tail;
 mod wire;

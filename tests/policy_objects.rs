@@ -4,6 +4,7 @@ mod corpus;
 mod damage;
 mod schema;
 mod sets;
+mod sizes;
 mod vectors;
 
 use std::sync::Arc;

@@ -154,7 +154,7 @@ fn drop(row: RowRef<'_>) -> Event {
     let Some(recorded) = refused(reason(row)) else {
         return Event::Apart(Apart::OtherDrop);
     };
-    let Some(direction) = said(row) else {
+    let Some(direction) = said(row).or_else(|| local(row)) else {
         return Event::Apart(Apart::NoDirection);
     };
     Event::Answer {
@@ -221,6 +221,20 @@ fn said(row: RowRef<'_>) -> Option<Direction> {
     match row.direction() {
         flow::Direction::INGRESS => Some(Direction::Ingress),
         flow::Direction::EGRESS => Some(Direction::Egress),
+        _ => None,
+    }
+}
+
+/// The side a drop is about where only one of them has an endpoint on the node that
+/// reports it: policy is asked at an endpoint.
+fn local(row: RowRef<'_>) -> Option<Direction> {
+    let here = |endpoint: Option<&flow::Endpoint>| endpoint.is_some_and(|side| side.id != 0);
+    match (
+        here(row.source_endpoint()),
+        here(row.destination_endpoint()),
+    ) {
+        (true, false) => Some(Direction::Egress),
+        (false, true) => Some(Direction::Ingress),
         _ => None,
     }
 }

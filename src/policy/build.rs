@@ -40,19 +40,28 @@ impl ReadPolicy {
             Body::Kubernetes(policy) => policy.weight(),
         };
         if weight > WEIGHT {
-            return Err(Rejection {
-                class: TOO_LARGE,
-                field: String::new(),
-                at: self.at,
-                message: "its rules repeat more than is evaluated here".to_owned(),
-            });
+            return Err(self.too_large());
         }
-        match body {
+        let entries = match body {
             Body::Cilium(policy) => {
                 validate::cilium(policy, &self.id, self.at, options)?;
-                Ok(convert::cilium(policy, &self.id, services, options))
+                convert::cilium(policy, &self.id, services, options)
             }
-            Body::Kubernetes(policy) => convert::kubernetes(policy, &self.id, options),
+            Body::Kubernetes(policy) => convert::kubernetes(policy, &self.id, options)?,
+        };
+        let pairs = entries.iter().map(pairs).fold(0, usize::saturating_add);
+        if pairs > WEIGHT {
+            return Err(self.too_large());
+        }
+        Ok(entries)
+    }
+
+    fn too_large(&self) -> Rejection {
+        Rejection {
+            class: TOO_LARGE,
+            field: String::new(),
+            at: self.at,
+            message: "its rules repeat more than is evaluated here".to_owned(),
         }
     }
 }
@@ -201,6 +210,13 @@ impl PolicySet {
             unmodelled: false,
         });
     }
+}
+
+/// Pairs of a peer and a port: each is a row of every subject's table.
+fn pairs(entry: &PolicyEntry) -> usize {
+    let peers = entry.peers.as_ref().map_or(1, |peers| peers.len().max(1));
+    let ports: usize = entry.ports.iter().map(|rule| rule.ports.len()).sum();
+    peers.saturating_mul(ports.max(1))
 }
 
 /// Whether two objects say the same, wherever each is written.

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A case with its universe resolved.
+#[derive(Clone)]
 pub struct Case {
     /// Its name.
     pub id: String,
@@ -21,6 +22,20 @@ pub struct Case {
     pub services: Vec<Value>,
     /// Questions with Cilium's answers.
     pub queries: Vec<Value>,
+}
+
+impl Case {
+    /// The case as it stands in a file, without a universe.
+    pub fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "config": self.config,
+            "policies": self.policies,
+            "identities": self.identities.values().collect::<Vec<_>>(),
+            "services": self.services,
+            "queries": self.queries,
+        })
+    }
 }
 
 /// Reads cases of a file, each with what its universe gives. Cases whose policies are

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use flowwatch::policy::Direction;
 use serde_json::{Value, json};
 
 use super::case::Case;
@@ -20,19 +21,24 @@ pub struct Written {
     pub line: String,
     /// The question, for messages.
     pub question: String,
+    /// Which of the case's questions it is.
+    pub number: usize,
+    /// At which side.
+    pub direction: Direction,
+    /// Verdict and drop reason.
+    pub recorded: (&'static str, &'static str),
+    /// The policies it names, as `Kind/namespace/name`.
+    pub names: Vec<String>,
 }
 
-/// Writes policies, pods, Services and agent options as files of a folder. `without` is the
-/// index of a policy to leave out.
-pub fn manifests(case: &Case, folder: &Path, without: Option<usize>) {
+/// Writes policies, pods, Services and agent options as files of a folder.
+pub fn manifests(case: &Case, folder: &Path) {
     for (index, policy) in case.policies.iter().enumerate() {
-        if Some(index) != without {
-            fs::write(
-                folder.join(format!("policy-{index:03}.yaml")),
-                namespaced(policy),
-            )
-            .unwrap();
-        }
+        fs::write(
+            folder.join(format!("policy-{index:03}.yaml")),
+            namespaced(policy),
+        )
+        .unwrap();
     }
     let mut cluster = String::new();
     for identity in case.identities.values() {
@@ -48,16 +54,23 @@ pub fn manifests(case: &Case, folder: &Path, without: Option<usize>) {
 /// The flows of a case.
 pub fn flows(case: &Case) -> Vec<Written> {
     let mut written = Vec::new();
-    for query in &case.queries {
-        for direction in ["egress", "ingress"] {
-            let answer = &query[direction];
+    for (number, query) in case.queries.iter().enumerate() {
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let answer = &query[name(direction)];
             if answer["enforced"] == true && answer["verdict"] != "error" {
-                let number = written.len() + 1;
-                written.push(flow(case, query, direction, answer, number));
+                let second = written.len() + 1;
+                written.push(flow(case, number, direction, answer, second));
             }
         }
     }
     written
+}
+
+fn name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "egress",
+        Direction::Ingress => "ingress",
+    }
 }
 
 /// A namespaced object without a namespace is in `default`, as kubectl would store it.
@@ -173,7 +186,14 @@ fn config_map(config: &Value) -> String {
     format!("{map}\n")
 }
 
-fn flow(case: &Case, query: &Value, direction: &str, answer: &Value, number: usize) -> Written {
+fn flow(
+    case: &Case,
+    number: usize,
+    side_asked: Direction,
+    answer: &Value,
+    second: usize,
+) -> Written {
+    let (query, direction) = (&case.queries[number], name(side_asked));
     let side = |key: &str| {
         let id = query[key].as_u64().unwrap();
         case.identities
@@ -185,11 +205,15 @@ fn flow(case: &Case, query: &Value, direction: &str, answer: &Value, number: usi
     let port = query["port"].as_u64().unwrap();
     let (verdict, reason) = recorded(answer);
     let subject_is_source = direction == "egress";
-    let policies: Vec<Value> = answer["rules"]
+    let names: Vec<String> = answer["rules"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|rule| rule.as_str().filter(|rule| !rule.starts_with("reserved:")))
+        .map(str::to_owned)
+        .collect();
+    let policies: Vec<Value> = names
+        .iter()
         .map(|rule| {
             let mut parts = rule.splitn(3, '/');
             let mut next = || parts.next().unwrap_or_default();
@@ -199,7 +223,7 @@ fn flow(case: &Case, query: &Value, direction: &str, answer: &Value, number: usi
         .collect();
     let denied = verdict == "DROPPED";
     let mut flow = json!({
-        "time": format!("2026-01-02T03:04:{:02}.{:09}Z", number / 1000 % 60, number % 1000 * 1000),
+        "time": format!("2026-01-02T03:04:{:02}.{:09}Z", second / 1000 % 60, second % 1000 * 1000),
         "verdict": verdict,
         "IP": {
             "source": address(&from), "destination": address(&to),
@@ -242,11 +266,15 @@ fn flow(case: &Case, query: &Value, direction: &str, answer: &Value, number: usi
     Written {
         line: json!({"flow": flow, "node_name": "c1/node-1", "time": flow["time"]}).to_string(),
         question,
+        number,
+        direction: side_asked,
+        recorded: (verdict, reason),
+        names,
     }
 }
 
 /// Verdict and drop reason of the event for an answer.
-fn recorded(answer: &Value) -> (&'static str, &'static str) {
+pub fn recorded(answer: &Value) -> (&'static str, &'static str) {
     match (answer["verdict"].as_str().unwrap(), answer["auth"].as_str()) {
         ("deny_default", _) => ("DROPPED", "POLICY_DENIED"),
         ("deny_rule", _) => ("DROPPED", "POLICY_DENY"),

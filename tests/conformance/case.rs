@@ -36,9 +36,31 @@ pub struct Question<'a> {
 
 /// Answers all questions of a case and compares.
 pub fn judge(case: &Value, universes: &Universes, tally: &mut Tally) {
+    let universe = case["universe"].as_str().map(|name| &universes.0[name]);
+    ask(case, universe, |_, expected, answer, question| {
+        compare(expected, answer, question, tally);
+    });
+}
+
+/// Our answers to a case that brings its own identities, by number of the question and
+/// direction.
+pub fn answers(case: &Value) -> BTreeMap<(usize, Direction), Value> {
+    let mut answers = BTreeMap::new();
+    ask(case, None, |number, _, answer, question| {
+        answers.insert((number, question.direction), answer.json());
+    });
+    answers
+}
+
+/// Asks all questions of a case. `told` is given a question's number, what the data says,
+/// our answer, and the question.
+fn ask(
+    case: &Value,
+    universe: Option<&Value>,
+    mut told: impl FnMut(usize, &Value, &Answer, &Question<'_>),
+) {
     let id = case["id"].as_str().expect("an id");
     let options = options(&case["config"]);
-    let universe = case["universe"].as_str().map(|name| &universes.0[name]);
     let (world, places) = world(case, universe);
     let services: Vec<Service> = list(case, universe, "services").map(service).collect();
     let texts: Vec<String> = case["policies"]
@@ -53,7 +75,8 @@ pub fn judge(case: &Value, universes: &Universes, tally: &mut Tally) {
         .collect();
     let set = PolicySet::build(&documents, &services, &[], &options);
     let compiled = Compiled::new(Arc::new(set), &world, &options);
-    for query in case["queries"].as_array().into_iter().flatten() {
+    let queries = case["queries"].as_array().into_iter().flatten();
+    for (number, query) in queries.enumerate() {
         let place = |end: &str| places[&query[end].as_u64().expect("an identity")];
         let (from, to) = (place("from"), place("to"));
         for (name, direction, subject, peer) in [
@@ -73,7 +96,7 @@ pub fn judge(case: &Value, universes: &Universes, tally: &mut Tally) {
                 port: u16::try_from(query["port"].as_u64().expect("a port")).expect("16 bits"),
             };
             let answer = Answer::of(&compiled, &options, &question);
-            compare(expected, &answer, &question, tally);
+            told(number, expected, &answer, &question);
         }
     }
 }

@@ -123,6 +123,10 @@ impl Answer {
         fields.insert("verdict", verdict);
         Self(fields)
     }
+
+    pub fn json(&self) -> Value {
+        json!(self.0)
+    }
 }
 
 /// Compares every field of an answer.
@@ -188,6 +192,10 @@ impl Tally {
             ours.unknown += theirs.unknown;
             ours.shown.extend(theirs.shown);
         }
+    }
+
+    pub fn compared(&self) -> u64 {
+        self.fields.values().map(|field| field.compared).sum()
     }
 
     pub fn is_perfect(&self) -> bool {
