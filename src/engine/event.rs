@@ -105,11 +105,12 @@ impl Event {
         }
     }
 
-    /// Whether the packet or request went on.
+    /// Whether policy let the packet or request go on. Audit mode let it go on against
+    /// policy.
     #[must_use]
-    pub fn went_on(self) -> bool {
+    pub fn was_let_on(self) -> bool {
         match self {
-            Self::Answer { recorded, .. } => recorded.went_on(),
+            Self::Answer { recorded, .. } => recorded.went_on() && recorded != Recorded::Audited,
             Self::Request { allowed, .. } => allowed,
             Self::Passed { .. } => true,
             Self::Apart(_) => false,

@@ -275,7 +275,7 @@ impl Judge {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
         let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
-        let gap = if certain && event.went_on() && known.is_pod(subject) {
+        let gap = if certain && event.was_let_on() && known.is_pod(subject) {
             known.gap(*thresholds, decision)
         } else {
             None

@@ -16,6 +16,11 @@ const B: (&str, &str) = ("b", "10.0.1.3");
 
 /// Judges one event under policies.
 fn judge(policies: &[Value], flow: &Value) -> Judgement {
+    judge_with_rules(policies, flow).0
+}
+
+/// Judges one event, and names the policies that decided.
+fn judge_with_rules(policies: &[Value], flow: &Value) -> (Judgement, Vec<String>) {
     let policies = Policies::new(Given {
         documents: documents(policies),
         complete: true,
@@ -33,7 +38,9 @@ fn judge(policies: &[Value], flow: &Value) -> Judgement {
         judged.extend(batch.rows().map(|row| judge.judge(row)));
     });
     assert_eq!(judged.len(), 1, "{line}");
-    judged.swap_remove(0)
+    let judged = judged.swap_remove(0);
+    let names = deciding(&judged, &judge);
+    (judged, names)
 }
 
 fn pod((app, _): (&str, &str), local: bool) -> Value {
@@ -91,9 +98,11 @@ fn verdict(judgement: &Judgement) -> Verdict {
 }
 
 /// Names of the policies that decided.
-fn deciding(judgement: &Judgement) -> Vec<String> {
-    let computed = judgement.computed.as_ref().expect("a verdict");
-    let compiled = computed.policies.read();
+fn deciding(judgement: &Judgement, judge: &Judge) -> Vec<String> {
+    let Some(computed) = &judgement.computed else {
+        return Vec::new();
+    };
+    let compiled = judge.policies(computed.cluster).read();
     let rules = compiled.rules(computed.decision.rules);
     rules
         .iter()
@@ -149,9 +158,9 @@ fn the_policy_that_hubble_names_is_among_the_deciding() {
         "FORWARDED",
         &json!({"policy_match_type": 1, "ingress_allowed_by": named("p1"), "is_reply": false}),
     );
-    let judged = judge(&[allow_a()], &flow);
+    let (judged, names) = judge_with_rules(&[allow_a()], &flow);
     assert_eq!(judged.agreement, Agreement::Equal);
-    assert_eq!(deciding(&judged), ["CiliumNetworkPolicy/default/p1"]);
+    assert_eq!(names, ["CiliumNetworkPolicy/default/p1"]);
     let computed = judged.computed.expect("a verdict");
     assert_eq!(computed.decision.match_kind, MatchKind::L3Only);
     let elsewhere = event(
@@ -172,10 +181,10 @@ fn reason_133_is_a_default_deny() {
         "DROPPED",
         &json!({"drop_reason": 133, "drop_reason_desc": "POLICY_DENIED", "policy_match_type": 0}),
     );
-    let judged = judge(&[allow_a()], &flow);
+    let (judged, names) = judge_with_rules(&[allow_a()], &flow);
     assert_eq!(judged.agreement, Agreement::Equal);
     assert_eq!(verdict(&judged), Verdict::DeniedByDefault);
-    assert!(deciding(&judged).is_empty());
+    assert!(names.is_empty());
 }
 
 #[test]
@@ -186,10 +195,10 @@ fn reason_181_is_a_deny_rule() {
         "DROPPED",
         &json!({"drop_reason_desc": "POLICY_DENY", "ingress_denied_by": named("deny")}),
     );
-    let judged = judge(&[allow_a(), deny], &flow);
+    let (judged, names) = judge_with_rules(&[allow_a(), deny], &flow);
     assert_eq!(judged.agreement, Agreement::Equal);
     assert_eq!(verdict(&judged), Verdict::DeniedByRule);
-    assert_eq!(deciding(&judged), ["CiliumNetworkPolicy/default/deny"]);
+    assert_eq!(names, ["CiliumNetworkPolicy/default/deny"]);
     let default = event(A, "DROPPED", &json!({"drop_reason_desc": "POLICY_DENIED"}));
     assert_eq!(judge(&[allow_a()], &default).agreement, Agreement::Drift);
 }
