@@ -84,7 +84,7 @@ pub struct AgreementTally {
     /// They disagree.
     pub drift: u64,
     /// Unknown, by cause.
-    pub unknown: BTreeMap<&'static str, (u64, Option<Cause>)>,
+    pub unknown: BTreeMap<String, (u64, Cause)>,
     /// No answer of policy, by reason; `None` for packets that came by.
     pub apart: BTreeMap<Option<Apart>, u64>,
     /// Verdicts that hang on an option nobody gave, by its name.
@@ -112,8 +112,10 @@ impl AgreementTally {
             Agreement::Equal => self.equal += weight,
             Agreement::Drift => self.drift += weight,
             Agreement::Unknown(cause) => {
-                let slot = self.unknown.entry(cause.name()).or_insert((0, Some(cause)));
-                slot.0 += weight;
+                self.unknown
+                    .entry(cause.to_string())
+                    .or_insert((0, cause))
+                    .0 += weight;
             }
             Agreement::NotCompared => {
                 let reason = match event {
@@ -134,7 +136,7 @@ impl AgreementTally {
         }
         self.gaps += other.gaps;
         for (name, (count, cause)) in &other.unknown {
-            self.unknown.entry(name).or_insert((0, *cause)).0 += count;
+            self.unknown.entry(name.clone()).or_insert((0, *cause)).0 += count;
         }
         for (reason, count) in &other.apart {
             *self.apart.entry(*reason).or_default() += count;

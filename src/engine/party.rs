@@ -75,7 +75,11 @@ impl Party {
         };
         let mut identity = Identity {
             // 0 is somebody unknown; of whom labels are known only the number is not.
-            number: if number == 0 { UNNUMBERED } else { number },
+            number: if number == 0 {
+                reserved_number(&labels).unwrap_or(UNNUMBERED)
+            } else {
+                number
+            },
             labels,
             ..Identity::default()
         };
@@ -139,6 +143,22 @@ fn reserved_labels(number: u32) -> impl Iterator<Item = Label> {
     name.into_iter()
         .chain(second)
         .map(|name| Label::new("reserved", name, ""))
+}
+
+/// The number that a reserved label stands for; 7 is a node with an API server.
+fn reserved_number(labels: &[Label]) -> Option<u32> {
+    let has = |name: &str| {
+        labels
+            .iter()
+            .any(|label| &*label.source == "reserved" && &*label.key == name)
+    };
+    if has("host") {
+        Some(1)
+    } else if has("kube-apiserver") && has("remote-node") {
+        Some(7)
+    } else {
+        (1..=LAST_RESERVED).find(|number| *number != 7 && identity_name(*number).is_some_and(&has))
+    }
 }
 
 fn kind(labels: &[Label], number: u32, address: Option<IpAddr>) -> Option<PartyKind> {
@@ -245,7 +265,10 @@ mod tests {
     fn a_pod_without_its_number_is_not_the_unknown_identity() {
         let pod = endpoint(0, &["k8s:app=a", "k8s:io.kubernetes.pod.namespace=x"]);
         let party = Party::of(Some(&pod), "10.0.0.1", std::iter::empty());
-        assert_ne!(party.identity().unwrap().number, 0);
+        assert_eq!(party.identity().unwrap().number, UNNUMBERED);
+        let host = endpoint(0, &["reserved:host"]);
+        let party = Party::of(Some(&host), "10.0.0.1", std::iter::empty());
+        assert_eq!(party.identity().unwrap().number, 1);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::engine::{AgreementTally, Judgement};
 use crate::flow::{
     DropClass, DropReason, EventType, FlowBatch, LostSource, Notice, NoticeKind, RowRef, Verdict,
 };
-use crate::policy::Cause;
 use crate::render::thousands;
 
 /// Nodes shown by name in the status line.
@@ -214,9 +213,7 @@ pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
     }
     let mut lines = vec![line];
     for (name, (count, cause)) in &tally.unknown {
-        let hint = cause.map_or("", Cause::hint);
-        // Which option it is.
-        let name = cause.map_or_else(|| (*name).to_owned(), |cause| cause.to_string());
+        let hint = cause.hint();
         lines.push(format!("unknown: {} {name}: {hint}", thousands(*count)));
     }
     lines
