@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
-use super::decide::SubjectState;
+use super::decide::{Subject, is_plain};
 use super::entry::{Direction, PolicyEntry};
 use super::filter::{Filters, Selected, Surroundings};
 use super::interner::Interner;
 use super::member::Member;
 use super::merge::Conflict;
 use super::options::{AllowLocalhost, Options};
+use super::plan::Plan;
 use super::selection::{Selection, SelectorId};
 use super::selector::{PeerSelector, Source};
 use super::set::{ObjectKind, PolicySet};
@@ -41,7 +42,9 @@ pub struct Compiled {
     peers: Vec<Box<[SelectorId]>>,
     subjects: Subjects,
     tables: Mutex<HashMap<TableKey, Arc<Table>, RandomState>>,
-    pub(super) states: Vec<OnceLock<Arc<SubjectState>>>,
+    pub(super) states: Vec<OnceLock<Subject>>,
+    /// Which identities are known and nothing special as peers.
+    pub(super) plain: Vec<bool>,
     /// Ports by name over all pods: what egress rules mean.
     named: HashMap<(Arc<str>, u8), Named, RandomState>,
     pub(super) interner: Arc<Interner>,
@@ -59,6 +62,8 @@ pub(super) struct Table {
     pub(super) ingress: Side,
     pub(super) egress: Side,
     pub(super) conflict: Option<Conflict>,
+    /// Ingress and egress, where they can be written out.
+    pub(super) plans: [Option<Plan>; 2],
 }
 
 /// What a table depends on.
@@ -106,6 +111,7 @@ impl Compiled {
             subjects: Subjects::default(),
             tables: Mutex::default(),
             states: members.iter().map(|_| OnceLock::new()).collect(),
+            plain: members.iter().map(|member| is_plain(member)).collect(),
             named: HashMap::default(),
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
@@ -156,6 +162,7 @@ impl Compiled {
             names_complete: self.names_complete,
             ports_complete: self.ports_complete,
             states: members.iter().map(|_| OnceLock::new()).collect(),
+            plain: members.iter().map(|member| is_plain(member)).collect(),
             members,
             selection,
             peers: Vec::new(),
@@ -288,6 +295,7 @@ impl Compiled {
     fn push(&mut self, member: Member) -> IdentityIndex {
         let index = self.members.len() as u32;
         self.selection.add(index, &member);
+        self.plain.push(is_plain(&member));
         self.members.push(Arc::new(member));
         self.states.push(OnceLock::new());
         IdentityIndex(index)
@@ -469,6 +477,7 @@ impl Compiled {
         };
         match (side(Direction::Ingress), side(Direction::Egress)) {
             (Ok(ingress), Ok(egress)) => Table {
+                plans: [&ingress, &egress].map(|side| self.plan(side)),
                 ingress,
                 egress,
                 conflict: None,
@@ -477,8 +486,17 @@ impl Compiled {
                 ingress: Side::default(),
                 egress: Side::default(),
                 conflict: Some(conflict),
+                plans: [None, None],
             },
         }
+    }
+
+    fn plan(&self, side: &Side) -> Option<Plan> {
+        // An address whose names are not all known may be one that rules name.
+        if side.by_name && !self.names_complete {
+            return None;
+        }
+        Plan::new(side, &self.interner, |decision| self.assumed(decision))
     }
 
     /// A port's name: on ingress the subject's own, on egress the one that all pods agree

@@ -9,9 +9,11 @@ use super::cause::Cause;
 use super::compile::{Compiled, Table};
 use super::entry::{AuthMode, Direction};
 use super::explain;
+use super::interner::Interner;
 use super::lookup::{self, Hit};
 use super::member::Member;
 use super::options::{AllowLocalhost, Enforcement, OptionName};
+use super::plan::{Packed, Plan, pack, unpack};
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::set::TaintScope;
@@ -19,9 +21,28 @@ use super::table::{Row, Side};
 use super::verdict::{Decision, MatchKind, Origin, RulesId, Verdict};
 use super::world::IdentityIndex;
 
+/// A subject: what most decisions about it need, and all that is known.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// Ingress and egress, for peers that are plain.
+    quick: [Quick; 2],
+    state: Arc<SubjectState>,
+}
+
+/// How a direction is decided for a peer that is known and nothing special.
+#[derive(Debug)]
+enum Quick {
+    /// This is the answer for every one.
+    Settled(Packed),
+    /// Nothing but peer and port matter.
+    Planned(Plan),
+    /// As for any other peer.
+    Not,
+}
+
 /// What is known of a subject before the peer is.
 #[derive(Debug)]
-pub(super) struct SubjectState {
+struct SubjectState {
     table: Arc<Table>,
     /// Ingress and egress.
     sides: [Enforced; 2],
@@ -64,7 +85,50 @@ impl Compiled {
         let Some(slot) = self.states.get(subject.0 as usize) else {
             return Decision::plain(true, Verdict::Unknown(Cause::NoLabels));
         };
-        let state = slot.get_or_init(|| Arc::new(self.subject_state(subject)));
+        let known = slot.get_or_init(|| self.subject(subject));
+        if self.plain.get(peer.0 as usize) == Some(&true) {
+            let [ingress, egress] = &known.quick;
+            let quick = match direction {
+                Direction::Ingress => ingress,
+                Direction::Egress => egress,
+            };
+            match quick {
+                Quick::Settled(packed) => return unpack(*packed),
+                Quick::Planned(plan) => {
+                    let found = plan.decide(&self.selection, peer.0, protocol, port);
+                    if let Some(decision) = found {
+                        return decision;
+                    }
+                }
+                Quick::Not => {}
+            }
+        }
+        self.decide_any(&known.state, subject, direction, peer, (protocol, port))
+    }
+
+    /// As [`Self::decide`], without what makes that quick.
+    #[cfg(test)]
+    pub(super) fn decide_slowly(
+        &self,
+        subject: IdentityIndex,
+        direction: Direction,
+        peer: IdentityIndex,
+        protocol: u8,
+        port: u16,
+    ) -> Decision {
+        let state = self.subject_state(subject);
+        self.decide_any(&state, subject, direction, peer, (protocol, port))
+    }
+
+    #[inline(never)]
+    fn decide_any(
+        &self,
+        state: &SubjectState,
+        subject: IdentityIndex,
+        direction: Direction,
+        peer: IdentityIndex,
+        (protocol, port): (u8, u16),
+    ) -> Decision {
         let (enforced, side) = state.side(direction);
         let member = self.members.get(peer.0 as usize);
         match enforced {
@@ -103,6 +167,37 @@ impl Compiled {
         decision
     }
 
+    fn subject(&self, subject: IdentityIndex) -> Subject {
+        let state = self.subject_state(subject);
+        let quick = [Direction::Ingress, Direction::Egress].map(|direction| {
+            let [ingress, egress] = &state.table.plans;
+            let (enforced, _) = state.side(direction);
+            let (plan, unserved) = match direction {
+                Direction::Ingress => (ingress, false),
+                Direction::Egress => (egress, !state.unserved.is_empty()),
+            };
+            match (enforced, plan) {
+                (Enforced::Settled(decision) | Enforced::Off(decision), _) => {
+                    pack(decision).map_or(Quick::Not, Quick::Settled)
+                }
+                (Enforced::Yes, Some(plan))
+                    if state.taint.is_none()
+                        && !state.floating[direction as usize]
+                        && !state.versioned[direction as usize]
+                        && !unserved
+                        && !self.missing.contains(&(subject.0, direction)) =>
+                {
+                    Quick::Planned(plan.clone())
+                }
+                (Enforced::Yes, _) => Quick::Not,
+            }
+        });
+        Subject {
+            quick,
+            state: Arc::new(state),
+        }
+    }
+
     fn subject_state(&self, subject: IdentityIndex) -> SubjectState {
         let Some(member) = self.members.get(subject.0 as usize) else {
             return SubjectState {
@@ -110,6 +205,7 @@ impl Compiled {
                     ingress: Side::default(),
                     egress: Side::default(),
                     conflict: None,
+                    plans: [None, None],
                 }),
                 sides: [Enforced::Settled(Decision::plain(true, Verdict::Unknown(Cause::NoLabels)));
                     2],
@@ -287,23 +383,16 @@ impl Compiled {
     }
 
     /// The option, not given, of which another value would give another verdict.
-    fn assumed(&self, decision: &Decision) -> Option<OptionName> {
+    pub(super) fn assumed(&self, decision: &Decision) -> Option<OptionName> {
         match decision.verdict {
             Verdict::DeniedByRule | Verdict::DeniedByDefault => {
                 self.unless_given(OptionName::Enforcement)
             }
-            Verdict::Allowed if self.by_localhost(decision.rules) => {
+            Verdict::Allowed if by_localhost(decision.rules) => {
                 self.unless_given(OptionName::AllowLocalhost)
             }
             _ => None,
         }
-    }
-
-    fn by_localhost(&self, rules: RulesId) -> bool {
-        self.interner
-            .rules_of(rules)
-            .iter()
-            .all(|origin| *origin == Origin::AllowLocalhost)
     }
 
     /// Why something that is not known might change what was found.
@@ -370,7 +459,17 @@ impl SubjectState {
     }
 }
 
-fn decision_of(hit: Option<Hit>) -> Decision {
+/// Whether a peer is known, has labels, and is not one that rules of their own are about.
+pub(super) fn is_plain(member: &Member) -> bool {
+    !member.is_unknown() && !member.unlabelled && !member.is_host()
+}
+
+/// Whether nothing but the agent's own rule for the node's host is among these.
+fn by_localhost(rules: RulesId) -> bool {
+    rules == RulesId(0) || rules == Interner::LOCALHOST
+}
+
+pub(super) fn decision_of(hit: Option<Hit>) -> Decision {
     let Some(hit) = hit else {
         return Decision::plain(true, Verdict::DeniedByDefault);
     };

@@ -24,6 +24,9 @@ struct Numbers<T> {
 }
 
 impl Interner {
+    /// What the agent's own rule for the node's host has as its list.
+    pub(super) const LOCALHOST: RulesId = RulesId(1);
+
     /// Has the empty list of rules as number 0.
     pub(super) fn new() -> Self {
         let interner = Self {
@@ -31,6 +34,7 @@ impl Interner {
             redirects: RwLock::new(Numbers::new()),
         };
         interner.rules(Vec::new());
+        interner.rules(vec![Origin::AllowLocalhost]);
         interner
     }
 

@@ -22,6 +22,16 @@ pub(super) struct Hit {
 }
 
 impl Hit {
+    /// What a row of an identity decides by itself.
+    pub(super) fn of(row: &Row) -> Self {
+        Self {
+            entry: row.entry,
+            length: row.prefix.length(),
+            wildcard: false,
+            rules: row.rules,
+        }
+    }
+
     pub(super) fn match_kind(&self) -> MatchKind {
         match (self.wildcard, self.length) {
             (false, 0) => MatchKind::L3Only,
@@ -57,7 +67,7 @@ pub(super) fn find(
             |selector| selection.contains(selector, peer),
         )
     });
-    let wild = best(&lists, |list| &list.wildcards, |_| true);
+    let wild = wild(&lists);
     let (rows, wildcard) = match (own, wild) {
         (None, None) => return None,
         (None, Some(wild)) => (wild, true),
@@ -77,6 +87,11 @@ pub(super) fn find(
     })
 }
 
+/// What decides among the rows for everybody.
+pub(super) fn wild<'a>(lists: &[Option<&'a List>; 3]) -> Option<Best<'a>> {
+    best(lists, |list| &list.wildcards, |_| true)
+}
+
 /// The higher precedence wins, then the more specific port, then the identity. A deny of
 /// the identity is left out of the map where one for everybody covers it.
 fn wild_wins(own: &Row, wild: &Row) -> bool {
@@ -94,12 +109,26 @@ fn wild_wins(own: &Row, wild: &Row) -> bool {
 
 /// The deciding row, and those behind it that may be the same entry of the map.
 #[derive(Clone, Copy)]
-struct Best<'a> {
+pub(super) struct Best<'a> {
     first: &'a Row,
     rest: &'a [Row],
 }
 
 impl Best<'_> {
+    /// What it decides as the entry for everybody.
+    pub(super) fn hit(self, interner: &Interner) -> Hit {
+        Hit {
+            wildcard: true,
+            rules: self.rules(interner, |_| true),
+            ..Hit::of(self.first)
+        }
+    }
+
+    /// Whether it decides, as the entry for everybody, against one of the peer's own.
+    pub(super) fn wins_over(self, own: &Row) -> bool {
+        wild_wins(own, self.first)
+    }
+
     fn rules(self, interner: &Interner, selects: impl Fn(SelectorId) -> bool) -> RulesId {
         let rank = self.first.rank();
         let mut same = self

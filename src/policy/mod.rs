@@ -32,6 +32,7 @@ mod memo;
 mod merge;
 mod names;
 mod options;
+mod plan;
 mod port;
 mod port_prefix;
 mod read;

@@ -40,12 +40,18 @@ pub(super) struct Selection {
     /// For each identity the other selectors that select it, ascending. A decision asks
     /// many rows about one peer, so this is what it finds in the cache.
     narrow: Vec<Vec<u32>>,
+    /// For each identity a sketch of all selectors that select it.
+    signatures: Vec<Signature>,
     /// Selectors by what they are filed under.
     filed: HashMap<Anchor, Vec<SelectorId>, RandomState>,
     /// Lengths of the prefixes there are, by family.
     lengths: BTreeSet<(bool, u8)>,
     version: Version,
 }
+
+/// A set of selectors, sketched: one that is not in here does not select.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signature([u64; 4]);
 
 #[derive(Debug)]
 struct Selector {
@@ -82,6 +88,7 @@ impl Selection {
             sets: vec![IdSet::new()],
             broad: Vec::new(),
             narrow: Vec::new(),
+            signatures: Vec::new(),
             filed: HashMap::default(),
             lengths: BTreeSet::new(),
             version,
@@ -218,6 +225,15 @@ impl Selection {
         own.is_some_and(|own| own.binary_search(&id.0).is_ok())
     }
 
+    /// A sketch of the selectors that select an identity.
+    #[inline]
+    pub(super) fn signature(&self, index: u32) -> Signature {
+        self.signatures
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// What a selector says; `None` for those that are the agent's own.
     pub(super) fn selector(&self, id: SelectorId) -> Option<&PeerSelector> {
         if id == SelectorId::LOCALHOST {
@@ -233,6 +249,13 @@ impl Selection {
             return;
         };
         set.insert(index);
+        if self.signatures.len() <= index as usize {
+            self.signatures
+                .resize(index as usize + 1, Signature::default());
+        }
+        if let Some(signature) = self.signatures.get_mut(index as usize) {
+            signature.insert(id.0);
+        }
         if matches!(set, IdSet::Dense(_)) {
             let word = (id.0 >> 6) as usize;
             if self.broad.len() <= word {
@@ -292,6 +315,27 @@ impl Selection {
                     .push(SelectorId(index as u32));
             }
         }
+    }
+}
+
+impl Signature {
+    fn insert(&mut self, id: u32) {
+        let (word, bit) = Self::place(id);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    #[inline]
+    pub(super) fn may_have(self, id: u32) -> bool {
+        let (word, bit) = Self::place(id);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    #[inline]
+    fn place(id: u32) -> (usize, u64) {
+        let hash = id.wrapping_mul(0x9e37_79b1) >> 24;
+        ((hash >> 6) as usize, 1 << (hash & 63))
     }
 }
 

@@ -170,6 +170,26 @@ impl Side {
         }
     }
 
+    /// Where other lists begin to apply, protocol above port, ascending from 0.
+    pub(super) fn cells(&self) -> Vec<u32> {
+        let mut starts = vec![0];
+        for (number, ports) in &self.protocols {
+            let protocol = u32::from(*number) << 16;
+            starts.push(protocol);
+            starts.extend(
+                ports
+                    .starts
+                    .iter()
+                    .map(|start| protocol | u32::from(*start)),
+            );
+            starts.push(protocol + (1 << 16));
+        }
+        starts.retain(|start| *start < 1 << 24);
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
     /// The lists whose rows cover a connection: those of its port, its protocol and all.
     #[inline]
     pub(super) fn lists(&self, protocol: u8, port: u16) -> [Option<&List>; 3] {

@@ -286,6 +286,8 @@ proptest! {
             };
             let decision = compiled.decide(subject, direction, peer, protocol, port);
             prop_assert_eq!(decision.verdict, expected, "{:?}", (subject, direction, peer, protocol, port));
+            let slowly = compiled.decide_slowly(subject, direction, peer, protocol, port);
+            prop_assert_eq!(decision, slowly);
             let remembered = memo.decide(
                 &compiled,
                 Question {
