@@ -6,25 +6,16 @@
 
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
 use super::agreement::Agreement;
 use super::event::{Apart, Event};
-use super::ledger::{Ledger, Position};
-use super::party::{Party, PartyKind, cluster};
+use super::known::{End, Known, named};
+use super::ledger::Position;
+use super::party::cluster;
 use super::policies::{ClusterPolicies, Policies};
-use crate::flow::{self, EndpointId, FlowBatch, L7, L7Record, L7Type, Protocol, RowRef, StrId};
-use crate::inventory::Label;
+use crate::flow::{self, FlowBatch, L7, L7Record, L7Type, Protocol, RowRef};
 use crate::policy::{
-    BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Memo, Question, RulesId,
-    Verdict,
+    BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Question, Verdict,
 };
-
-/// Addresses and names remembered a cluster; beyond that they are forgotten together.
-const MOST_OUTSIDE: usize = 1 << 17;
-/// Answers about gaps that are remembered.
-const MOST_GAPS: usize = 1 << 14;
 
 /// What is said about a flow.
 #[derive(Clone, Debug)]
@@ -65,31 +56,6 @@ pub struct Judge {
     known: Vec<Known>,
     /// Position of the first row of the batch.
     at: Position,
-}
-
-/// What a thread remembers of one cluster.
-struct Known {
-    policies: Arc<ClusterPolicies>,
-    memo: Memo,
-    /// For each endpoint who it is.
-    endpoints: Vec<Who>,
-    outside: HashMap<(EndpointId, u32, u32), IdentityIndex, RandomState>,
-    nobody: IdentityIndex,
-    /// Whether an identity is a pod: only these are expected to have a policy.
-    pods: Vec<bool>,
-    /// Gaps by what decides about them.
-    gaps: HashMap<(RulesId, bool, Verdict), Option<Gap>, RandomState>,
-    /// Policies Hubble names, by kind, namespace and name: whether they were given.
-    loaded: HashMap<(StrId, StrId, StrId), bool, RandomState>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    NotAsked,
-    /// The same in every flow.
-    Is(IdentityIndex),
-    /// Depends on the address, the names, or the node's labels.
-    Varies,
 }
 
 impl Judge {
@@ -208,9 +174,7 @@ impl Judge {
             self.epoch = Some(epoch);
             self.clusters.clear();
             for known in &mut self.known {
-                known.endpoints.clear();
-                known.outside.clear();
-                known.loaded.clear();
+                known.forget_ids();
             }
         }
     }
@@ -311,16 +275,7 @@ impl Judge {
             .iter()
             .position(|known| Arc::ptr_eq(&known.policies, &policies));
         let at = at.unwrap_or_else(|| {
-            self.known.push(Known {
-                nobody: policies.nobody(),
-                policies,
-                memo: Memo::new(),
-                endpoints: Vec::new(),
-                outside: HashMap::default(),
-                pods: Vec::new(),
-                gaps: HashMap::default(),
-                loaded: HashMap::default(),
-            });
+            self.known.push(Known::new(policies));
             self.known.len() - 1
         });
         // Without its own word the cluster follows from the node, which may change.
@@ -332,187 +287,6 @@ impl Judge {
         }
         at
     }
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Source,
-    Destination,
-}
-
-impl Known {
-    fn decide(&mut self, question: Question) -> Decision {
-        let policies = &self.policies;
-        self.memo.remember(policies.generation(), question, || {
-            policies.read().decide(
-                question.subject,
-                question.direction,
-                question.peer,
-                question.protocol,
-                question.port,
-            )
-        })
-    }
-
-    fn gap(&mut self, thresholds: BroadThresholds, decision: Decision) -> Option<Gap> {
-        let key = (decision.rules, decision.enforced, decision.verdict);
-        if self.gaps.len() > MOST_GAPS {
-            self.gaps.clear();
-        }
-        *self
-            .gaps
-            .entry(key)
-            .or_insert_with(|| thresholds.gap(&self.policies.read(), decision))
-    }
-
-    /// Whether Hubble names a policy of this direction that was not given.
-    fn names_missing(&mut self, row: RowRef<'_>, direction: Direction) -> bool {
-        let Self {
-            policies, loaded, ..
-        } = self;
-        named(row, direction).any(|(kind, namespace, name)| {
-            !row.str(name).is_empty()
-                && !*loaded.entry((kind, namespace, name)).or_insert_with(|| {
-                    policies.holds(row.str(kind), row.str(namespace), row.str(name))
-                })
-        })
-    }
-
-    fn is_pod(&self, index: IdentityIndex) -> bool {
-        self.pods.get(index.0 as usize).is_some_and(|pod| *pod)
-    }
-
-    /// Who a side is; with what DNS told before, where that is given.
-    fn who(
-        &mut self,
-        row: RowRef<'_>,
-        end: End,
-        told: Option<(&Ledger, Position)>,
-    ) -> IdentityIndex {
-        let (id, endpoint, address, names) = match end {
-            End::Source => (
-                row.source(),
-                row.source_endpoint(),
-                row.source_ip(),
-                row.source_names(),
-            ),
-            End::Destination => (
-                row.destination(),
-                row.destination_endpoint(),
-                row.destination_ip(),
-                row.destination_names(),
-            ),
-        };
-        let index = id.0 as usize;
-        if self.endpoints.len() <= index {
-            self.endpoints.resize(index + 1, Who::NotAsked);
-        }
-        match self.endpoints[index] {
-            Who::Is(who) => return who,
-            Who::Varies => {
-                if let Some(who) = self.outside.get(&(id, address.0, names.0)) {
-                    return self.told(*who, row, address, told);
-                }
-            }
-            Who::NotAsked => {}
-        }
-        let dictionaries = row.dictionaries();
-        match Party::of(endpoint, row.str(address), dictionaries.list(names)) {
-            Party::Known {
-                mut identity,
-                kind: kind @ (PartyKind::Outside | PartyKind::Node),
-            } => {
-                self.endpoints[index] = Who::Varies;
-                let local_host = identity
-                    .labels
-                    .iter()
-                    .any(|label| &*label.source == "reserved" && &*label.key == "host");
-                if local_host {
-                    identity.subject_labels = Some(host_labels(row, &identity.labels));
-                }
-                let who = self.policies.index(identity, kind == PartyKind::Outside);
-                if self.outside.len() >= MOST_OUTSIDE {
-                    self.outside.clear();
-                }
-                // The host's labels are the node's, which is not in the key.
-                if !local_host {
-                    self.outside.insert((id, address.0, names.0), who);
-                }
-                if kind == PartyKind::Outside {
-                    return self.told(who, row, address, told);
-                }
-                who
-            }
-            Party::Known { identity, kind } => {
-                let who = self.policies.index(identity, false);
-                if kind == PartyKind::Pod {
-                    let index = who.0 as usize;
-                    if self.pods.len() <= index {
-                        self.pods.resize(index + 1, false);
-                    }
-                    self.pods[index] = true;
-                }
-                self.endpoints[index] = Who::Is(who);
-                who
-            }
-            // An address may tell more in another flow.
-            Party::Unknown => self.nobody,
-        }
-    }
-}
-
-impl Known {
-    /// The same address with the names that DNS gave for it before, where rules ask for
-    /// names and a flow does not carry them.
-    fn told(
-        &mut self,
-        who: IdentityIndex,
-        row: RowRef<'_>,
-        address: StrId,
-        told: Option<(&Ledger, Position)>,
-    ) -> IdentityIndex {
-        let (Some((ledger, at)), Some(time), true) =
-            (told, row.time(), self.policies.names_matter())
-        else {
-            return who;
-        };
-        let text = row.str(address);
-        let Ok(address) = text.parse() else {
-            return who;
-        };
-        let names = ledger.names(row.str(row.node()), address, time, at);
-        if names.is_empty() {
-            return who;
-        }
-        let end = if text == row.str(row.source_ip()) {
-            (row.source_endpoint(), row.source_names())
-        } else {
-            (row.destination_endpoint(), row.destination_names())
-        };
-        let all = row
-            .dictionaries()
-            .list(end.1)
-            .chain(names.iter().map(AsRef::as_ref));
-        match Party::of(end.0, text, all) {
-            Party::Known {
-                identity,
-                kind: PartyKind::Outside,
-            } => self.policies.index(identity, true),
-            _ => who,
-        }
-    }
-}
-
-/// The host endpoint as a subject carries the labels of its node.
-fn host_labels(row: RowRef<'_>, labels: &[Label]) -> Vec<Label> {
-    let of_node = row
-        .dictionaries()
-        .list(row.node_labels())
-        .filter_map(|text| {
-            let (key, value) = text.split_once('=').unwrap_or((text, ""));
-            crate::inventory::identity_relevant(key).then(|| Label::new("k8s", key, value))
-        });
-    labels.iter().cloned().chain(of_node).collect()
 }
 
 fn apart(event: Event) -> Judgement {
@@ -540,22 +314,5 @@ fn layer4(row: RowRef<'_>) -> Option<(u8, u16)> {
         Protocol::Vrrp => (112, 0),
         Protocol::Igmp => (2, 0),
         Protocol::None => return None,
-    })
-}
-
-/// Policies that Hubble names in this direction: kind, namespace, name.
-fn named(
-    row: RowRef<'_>,
-    direction: Direction,
-) -> impl Iterator<Item = (StrId, StrId, StrId)> + use<'_> {
-    row.extra().into_iter().flat_map(move |extra| {
-        let (allowed, denied) = match direction {
-            Direction::Ingress => (&extra.ingress_allowed_by, &extra.ingress_denied_by),
-            Direction::Egress => (&extra.egress_allowed_by, &extra.egress_denied_by),
-        };
-        allowed
-            .iter()
-            .chain(denied)
-            .map(|policy| (policy.kind, policy.namespace, policy.name))
     })
 }

@@ -6,6 +6,7 @@
 mod agreement;
 mod event;
 mod judge;
+mod known;
 mod ledger;
 mod party;
 mod policies;

@@ -19,6 +19,8 @@ use crate::policy::{
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
 const MOST_CLUSTERS: usize = 64;
+/// Identities that flows may bring to a cluster; who comes after them is not known.
+const MOST_IDENTITIES: usize = 1 << 18;
 
 /// Policies, what is known of the cluster, and the agents' options.
 #[derive(Debug)]
@@ -318,6 +320,10 @@ impl ClusterPolicies {
             .compiled
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        if identities.len() >= MOST_IDENTITIES {
+            let nobody = identities.get(&Vec::new());
+            return nobody.copied().unwrap_or(IdentityIndex(u32::MAX));
+        }
         let index = compiled.add(&identity);
         self.generation
             .store(compiled.generation(), Ordering::Release);
