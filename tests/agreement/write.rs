@@ -23,6 +23,8 @@ pub struct Written {
     pub question: String,
     /// Which of the case's questions it is.
     pub number: usize,
+    /// Whose policy.
+    pub subject: u64,
     /// At which side.
     pub direction: Direction,
     /// Verdict and drop reason.
@@ -267,6 +269,9 @@ fn flow(
         line: json!({"flow": flow, "node_name": "c1/node-1", "time": flow["time"]}).to_string(),
         question,
         number,
+        subject: query[if subject_is_source { "from" } else { "to" }]
+            .as_u64()
+            .unwrap(),
         direction: side_asked,
         recorded: (verdict, reason),
         names,
