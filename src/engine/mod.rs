@@ -18,3 +18,4 @@ pub use judge::{Computed, Judge, Judgement};
 pub use ledger::{Ledger, Position};
 pub use party::{Party, PartyKind, cluster};
 pub use policies::{ClusterPolicies, Given, Policies};
+pub use request::split_url;

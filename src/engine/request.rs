@@ -37,7 +37,7 @@ pub(super) fn verdict(
         }
         Some(L7Record::Http(http)) => {
             let url = row.str(http.url);
-            let (authority, path) = split(url);
+            let (authority, path) = split_url(url);
             let headers: Vec<(&str, &str)> = http
                 .headers
                 .iter()
@@ -81,7 +81,8 @@ fn hidden(text: &str) -> bool {
 }
 
 /// Authority and path with query of an absolute URL; a bare path has no authority.
-fn split(url: &str) -> (&str, &str) {
+#[must_use]
+pub fn split_url(url: &str) -> (&str, &str) {
     let Some((_, rest)) = url.split_once("://") else {
         return ("", url);
     };
@@ -97,8 +98,8 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart_as_envoy_sees_it() {
-        assert_eq!(split("http://shop:8080/a?b=c"), ("shop:8080", "/a?b=c"));
-        assert_eq!(split("http://shop"), ("shop", "/"));
-        assert_eq!(split("/a"), ("", "/a"));
+        assert_eq!(split_url("http://shop:8080/a?b=c"), ("shop:8080", "/a?b=c"));
+        assert_eq!(split_url("http://shop"), ("shop", "/"));
+        assert_eq!(split_url("/a"), ("", "/a"));
     }
 }

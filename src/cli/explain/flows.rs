@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::side::Side;
 use super::{Question, Request};
 use crate::cli::error::{CommandError, UsageError};
-use crate::engine::{Event, Party, cluster};
+use crate::engine::{Event, Party, cluster, split_url};
 use crate::flow::{
     BatchBuilder, EventType, FlowReference, FlowType, L7Record, Protocol, Reply, RowRef, StrId,
 };
@@ -174,13 +174,7 @@ fn of_row(row: RowRef<'_>) -> Result<Question, String> {
             L7Record::Dns(dns) => Some(Request::Dns(row.str(dns.query).to_owned())),
             L7Record::Http(http) => {
                 let url = row.str(http.url);
-                let (host, path) = match url.split_once("://") {
-                    Some((_, rest)) => match rest.find('/') {
-                        Some(slash) => rest.split_at(slash),
-                        None => (rest, "/"),
-                    },
-                    None => ("", url),
-                };
+                let (host, path) = split_url(url);
                 Some(Request::Http {
                     method: row.str(http.method).to_owned(),
                     path: path.to_owned(),

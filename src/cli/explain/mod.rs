@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use super::error::{CommandError, UsageError};
 use super::policy_args::{AgentArgs, say_remarks};
 use super::sink;
-use crate::engine::Policies;
+use crate::engine::{Policies, split_url};
 use crate::policy::{Direction, HttpRequest, IdentityIndex, RequestVerdict};
 use crate::render::{Explained, ExplainedSide, explanation_json, explanation_text};
 use side::Side;
@@ -177,13 +177,7 @@ impl ExplainArgs {
         let (method, target) = text.split_once(' ').ok_or_else(|| {
             UsageError::new(format!("--http '{text}': expected a method and a path"))
         })?;
-        let (host, path) = match target.split_once("://") {
-            Some((_, rest)) => match rest.find('/') {
-                Some(slash) => rest.split_at(slash),
-                None => (rest, "/"),
-            },
-            None => ("", target),
-        };
+        let (host, path) = split_url(target);
         Ok(Some(Request::Http {
             method: method.to_owned(),
             path: path.to_owned(),
