@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::decide::{Subject, is_plain};
 use super::entry::{Direction, PolicyEntry};
@@ -49,8 +49,6 @@ pub struct Compiled {
     named: HashMap<(Arc<str>, u8), Named, RandomState>,
     pub(super) interner: Arc<Interner>,
     classes: HashMap<AddressClass, IdentityIndex, RandomState>,
-    /// Subjects of policies that were not given.
-    pub(super) missing: HashSet<(u32, Direction), RandomState>,
     /// Expressions of HTTP rules; `None` where one cannot be evaluated.
     pub(super) expressions: Mutex<HashMap<Arc<str>, Option<Arc<Re2>>, RandomState>>,
     generation: u64,
@@ -115,7 +113,6 @@ impl Compiled {
             named: HashMap::default(),
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
-            missing: HashSet::default(),
             expressions: Mutex::default(),
             generation: next_generation(),
             names_complete: world.names_complete,
@@ -171,7 +168,6 @@ impl Compiled {
             named: self.named.clone(),
             interner: Arc::new(Interner::new()),
             classes: HashMap::default(),
-            missing: HashSet::default(),
             expressions: Mutex::default(),
             generation: next_generation(),
         };
@@ -204,17 +200,6 @@ impl Compiled {
         let index = self.push(member);
         self.classes.insert(class, index);
         index
-    }
-
-    /// Says that Hubble named a policy for this subject that is not in the set: verdicts of
-    /// the subject in this direction are unknown from now on.
-    pub fn mark_missing(&mut self, subject: IdentityIndex, direction: Direction) {
-        if self.missing.insert((subject.0, direction)) {
-            if let Some(state) = self.states.get_mut(subject.0 as usize) {
-                *state = OnceLock::new();
-            }
-            self.generation = next_generation();
-        }
     }
 
     /// Changes whenever decisions made before may not hold any more. No two sets have one

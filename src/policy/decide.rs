@@ -159,8 +159,6 @@ impl Compiled {
             } else if self.hangs_on_service(&state.unserved, direction, &decision, (protocol, port))
             {
                 decision.verdict = Verdict::Unknown(Cause::ServiceNotGiven);
-            } else if !self.missing.is_empty() && self.missing.contains(&(subject.0, direction)) {
-                decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
             }
         }
         decision.assumed = self.assumed(&decision);
@@ -184,8 +182,7 @@ impl Compiled {
                     if state.taint.is_none()
                         && !state.floating[direction as usize]
                         && !state.versioned[direction as usize]
-                        && !unserved
-                        && !self.missing.contains(&(subject.0, direction)) =>
+                        && !unserved =>
                 {
                     Quick::Planned(plan.clone())
                 }
@@ -249,8 +246,6 @@ impl Compiled {
                     decision.verdict = Verdict::Unknown(self.tainted(taint));
                 } else if floating[direction as usize] {
                     decision.verdict = Verdict::Unknown(Cause::NamespaceUnknown);
-                } else if self.missing.contains(&(subject.0, direction)) {
-                    decision.verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
                 }
                 *side = Enforced::Off(decision);
             }

@@ -19,6 +19,17 @@ pub enum Direction {
     Egress,
 }
 
+impl Direction {
+    /// As rule lists are called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
 /// One element of a rule list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyEntry {

@@ -47,6 +47,17 @@ pub struct ObjectId {
     pub name: Arc<str>,
 }
 
+impl ObjectId {
+    /// `namespace/name`, or the name alone of what is in no namespace.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match &*self.namespace {
+            "" => self.name.to_string(),
+            namespace => format!("{namespace}/{}", self.name),
+        }
+    }
+}
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.kind.name(), self.namespace, self.name)

@@ -152,7 +152,7 @@ fn side_text(
     set: &PolicySet,
     paint: Paint,
 ) {
-    let word = direction_word(side.direction);
+    let word = side.direction.name();
     let verdict = side.verdict();
     let _ = write!(
         text,
@@ -327,24 +327,13 @@ fn name(set: &PolicySet, entry: &PolicyEntry) -> String {
     let Some(object) = set.objects.get(entry.object as usize) else {
         return String::new();
     };
-    let name = match &*object.id.namespace {
-        "" => object.id.name.to_string(),
-        namespace => format!("{namespace}/{}", object.id.name),
-    };
-    plain(&name)
+    plain(&object.id.short())
 }
 
 fn plain(text: &str) -> String {
     let mut out = Vec::new();
     escape::push(&mut out, text, Tab::Escape);
     String::from_utf8_lossy(&out).into_owned()
-}
-
-fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
 }
 
 fn verdict_words(verdict: Verdict) -> &'static str {

@@ -181,10 +181,10 @@ impl JudgementWriter {
             out.extend_from_slice(b": ");
             match gap {
                 Gap::NotSelected => {
-                    let _ = write!(out, "no policy for {}", direction(computed.direction));
+                    let _ = write!(out, "no policy for {}", computed.direction.name());
                 }
                 Gap::NoDefaultDeny => {
-                    let _ = write!(out, "no default deny for {}", direction(computed.direction));
+                    let _ = write!(out, "no default deny for {}", computed.direction.name());
                 }
                 Gap::OnlyBroad => {
                     out.extend_from_slice(b"only broad rules: ");
@@ -199,11 +199,7 @@ impl JudgementWriter {
     fn verdict(&self, out: &mut Vec<u8>, computed: &Computed, compiled: &Compiled) {
         match computed.verdict {
             Verdict::Allowed if !computed.decision.enforced => {
-                let _ = write!(
-                    out,
-                    "allowed, no policy for {}",
-                    direction(computed.direction)
-                );
+                let _ = write!(out, "allowed, no policy for {}", computed.direction.name());
                 return;
             }
             Verdict::Allowed => out.extend_from_slice(b"allowed by "),
@@ -270,10 +266,7 @@ impl JudgementWriter {
             .filter_map(|index| {
                 let entry = set.entries.get(*index as usize)?;
                 let object = set.objects.get(entry.object as usize)?;
-                let name = match &*object.id.namespace {
-                    "" => object.id.name.to_string(),
-                    namespace => format!("{namespace}/{}", object.id.name),
-                };
+                let name = object.id.short();
                 Some(format!("{name} ({}:{})", object.file, entry.rule.at.line))
             })
             .collect();
@@ -330,13 +323,6 @@ fn passes(verdict: Verdict) -> bool {
     )
 }
 
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
 fn parser(computed: &Computed, compiled: &Compiled) -> String {
     computed
         .decision
@@ -387,7 +373,7 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
     let rules = compiled.rules(computed.decision.rules);
     let mut object = json!({
         "agreement": judgement.agreement.name(),
-        "direction": direction(computed.direction),
+        "direction": computed.direction.name(),
         "verdict": verdict_name(computed.verdict),
         "enforced": computed.decision.enforced,
         "match": computed.decision.match_kind as u8,

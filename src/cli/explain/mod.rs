@@ -7,13 +7,14 @@
 mod flows;
 mod side;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use super::error::{CommandError, UsageError};
+use super::format::Color;
 use super::policy_args::{AgentArgs, say_remarks};
 use super::sink;
 use crate::engine::{Policies, split_url};
@@ -135,11 +136,7 @@ impl ExplainArgs {
         let explained = explain(&policies, &question);
         let text = match self.output {
             OutputFormat::Json => explanation_json(&explained),
-            OutputFormat::Text => {
-                let color = std::io::stdout().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-                explanation_text(&explained, color)
-            }
+            OutputFormat::Text => explanation_text(&explained, Color::Auto.wanted()),
         };
         sink::all(out, &text)
     }

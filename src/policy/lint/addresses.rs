@@ -10,7 +10,7 @@ use super::checks;
 use super::finding::Severity;
 use super::report::{Part, Report, field_of};
 use crate::policy::cidr;
-use crate::policy::entry::{Direction, PolicyEntry};
+use crate::policy::entry::PolicyEntry;
 use crate::policy::read::{CidrSet, Path, Text};
 use crate::policy::selector::PeerSelector;
 
@@ -257,10 +257,7 @@ pub(super) fn exceptions(report: &mut Report<'_, '_>) {
                     && covers(other, &except)
             });
             let Some(voids) = voids else { continue };
-            let direction = match entry.direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            };
+            let direction = entry.direction.name();
             report.add(
                 &checks::EXCEPT_VOID,
                 entry.rule.at,

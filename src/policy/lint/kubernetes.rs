@@ -255,13 +255,7 @@ fn adds_up(report: &mut Report<'_, '_>) {
                 })
         });
         let Some(other) = other else { continue };
-        let (word, name) = (
-            match direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            },
-            &other.policy.id.name,
-        );
+        let (word, name) = (direction.name(), &other.policy.id.name);
         report.add_as(
             &checks::ADD_UP,
             Severity::Info,
