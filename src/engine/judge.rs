@@ -10,9 +10,13 @@ use super::agreement::Agreement;
 use super::event::{Apart, Event};
 use super::known::{End, Known, named};
 use super::ledger::Position;
-use super::party::cluster;
+use super::names::{Names, NamesDoubt};
+use super::party::{Party, cluster};
 use super::policies::{ClusterPolicies, Policies};
-use crate::flow::{self, FlowBatch, L7, L7Record, L7Type, Protocol, RowRef};
+use super::watch::{Changes, DnsRecord, Watches};
+use crate::flow::{
+    self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, Protocol, RowRef, StrId,
+};
 use crate::policy::{
     BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Question, Verdict,
 };
@@ -29,6 +33,18 @@ pub struct Judgement {
     pub agreement: Agreement,
     /// Why the flow is a gap, if it is one.
     pub gap: Option<Gap>,
+    /// Where the verdict is unknown because the address may have a name: what is recorded
+    /// of its names.
+    pub names: Option<Box<NamesSeen>>,
+}
+
+/// What is recorded of the names of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesSeen {
+    /// The node whose DNS counts.
+    pub node: Arc<str>,
+    /// Why it may have a name that is not known.
+    pub doubt: NamesDoubt,
 }
 
 /// A computed verdict.
@@ -56,6 +72,10 @@ pub struct Judge {
     known: Vec<Known>,
     /// Position of the first row of the batch.
     at: Position,
+    /// Flows were selected before they come here.
+    selected: bool,
+    /// What is recorded of the DNS of nodes: in the piece, and after it.
+    dns: (Changes, Watches),
 }
 
 impl Judge {
@@ -69,20 +89,93 @@ impl Judge {
             clusters: Vec::new(),
             known: Vec::new(),
             at: Position::default(),
+            selected: false,
+            dns: <(Changes, Watches)>::default(),
         }
     }
 
-    /// Begins a piece: takes what its batches tell about later flows, and waits until every
-    /// piece before it has done so too.
-    pub fn begin(&mut self, piece: u64, batches: &[FlowBatch]) {
+    /// Says whether flows are selected before they come here: then what is not among them
+    /// may have happened all the same.
+    #[must_use]
+    pub fn of_selected(mut self, selected: bool) -> Self {
+        self.selected = selected;
+        self
+    }
+
+    /// Begins a piece of an input: takes what its batches tell about later flows, and waits
+    /// until every piece before it has done so too. What is recorded without a hole is so
+    /// within one input only.
+    pub fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
         self.at = Position { piece, row: 0 };
         for batch in batches {
             self.learn(batch);
             self.at.row += batch.len() as u64;
         }
         self.at.row = 0;
-        self.policies.ledger().publish(piece);
-        self.policies.ledger().wait_for(piece);
+        let ledger = self.policies.ledger();
+        ledger.wait_for(piece);
+        self.dns = ledger.watch(input, batches);
+        ledger.publish(piece);
+    }
+
+    /// One side of a row as it is judged: with the names that DNS gave for its address.
+    #[must_use]
+    pub fn party(
+        &self,
+        row: RowRef<'_>,
+        endpoint: Option<&Endpoint>,
+        address: StrId,
+        names: ListId,
+    ) -> Party {
+        let text = row.str(address);
+        let names = row.dictionaries().list(names);
+        let party = Party::of(endpoint, text, names.clone());
+        let (true, Ok(address)) = (party.is_outside(), text.parse()) else {
+            return party;
+        };
+        let of_address = self.names(row).of(row, endpoint, address);
+        let all = names.chain(of_address.names.iter().map(AsRef::as_ref));
+        match Party::of(endpoint, text, all) {
+            Party::Known { mut identity, kind } => {
+                identity.names_complete = of_address.doubt.is_none();
+                Party::Known { identity, kind }
+            }
+            Party::Unknown => party,
+        }
+    }
+
+    /// Why the destination of a row may have a name that is not known; `None` where that is
+    /// known, or where it has no address.
+    #[must_use]
+    pub fn names_seen(&self, row: RowRef<'_>) -> Option<NamesSeen> {
+        seen(row, &self.names(row))
+    }
+
+    fn names(&self, row: RowRef<'_>) -> Names<'_> {
+        let at = self.at_of(row);
+        Names {
+            ledger: self.policies.ledger(),
+            at,
+            options: self.policies.options(),
+            record: self.record(row, at),
+        }
+    }
+
+    /// What is recorded of the DNS of the node that a row's subject is on.
+    fn record(&self, row: RowRef<'_>, at: Position) -> Result<DnsRecord, NamesDoubt> {
+        let here = match Event::of(row) {
+            // Policy and proxy are asked on the node of the endpoint; packets come by others.
+            Event::Answer { .. } | Event::Request { .. } => true,
+            _ => row.source_endpoint().is_some_and(|source| source.id != 0),
+        };
+        if !here {
+            return Err(NamesDoubt::OtherNode);
+        }
+        if self.selected {
+            return Err(NamesDoubt::Selected);
+        }
+        let (changes, after) = &self.dns;
+        Ok(changes.record(row.str(row.node()), at.row, after))
     }
 
     /// Says that the rows of a batch were judged.
@@ -136,6 +229,7 @@ impl Judge {
             u32::MAX => 0,
             seconds => i64::from(seconds),
         };
+        let seconds = seconds.max(i64::from(self.policies.options().min_ttl));
         let until = time.saturating_add(seconds.saturating_mul(1_000_000_000));
         let name: Arc<str> = row
             .str(dns.query)
@@ -201,16 +295,20 @@ impl Judge {
         let strict = self.policies.strict();
         self.forget_other_epochs(row);
         let cluster = self.cluster(row, direction);
-        let Self {
-            policies,
-            thresholds,
-            known,
-            ..
-        } = self;
+        // Names are asked for on egress only.
+        let asks = direction == Direction::Egress && self.known[cluster].policies.names_matter();
+        let policies = Arc::clone(&self.policies);
         let ledger = policies.ledger();
-        let known = &mut known[cluster];
-        let source = known.who(row, End::Source, Some((ledger, at)));
-        let destination = known.who(row, End::Destination, Some((ledger, at)));
+        let names = asks.then(|| Names {
+            ledger,
+            at,
+            options: policies.options(),
+            record: self.record(row, at),
+        });
+        let thresholds = self.thresholds;
+        let known = &mut self.known[cluster];
+        let source = known.who(row, End::Source, None);
+        let destination = known.who(row, End::Destination, names.as_ref());
         let (subject, peer) = match direction {
             Direction::Ingress => (destination, source),
             Direction::Egress => (source, destination),
@@ -240,7 +338,7 @@ impl Judge {
         }
         let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
         let gap = if certain && event.was_let_on() && known.is_pod(subject) {
-            known.gap(*thresholds, decision)
+            known.gap(thresholds, decision)
         } else {
             None
         };
@@ -248,6 +346,10 @@ impl Judge {
             event,
             agreement: Agreement::of(event, verdict),
             gap,
+            names: names
+                .filter(|_| verdict == Verdict::Unknown(Cause::NameNotObserved))
+                .and_then(|names| seen(row, &names))
+                .map(Box::new),
             computed: Some(Computed {
                 cluster,
                 subject,
@@ -295,7 +397,18 @@ fn apart(event: Event) -> Judgement {
         computed: None,
         agreement: Agreement::NotCompared,
         gap: None,
+        names: None,
     }
+}
+
+/// Why the destination may have a name that is not known.
+fn seen(row: RowRef<'_>, names: &Names<'_>) -> Option<NamesSeen> {
+    let address = row.str(row.destination_ip()).parse().ok()?;
+    let doubt = names.of(row, row.destination_endpoint(), address).doubt?;
+    Some(NamesSeen {
+        node: Arc::from(row.str(row.node())),
+        doubt,
+    })
 }
 
 /// IANA number and destination port (ICMP type) of a row.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::ledger::{Ledger, Position};
+use super::names::Names;
 use super::party::{Party, PartyKind};
 use super::policies::ClusterPolicies;
-use crate::flow::{EndpointId, RowRef, StrId};
+use crate::flow::{Endpoint, EndpointId, ListId, RowRef, StrId};
 use crate::inventory::Label;
 use crate::policy::{
     BroadThresholds, Decision, Direction, Gap, IdentityIndex, Memo, Question, RulesId, Verdict,
@@ -29,6 +29,8 @@ pub(super) struct Known {
     /// For each endpoint who it is.
     endpoints: Vec<Who>,
     outside: HashMap<(EndpointId, u32, u32), IdentityIndex, RandomState>,
+    /// The same for those of which it is known that they have no other names.
+    complete: HashMap<(EndpointId, u32, u32), IdentityIndex, RandomState>,
     nobody: IdentityIndex,
     /// Whether an identity is a pod: only these are expected to have a policy.
     pods: Vec<bool>,
@@ -47,6 +49,9 @@ enum Who {
     Varies,
 }
 
+/// An end of a row: its endpoint, its address, the names that the flow carries.
+type Side<'a> = (EndpointId, Option<&'a Endpoint>, StrId, ListId);
+
 #[derive(Clone, Copy)]
 pub(super) enum End {
     Source,
@@ -62,6 +67,7 @@ impl Known {
             memo: Memo::new(),
             endpoints: Vec::new(),
             outside: HashMap::default(),
+            complete: HashMap::default(),
             pods: Vec::new(),
             gaps: HashMap::default(),
             loaded: HashMap::default(),
@@ -72,6 +78,7 @@ impl Known {
     pub(super) fn forget_ids(&mut self) {
         self.endpoints.clear();
         self.outside.clear();
+        self.complete.clear();
         self.loaded.clear();
     }
 
@@ -121,7 +128,7 @@ impl Known {
         &mut self,
         row: RowRef<'_>,
         end: End,
-        told: Option<(&Ledger, Position)>,
+        told: Option<&Names<'_>>,
     ) -> IdentityIndex {
         let (id, endpoint, address, names) = match end {
             End::Source => (
@@ -145,7 +152,7 @@ impl Known {
             Who::Is(who) => return who,
             Who::Varies => {
                 if let Some(who) = self.outside.get(&(id, address.0, names.0)) {
-                    return self.told(*who, row, address, told);
+                    return self.told(*who, row, (id, endpoint, address, names), told);
                 }
             }
             Who::NotAsked => {}
@@ -173,7 +180,7 @@ impl Known {
                     self.outside.insert((id, address.0, names.0), who);
                 }
                 if kind == PartyKind::Outside {
-                    return self.told(who, row, address, told);
+                    return self.told(who, row, (id, endpoint, address, names), told);
                 }
                 who
             }
@@ -202,38 +209,46 @@ impl Known {
         &mut self,
         who: IdentityIndex,
         row: RowRef<'_>,
-        address: StrId,
-        told: Option<(&Ledger, Position)>,
+        (id, endpoint, address, names): Side<'_>,
+        told: Option<&Names<'_>>,
     ) -> IdentityIndex {
-        let (Some((ledger, at)), Some(time), true) =
-            (told, row.time(), self.policies.names_matter())
-        else {
+        let Some(told) = told.filter(|_| self.policies.names_matter()) else {
             return who;
         };
         let text = row.str(address);
-        let Ok(address) = text.parse() else {
+        let Ok(parsed) = text.parse() else {
             return who;
         };
-        let names = ledger.names(row.str(row.node()), address, time, at);
-        if names.is_empty() {
-            return who;
+        let found = told.of(row, endpoint, parsed);
+        let complete = found.doubt.is_none();
+        if found.names.is_empty() {
+            if !complete {
+                return who;
+            }
+            if let Some(who) = self.complete.get(&(id, address.0, names.0)) {
+                return *who;
+            }
         }
-        let end = if text == row.str(row.source_ip()) {
-            (row.source_endpoint(), row.source_names())
-        } else {
-            (row.destination_endpoint(), row.destination_names())
-        };
         let all = row
             .dictionaries()
-            .list(end.1)
-            .chain(names.iter().map(AsRef::as_ref));
-        match Party::of(end.0, text, all) {
-            Party::Known {
-                identity,
-                kind: PartyKind::Outside,
-            } => self.policies.index(identity, true),
-            _ => who,
+            .list(names)
+            .chain(found.names.iter().map(AsRef::as_ref));
+        let Party::Known {
+            mut identity,
+            kind: PartyKind::Outside,
+        } = Party::of(endpoint, text, all)
+        else {
+            return who;
+        };
+        identity.names_complete = complete;
+        let who = self.policies.index(identity, true);
+        if found.names.is_empty() {
+            if self.complete.len() >= MOST_OUTSIDE {
+                self.complete.clear();
+            }
+            self.complete.insert((id, address.0, names.0), who);
         }
+        who
     }
 }
 

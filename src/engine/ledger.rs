@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::watch::{Changes, Watches};
+use crate::flow::FlowBatch;
 use crate::policy::{Direction, IdentityIndex};
 
 /// Addresses whose names are remembered; beyond that the oldest half is forgotten, and
@@ -39,6 +41,19 @@ pub struct Ledger {
     any_names: AtomicBool,
     missing: RwLock<HashMap<Subject, Position, RandomState>>,
     names: RwLock<Names>,
+    /// Answers were forgotten to make room.
+    forgot: AtomicBool,
+    /// What is recorded of the DNS of nodes, by input, after the pieces that are published.
+    watches: Mutex<HashMap<usize, Watches, RandomState>>,
+}
+
+/// Names of an address at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Those it has.
+    pub(super) names: Vec<Arc<str>>,
+    /// It had another before, which an open connection may keep; or it is not known whether.
+    pub(super) other: bool,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +108,7 @@ impl Ledger {
     ) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= MOST_ADDRESSES {
+            self.forgot.store(true, Ordering::Release);
             let mut firsts: Vec<Position> = names
                 .values()
                 .filter_map(|answers| answers.last().map(|answer| answer.at))
@@ -103,6 +119,7 @@ impl Ledger {
         }
         let answers = names.entry((node, address)).or_default();
         if answers.len() >= MOST_NAMES {
+            self.forgot.store(true, Ordering::Release);
             answers.remove(0);
         }
         answers.push(Answer {
@@ -115,27 +132,45 @@ impl Ledger {
     }
 
     /// Names an address had on a node at a time, by answers that came before.
-    pub(super) fn names(
-        &self,
-        node: &str,
-        address: IpAddr,
-        time: i64,
-        at: Position,
-    ) -> Vec<Arc<str>> {
+    pub(super) fn names(&self, node: &str, address: IpAddr, time: i64, at: Position) -> Told {
+        let mut told = Told {
+            other: self.forgot.load(Ordering::Acquire),
+            ..Told::default()
+        };
         if !self.any_names.load(Ordering::Acquire) {
-            return Vec::new();
+            return told;
         }
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<Arc<str>> = names
-            .get(&(Arc::from(node), address))
-            .into_iter()
-            .flatten()
-            .filter(|answer| answer.at < at && (answer.from..=answer.until).contains(&time))
+        let answers = || {
+            let known = names.get(&(Arc::from(node), address));
+            known.into_iter().flatten().filter(|answer| answer.at < at)
+        };
+        told.names = answers()
+            .filter(|answer| (answer.from..=answer.until).contains(&time))
             .map(|answer| answer.name.clone())
             .collect();
-        found.sort();
-        found.dedup();
-        found
+        told.names.sort();
+        told.names.dedup();
+        told.other |= answers().any(|answer| !told.names.contains(&answer.name));
+        told
+    }
+
+    /// Goes over the piece of an input, of which these are all batches, after every piece
+    /// before it: where in it the record of a node's DNS changes, and how it is at the end.
+    pub(super) fn watch(&self, input: usize, batches: &[FlowBatch]) -> (Changes, Watches) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let watches = watches.entry(input).or_default();
+        let changes = watches.piece(batches);
+        (changes, watches.clone())
+    }
+
+    /// Says that events of a node may be missing before what comes next from an input; of
+    /// every node where it is not known which.
+    pub fn hole(&self, input: usize, node: &str, time: i64) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watches) = watches.get_mut(&input) {
+            watches.end(node, time);
+        }
     }
 
     /// Says that a piece has said what it holds.
@@ -198,10 +233,12 @@ mod tests {
         let address: IpAddr = "9.9.9.9".parse().unwrap();
         ledger.resolve(("n".into(), address), "a.test".into(), (100, 160), at(0, 4));
         let names = |node: &str, time, position| ledger.names(node, address, time, position);
-        assert_eq!(names("n", 120, at(0, 5)), [Arc::from("a.test")]);
-        assert!(names("n", 120, at(0, 4)).is_empty());
-        assert!(names("n", 161, at(1, 0)).is_empty());
-        assert!(names("other", 120, at(1, 0)).is_empty());
+        assert_eq!(names("n", 120, at(0, 5)).names, [Arc::from("a.test")]);
+        assert!(!names("n", 120, at(0, 5)).other);
+        assert_eq!(names("n", 120, at(0, 4)), Told::default());
+        assert_eq!(names("other", 120, at(1, 0)), Told::default());
+        let past = names("n", 161, at(1, 0));
+        assert!(past.names.is_empty() && past.other);
     }
 
     /// Scenario: pieces are published out of order.

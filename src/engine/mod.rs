@@ -8,14 +8,17 @@ mod event;
 mod judge;
 mod known;
 mod ledger;
+mod names;
 mod party;
 mod policies;
 mod request;
+mod watch;
 
 pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
-pub use judge::{Computed, Judge, Judgement};
+pub use judge::{Computed, Judge, Judgement, NamesSeen};
 pub use ledger::{Ledger, Position};
+pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
 pub use policies::{ClusterPolicies, Given, Policies};
 pub use request::split_url;

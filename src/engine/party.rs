@@ -105,6 +105,18 @@ impl Party {
         Self::Known { identity, kind }
     }
 
+    /// Whether it is outside the cluster.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        matches!(
+            self,
+            Self::Known {
+                kind: PartyKind::Outside,
+                ..
+            }
+        )
+    }
+
     /// The identity, where it is known.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

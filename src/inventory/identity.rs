@@ -27,6 +27,8 @@ pub struct Identity {
     pub address: Option<IpAddr>,
     /// Names that DNS gave for the address, lower case, without the trailing dot.
     pub names: Vec<Arc<str>>,
+    /// Whether it is known that the address has no other names.
+    pub names_complete: bool,
     /// Ports of its containers by name.
     pub named_ports: Vec<NamedPort>,
 }

@@ -72,7 +72,7 @@ impl Cause {
             }
             Self::NamedPort => "give the manifests of the pods that define the named port",
             Self::NameNotObserved => {
-                "record the DNS flows too, so that the names behind addresses are known"
+                "record the DNS of the node too, without a hole and for longer than answers are kept"
             }
             Self::ServiceNotGiven => "give the manifests of the Services that rules refer to",
             Self::NamespaceUnknown => "give the namespace, or record flows that carry it",

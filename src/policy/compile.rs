@@ -83,6 +83,7 @@ struct TableKey {
 struct AddressClass {
     selecting: Vec<SelectorId>,
     v4: bool,
+    names_complete: bool,
 }
 
 /// A subject as its table needs it.
@@ -193,6 +194,7 @@ impl Compiled {
         let class = AddressClass {
             selecting: self.selection.selecting(&member),
             v4: identity.address.is_some_and(|address| address.is_ipv4()),
+            names_complete: identity.names_complete,
         };
         if let Some(index) = self.classes.get(&class) {
             return *index;

@@ -401,8 +401,9 @@ impl Compiled {
         port: u16,
     ) -> Option<Cause> {
         let unlabelled = member.is_none_or(|member| member.unlabelled);
-        let by_name =
-            side.by_name && !self.names_complete && member.is_some_and(|member| member.external);
+        let by_name = side.by_name
+            && !self.names_complete
+            && member.is_some_and(|member| member.external && !member.names_complete);
         if !unlabelled && !by_name && side.unresolved.is_empty() {
             return None;
         }

@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) unlabelled: bool,
     /// Outside the cluster.
     pub(super) external: bool,
+    /// Its names are all that it has.
+    pub(super) names_complete: bool,
     /// Carries what a prefix of length 0 stands for, IPv4 and IPv6.
     world: [bool; 2],
 }
@@ -55,6 +57,7 @@ impl Member {
                 && identity.labels.is_empty()
                 && identity.address.is_none(),
             external: false,
+            names_complete: identity.names_complete,
             world: [false; 2],
         };
         match identity.address {

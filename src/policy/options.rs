@@ -6,6 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::filter::parse_go_duration;
+
+/// Nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
 /// `enable-policy`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
@@ -68,6 +73,10 @@ pub struct Options {
     pub extended_ip_protocols: bool,
     /// `policy-cidr-match-mode` has `nodes`
     pub cidr_match_nodes: bool,
+    /// `tofqdns-min-ttl`, in seconds
+    pub min_ttl: u32,
+    /// `tofqdns-idle-connection-grace-period`, in whole seconds, rounded up
+    pub idle_grace: u32,
     /// The release.
     pub version: Version,
     /// Options that were given; a verdict that hangs on another one is assumed.
@@ -99,6 +108,10 @@ pub enum OptionName {
     ExtendedIpProtocols,
     /// `policy-cidr-match-mode`
     CidrMatchMode,
+    /// `tofqdns-min-ttl`
+    MinTtl,
+    /// `tofqdns-idle-connection-grace-period`
+    IdleGrace,
 }
 
 impl Default for Options {
@@ -116,6 +129,8 @@ impl Default for Options {
             l7_proxy: true,
             extended_ip_protocols: false,
             cidr_match_nodes: false,
+            min_ttl: 0,
+            idle_grace: 0,
             version: Version {
                 major: 1,
                 minor: 19,
@@ -146,7 +161,7 @@ pub enum OptionError {
 
 impl OptionName {
     /// Every option under the agent's name for it.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("cluster-name", Self::ClusterName),
         ("policy-default-local-cluster", Self::DefaultLocalCluster),
         ("enable-policy", Self::Enforcement),
@@ -159,6 +174,8 @@ impl OptionName {
         ("enable-l7-proxy", Self::L7Proxy),
         ("enable-extended-ip-protocols", Self::ExtendedIpProtocols),
         ("policy-cidr-match-mode", Self::CidrMatchMode),
+        ("tofqdns-min-ttl", Self::MinTtl),
+        ("tofqdns-idle-connection-grace-period", Self::IdleGrace),
     ];
 
     /// The agent's name for it; the first where it has two.
@@ -222,6 +239,16 @@ impl Options {
             "enable-non-default-deny-policies" => self.non_default_deny = flag()?,
             "enable-l7-proxy" => self.l7_proxy = flag()?,
             "enable-extended-ip-protocols" => self.extended_ip_protocols = flag()?,
+            "tofqdns-min-ttl" => {
+                self.min_ttl = value.parse().map_err(|_| other("a number of seconds"))?;
+            }
+            "tofqdns-idle-connection-grace-period" => {
+                self.idle_grace = parse_go_duration(value)
+                    .and_then(|duration| {
+                        u32::try_from(duration.saturating_add(SECOND - 1) / SECOND).ok()
+                    })
+                    .ok_or_else(|| other("a duration such as 30s"))?;
+            }
             _ => {
                 self.cidr_match_nodes = match value.trim_matches(['[', ']', '"']) {
                     "" => false,
@@ -255,6 +282,8 @@ impl Options {
                     self.extended_ip_protocols = other.extended_ip_protocols;
                 }
                 OptionName::CidrMatchMode => self.cidr_match_nodes = other.cidr_match_nodes,
+                OptionName::MinTtl => self.min_ttl = other.min_ttl,
+                OptionName::IdleGrace => self.idle_grace = other.idle_grace,
             }
             self.given.insert(*option);
         }

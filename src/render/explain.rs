@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::escape::{self, Tab};
-use super::judgement::{rule_json, verdict_name};
+use super::judgement::{names_json, names_text, rule_json, verdict_name};
+use crate::engine::NamesSeen;
 use crate::policy::{
     Cause, Considered, Decision, Direction, Origin, PeerFit, PolicyEntry, PolicySet, PortFit,
     Redirect, Verdict,
@@ -38,6 +39,8 @@ pub struct Explained {
     pub request: Option<String>,
     /// What to know before believing it.
     pub note: Option<&'static str>,
+    /// What a recording tells of the names of the destination, where that is not all.
+    pub names: Option<NamesSeen>,
     /// The source's answer; `None` where it is no endpoint of the cluster.
     pub egress: Option<ExplainedSide>,
     /// The destination's answer.
@@ -63,6 +66,16 @@ pub struct ExplainedSide {
     pub considered: Vec<Considered>,
     /// Entries that select the subject, to name those that turn on default deny.
     pub default_deny: Vec<u32>,
+}
+
+impl Explained {
+    /// What is recorded of names, where the answer hangs on them.
+    fn names_wanted(&self) -> Option<&NamesSeen> {
+        let egress = self.egress.as_ref()?.verdict();
+        self.names
+            .as_ref()
+            .filter(|_| egress == Verdict::Unknown(Cause::NameNotObserved))
+    }
 }
 
 impl ExplainedSide {
@@ -130,6 +143,9 @@ pub fn explanation_text(explained: &Explained, color: bool) -> Vec<u8> {
     }
     if let Some(note) = explained.note {
         let _ = writeln!(text, "note: {note}");
+    }
+    if let Some(names) = explained.names_wanted() {
+        let _ = writeln!(text, "names: {}", plain(&names_text(names)));
     }
     if explained.egress.is_none() && explained.ingress.is_none() {
         text.push_str("neither side is an endpoint of this cluster: no policy applies\n");
@@ -392,7 +408,7 @@ pub fn explanation_json(explained: &Explained) -> Vec<u8> {
         None => Value::Null,
         Some(side) => side_json(side, &explained.set),
     };
-    let object = json!({
+    let mut object = json!({
         "from": explained.from,
         "to": explained.to,
         "protocol": explained.protocol,
@@ -404,6 +420,9 @@ pub fn explanation_json(explained: &Explained) -> Vec<u8> {
         "egress": side(&explained.egress),
         "ingress": side(&explained.ingress),
     });
+    if let Some(names) = explained.names_wanted() {
+        object["names"] = names_json(names);
+    }
     let mut text = serde_json::to_vec_pretty(&object).unwrap_or_default();
     text.push(b'\n');
     text

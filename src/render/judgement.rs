@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use serde_json::{Value, json};
 
 use super::escape::{self, Tab};
-use crate::engine::{Agreement, Computed, Event, Judge, Judgement};
+use crate::engine::{Agreement, Computed, Event, Judge, Judgement, NamesDoubt, NamesSeen};
 use crate::policy::{
     Cause, Compiled, Direction, Gap, IdentityIndex, MatchKind, Origin, PolicySet, RedirectId,
     RulesId, Verdict,
@@ -69,6 +69,8 @@ pub struct JudgementWriter {
     tab: Tab,
     json: bool,
     texts: HashMap<Key, Vec<u8>, RandomState>,
+    /// A text with what is of one flow alone.
+    own: Vec<u8>,
 }
 
 /// All that the words depend on.
@@ -95,6 +97,7 @@ impl JudgementWriter {
             tab: if table { Tab::Escape } else { Tab::Keep },
             json: false,
             texts: HashMap::default(),
+            own: Vec::new(),
         }
     }
 
@@ -147,7 +150,19 @@ impl JudgementWriter {
             drop(compiled);
             self.texts.insert(key, text);
         }
-        self.texts.get(&key).map_or(b"", Vec::as_slice)
+        let text = self.texts.get(&key).map_or(&b""[..], Vec::as_slice);
+        let Some(seen) = &judgement.names else {
+            return text;
+        };
+        self.own.clear();
+        self.own.extend_from_slice(text);
+        if self.json {
+            self.own.pop();
+            let _ = write!(self.own, r#","names":{}}}"#, names_json(seen));
+        } else {
+            escape::push(&mut self.own, &format!(" ({})", names_text(seen)), self.tab);
+        }
+        &self.own
     }
 
     fn line(&self, judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Vec<u8> {
@@ -297,6 +312,42 @@ impl JudgementWriter {
             write!(out, "{word}")
         };
     }
+}
+
+/// What is recorded of names, and what would be enough.
+pub(super) fn names_text(seen: &NamesSeen) -> String {
+    let node = match &*seen.node {
+        "" => "an unnamed node",
+        node => node,
+    };
+    match seen.doubt {
+        NamesDoubt::OtherNode => {
+            format!("seen on {node}, and the DNS of the endpoint's node counts")
+        }
+        NamesDoubt::Selected => "a filter keeps DNS from being received".to_owned(),
+        NamesDoubt::NotRecorded => format!("no DNS of {node} without a hole before"),
+        NamesDoubt::TooShort { since, needed } => format!(
+            "DNS of {node} recorded from {}, more than {needed} s are needed",
+            utc(since)
+        ),
+        NamesDoubt::Expired => "a name it had has expired, a connection may keep it".to_owned(),
+        NamesDoubt::Labels => "its labels are not recorded, or are of another name".to_owned(),
+    }
+}
+
+pub(super) fn names_json(seen: &NamesSeen) -> Value {
+    let mut object = json!({"node": &*seen.node, "why": names_text(seen)});
+    if let NamesDoubt::TooShort { since, needed } = seen.doubt {
+        object["recorded_from"] = json!(utc(since));
+        object["needed_seconds"] = json!(needed);
+    }
+    object
+}
+
+/// RFC 3339, to the second where it is whole.
+pub(super) fn utc(nanoseconds: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(nanoseconds))
+        .map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
 }
 
 /// Which words are chosen, beside what the verdict says.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::side::Side;
 use super::{Question, Request};
 use crate::cli::error::{CommandError, UsageError};
-use crate::engine::{Event, Party, cluster, split_url};
+use crate::engine::{Event, Judge, Party, Policies, cluster, split_url};
 use crate::flow::{
-    BatchBuilder, EventType, FlowReference, FlowType, L7Record, Protocol, Reply, RowRef, StrId,
+    BatchBuilder, Endpoint, EventType, FlowReference, FlowType, L7Record, Protocol, Reply, RowRef,
+    StrId,
 };
 use crate::source::file::{Chunk, ChunkReader, LineDecoder, inputs};
 
@@ -78,8 +80,10 @@ pub(super) fn endpoints(paths: &[PathBuf]) -> Result<Endpoints, CommandError> {
     Ok(found)
 }
 
-/// The question a recorded flow asks.
+/// The question a recorded flow asks; with the names that the recording tells, as `tail`
+/// would judge it.
 pub(super) fn question(
+    policies: &Arc<Policies>,
     paths: &[PathBuf],
     reference: Option<&str>,
     uuid: Option<&str>,
@@ -94,34 +98,54 @@ pub(super) fn question(
             dropped: 0,
             damaged: None,
         };
+        let mut reference = None;
         decoder.decode(&chunk, |_, batch| {
             if let Some(row) = batch.rows().next() {
-                found = Some(of_row(row));
+                found = Some(of_row(row, None));
+                reference = Some(FlowReference::of(row).to_string());
             }
         });
+        // What comes before the line matters only where names do.
+        let (Some(Ok(question)), Some(reference)) = (&found, reference) else {
+            return asked(found, line);
+        };
+        let file = line.rsplit_once(':').map_or(line, |(file, _)| file);
+        if file != "-" && policies.cluster(question.cluster.as_deref()).names_matter() {
+            judged_rows(policies, &[PathBuf::from(file)], |judge, row| {
+                let is = FlowReference::of(row).to_string() == reference;
+                if is {
+                    found = Some(of_row(row, Some(judge)));
+                }
+                !is
+            })?;
+        }
         line
     } else if let Some(uuid) = uuid {
         let bits = u128::from_str_radix(&uuid.replace('-', ""), 16)
             .map_err(|_| UsageError::new(format!("--uuid {uuid}: not a uuid")))?;
-        rows(paths, |row| {
+        judged_rows(policies, paths, |judge, row| {
             let is = row.uuid() == bits;
             if is {
-                found = Some(of_row(row));
+                found = Some(of_row(row, Some(judge)));
             }
             !is
         })?;
         uuid
     } else {
         let reference = reference.unwrap_or_default();
-        rows(paths, |row| {
+        judged_rows(policies, paths, |judge, row| {
             let is = FlowReference::of(row).to_string() == reference;
             if is {
-                found = Some(of_row(row));
+                found = Some(of_row(row, Some(judge)));
             }
             !is
         })?;
         reference
     };
+    asked(found, wanted)
+}
+
+fn asked(found: Option<Result<Question, String>>, wanted: &str) -> Result<Question, CommandError> {
     match found {
         Some(Ok(question)) => Ok(question),
         Some(Err(reason)) => Err(CommandError::failed(format!("{wanted}: {reason}"))),
@@ -129,7 +153,7 @@ pub(super) fn question(
     }
 }
 
-fn of_row(row: RowRef<'_>) -> Result<Question, String> {
+fn of_row(row: RowRef<'_>, judge: Option<&Judge>) -> Result<Question, String> {
     if row.flow_type() == FlowType::SOCK || row.event_type() == EventType::TRACE_SOCK.0 {
         return Err(
             "a socket's address translation: policies see the connection after it".to_owned(),
@@ -156,11 +180,14 @@ fn of_row(row: RowRef<'_>) -> Result<Question, String> {
         Protocol::Igmp => (2, 0),
         Protocol::None => return Err("the flow has no layer 4".to_owned()),
     };
-    let side = |endpoint, address: StrId, names| {
+    let side = |endpoint: Option<&Endpoint>, address: StrId, names| {
         let text = row.str(address);
-        let party = Party::of(endpoint, text, row.dictionaries().list(names));
+        let party = match judge {
+            Some(judge) => judge.party(row, endpoint, address, names),
+            None => Party::of(endpoint, text, row.dictionaries().list(names)),
+        };
         let shown = endpoint
-            .filter(|endpoint: &&crate::flow::Endpoint| !endpoint.pod.is_empty())
+            .filter(|endpoint| !endpoint.pod.is_empty())
             .map_or_else(
                 || text.to_owned(),
                 |endpoint| format!("{}/{}", endpoint.namespace, endpoint.pod),
@@ -216,6 +243,9 @@ fn of_row(row: RowRef<'_>) -> Result<Question, String> {
         request,
         recorded: Some(recorded),
         cluster: cluster(subject, row.str(row.node())).map(str::to_owned),
+        names: judge
+            .filter(|_| !reply)
+            .and_then(|judge| judge.names_seen(row)),
     })
 }
 
@@ -238,6 +268,38 @@ fn rows(paths: &[PathBuf], mut look: impl FnMut(RowRef<'_>) -> bool) -> Result<(
         }
         if !wanted {
             break;
+        }
+    }
+    Ok(())
+}
+
+/// The same, with a judge that has taken what comes before each row.
+fn judged_rows(
+    policies: &Arc<Policies>,
+    paths: &[PathBuf],
+    mut look: impl FnMut(&Judge, RowRef<'_>) -> bool,
+) -> Result<(), CommandError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let mut judge = Judge::new(policies.clone());
+    let mut decoder = LineDecoder::new(BatchBuilder::default());
+    let mut piece = 0;
+    let all = inputs(paths).map_err(CommandError::failed)?;
+    for (number, input) in all.into_iter().enumerate() {
+        let mut reader = ChunkReader::new(input.open().map_err(CommandError::failed)?);
+        while let Some(chunk) = reader.next_chunk() {
+            let mut batches = Vec::new();
+            decoder.decode(&chunk, |_, batch| batches.push(batch));
+            judge.begin(piece, number, &batches);
+            piece += 1;
+            for batch in batches {
+                if !batch.rows().all(|row| look(&judge, row)) {
+                    return Ok(());
+                }
+                judge.end_of(&batch);
+                decoder.recycle(batch);
+            }
         }
     }
     Ok(())

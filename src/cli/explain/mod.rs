@@ -17,7 +17,7 @@ use super::error::{CommandError, UsageError};
 use super::format::Color;
 use super::policy_args::{AgentArgs, say_remarks};
 use super::sink;
-use crate::engine::{Policies, split_url};
+use crate::engine::{NamesSeen, Policies, split_url};
 use crate::policy::{Direction, HttpRequest, IdentityIndex, RequestVerdict};
 use crate::render::{Explained, ExplainedSide, explanation_json, explanation_text};
 use side::Side;
@@ -90,6 +90,8 @@ struct Question {
     recorded: Option<String>,
     /// Cluster that the flow says it is of.
     cluster: Option<String>,
+    /// Why its destination may have a name that the recording does not tell.
+    names: Option<NamesSeen>,
 }
 
 /// A request over the connection.
@@ -141,7 +143,7 @@ impl ExplainArgs {
         sink::all(out, &text)
     }
 
-    fn question(&self, policies: &Policies) -> Result<Question, CommandError> {
+    fn question(&self, policies: &Arc<Policies>) -> Result<Question, CommandError> {
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             let (protocol, port) = port(&self.port)?;
             let known = flows::endpoints(&self.flows)?;
@@ -154,9 +156,11 @@ impl ExplainArgs {
                 request: self.request()?,
                 recorded: None,
                 cluster: known.cluster.clone(),
+                names: None,
             });
         }
         flows::question(
+            policies,
             &self.flows,
             self.flow.as_deref(),
             self.uuid.as_deref(),
@@ -228,6 +232,7 @@ fn explain(policies: &Policies, question: &Question) -> Explained {
         port: question.port,
         recorded: question.recorded.clone(),
         note: note(question),
+        names: question.names.clone(),
         request: question.request.as_ref().map(Request::words),
         egress: side(Direction::Egress, from, to),
         ingress: side(Direction::Ingress, to, from),

@@ -115,7 +115,7 @@ fn read(
             let mut worker = maker();
             move |piece| match piece {
                 Piece::Chunk(number, input, chunk) => {
-                    Done::Piece(input, Box::new(worker.piece(number, &chunk)))
+                    Done::Piece(input, Box::new(worker.piece(number, input, &chunk)))
                 }
                 Piece::Failed(message) => Done::Failed(message),
             }
@@ -177,7 +177,7 @@ fn follow(
             }
         }
         if let Some((input, chunk)) = next {
-            let piece = workers[input].piece(number, &chunk);
+            let piece = workers[input].piece(number, input, &chunk);
             number += 1;
             let full = order.text(&piece.text)?;
             state.piece(input, piece, err);
@@ -299,7 +299,7 @@ impl Worker {
         }
     }
 
-    fn piece(&mut self, number: u64, chunk: &Chunk) -> DonePiece {
+    fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
         let Self {
             decoder,
             writer,
@@ -326,7 +326,7 @@ impl Worker {
             }
         });
         if writer.is_judging() {
-            writer.begin(number, &held);
+            writer.begin(number, input, &held);
             for batch in held {
                 writer.batch(&batch, &mut text);
                 decoder.recycle(batch);

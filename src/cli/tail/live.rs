@@ -267,6 +267,7 @@ impl<'a> Screen<'a> {
             Event::Messages(messages) => return self.messages(server, messages),
             Event::Hole { node, hole } => {
                 self.tally.hole(&node);
+                self.hole(server, &node, hole.span.end().as_nanosecond() as i64);
                 if !self.plan.output.silent_errors {
                     self.note(&describe(&node, &hole));
                 }
@@ -280,6 +281,8 @@ impl<'a> Screen<'a> {
                 ));
             }
             Event::Disconnected { error, retry_in } => {
+                // Which nodes have a hole is told later, if there is one.
+                self.hole(server, "", i64::MIN);
                 self.note(&format!(
                     "{error}; trying again in {:.1} s",
                     retry_in.as_secs_f64()
@@ -306,6 +309,13 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
+    /// Tells the judge what the lines may lack.
+    fn hole(&self, server: usize, node: &str, end: i64) {
+        if let Some(judging) = &self.plan.judging {
+            judging.policies.ledger().hole(server, node, end);
+        }
+    }
+
     fn ended(&mut self, server: usize) {
         self.running = self.running.saturating_sub(1);
         if let Some(merge) = &mut self.merge {
@@ -328,7 +338,7 @@ impl<'a> Screen<'a> {
         text.clear();
         if self.writer.is_judging() {
             self.writer
-                .begin(self.batches, std::slice::from_ref(&batch));
+                .begin(self.batches, server, std::slice::from_ref(&batch));
             self.batches += 1;
         }
         self.writer.batch(&batch, text);

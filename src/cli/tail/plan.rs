@@ -50,6 +50,8 @@ pub(super) struct Judging {
     pub(super) policies: Arc<Policies>,
     /// The kinds to show; empty for all flows.
     pub(super) only: Vec<JudgementKind>,
+    /// Whether a server selects flows before they come here.
+    pub(super) selected: bool,
 }
 
 /// Where flows come from.
@@ -113,7 +115,9 @@ impl TailArgs {
                 follow: selection.follow,
             })
         };
-        let (judging, remarks) = self.judging()?;
+        let live = matches!(source, Source::Live(_));
+        let selected = live && !(allow.is_empty() && deny.is_empty());
+        let (judging, remarks) = self.judging(selected)?;
         Ok(Plan {
             judging,
             remarks,
@@ -134,7 +138,7 @@ impl TailArgs {
     }
 
     /// The policies, read before any flow is.
-    fn judging(&self) -> Result<(Option<Judging>, Vec<String>), CommandError> {
+    fn judging(&self, selected: bool) -> Result<(Option<Judging>, Vec<String>), CommandError> {
         let Some(loaded) = self.policies.load()? else {
             if !self.only.is_empty() {
                 return Err(UsageError::new("--only goes with --policies").into());
@@ -147,6 +151,7 @@ impl TailArgs {
         let judging = Judging {
             policies: Arc::new(loaded.policies),
             only: self.only.iter().map(|only| only.kind()).collect(),
+            selected,
         };
         Ok((Some(judging), loaded.remarks))
     }

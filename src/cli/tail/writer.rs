@@ -127,10 +127,10 @@ impl BatchWriter {
         self.judging.is_some()
     }
 
-    /// Begins a piece, of which these are all batches.
-    pub(super) fn begin(&mut self, piece: u64, batches: &[FlowBatch]) {
+    /// Begins a piece of an input, of which these are all batches.
+    pub(super) fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
         if let Some(judged) = &mut self.judging {
-            judged.judge.begin(piece, batches);
+            judged.judge.begin(piece, input, batches);
         }
     }
 
@@ -250,7 +250,7 @@ impl Judged {
             OutputForm::Json(_) => (JudgementWriter::json(), Layout::Json),
         };
         Self {
-            judge: Judge::new(Arc::clone(&judging.policies)),
+            judge: Judge::new(Arc::clone(&judging.policies)).of_selected(judging.selected),
             words,
             only: judging.only.clone(),
             layout,
