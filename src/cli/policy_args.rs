@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::error::{CommandError, UsageError};
 use super::sink::say;
+use super::time_arg::parse_time;
 use crate::config::{Config, FILE_NAME};
 use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
@@ -28,6 +29,9 @@ pub(super) struct PolicyArgs {
     /// Policies to judge by: files, directories, - for standard input (rendered manifests)
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     policies: Vec<PathBuf>,
+    /// The policies are in force since: a duration before now, a date, a time
+    #[arg(long, value_name = "TIME")]
+    policies_since: Option<String>,
     #[command(flatten)]
     agent: AgentArgs,
 }
@@ -90,7 +94,18 @@ impl PolicyArgs {
         if paths.is_empty() {
             return Ok(None);
         }
-        self.agent.load_with(&config, &paths, false).map(Some)
+        let since = self.since()?;
+        let mut loaded = self.agent.load_with(&config, &paths, false)?;
+        loaded.policies = loaded.policies.in_force_since(since);
+        Ok(Some(loaded))
+    }
+
+    fn since(&self) -> Result<Option<i64>, UsageError> {
+        let now = jiff::Timestamp::now().as_nanosecond() as i64;
+        let time = self.policies_since.as_deref();
+        time.map(|text| parse_time(text, now))
+            .transpose()
+            .map_err(|error| UsageError::new(format!("--policies-since: {error}")))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changed::Changed;
 use super::event::{Apart, Event, Recorded};
 use super::judge::Judgement;
 use crate::policy::{Cause, Verdict};
@@ -16,6 +17,8 @@ pub enum Agreement {
     Equal,
     /// They disagree, and both are certain.
     Drift,
+    /// They disagree, and the flow is older than a policy that takes part.
+    ChangedSince,
     /// The computed verdict is not known, or the recorded one does not tell enough.
     Unknown(Cause),
     /// The event is no answer of policy.
@@ -29,6 +32,7 @@ impl Agreement {
         match self {
             Self::Equal => "equal",
             Self::Drift => "drift",
+            Self::ChangedSince => "changed since",
             Self::Unknown(_) => "unknown",
             Self::NotCompared => "not compared",
         }
@@ -83,6 +87,8 @@ pub struct AgreementTally {
     pub equal: u64,
     /// They disagree.
     pub drift: u64,
+    /// They disagree and the policy is younger than the flow, by the change.
+    pub changed: BTreeMap<Changed, u64>,
     /// Unknown, by cause.
     pub unknown: BTreeMap<String, (u64, Cause)>,
     /// No answer of policy, by reason; `None` for packets that came by.
@@ -104,6 +110,14 @@ impl AgreementTally {
         if let Some(option) = assumed {
             *self.assumed.entry(option.name()).or_default() += weight;
         }
+        if let Some(changed) = &judgement.changed {
+            match self.changed.get_mut(&**changed) {
+                Some(count) => *count += weight,
+                None => {
+                    self.changed.insert(Changed::clone(changed), weight);
+                }
+            }
+        }
         self.event(judgement.event, judgement.agreement, weight);
     }
 
@@ -111,6 +125,8 @@ impl AgreementTally {
         match agreement {
             Agreement::Equal => self.equal += weight,
             Agreement::Drift => self.drift += weight,
+            // Counted by the change.
+            Agreement::ChangedSince => {}
             Agreement::Unknown(cause) => {
                 self.unknown
                     .entry(cause.to_string())
@@ -131,6 +147,9 @@ impl AgreementTally {
     pub fn add(&mut self, other: &Self) {
         self.equal += other.equal;
         self.drift += other.drift;
+        for (changed, count) in &other.changed {
+            *self.changed.entry(changed.clone()).or_default() += count;
+        }
         for (option, count) in &other.assumed {
             *self.assumed.entry(option).or_default() += count;
         }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::agreement::Agreement;
+use super::changed::Changed;
 use super::event::{Apart, Event};
 use super::known::{End, Known, named};
 use super::ledger::Position;
@@ -33,6 +34,8 @@ pub struct Judgement {
     pub agreement: Agreement,
     /// Why the flow is a gap, if it is one.
     pub gap: Option<Gap>,
+    /// Where they disagree and a policy is younger than the flow: that policy.
+    pub changed: Option<Arc<Changed>>,
     /// Where the verdict is unknown because the address may have a name: what is recorded
     /// of its names.
     pub names: Option<Box<NamesSeen>>,
@@ -342,9 +345,21 @@ impl Judge {
         } else {
             None
         };
+        let mut agreement = Agreement::of(event, verdict);
+        let changed = row
+            .time()
+            .filter(|_| agreement == Agreement::Drift)
+            .and_then(|time| {
+                let change = known.changed(subject, direction, policies.since());
+                change.filter(|change| change.is_after(time))
+            });
+        if changed.is_some() {
+            agreement = Agreement::ChangedSince;
+        }
         Judgement {
             event,
-            agreement: Agreement::of(event, verdict),
+            agreement,
+            changed,
             gap,
             names: names
                 .filter(|_| verdict == Verdict::Unknown(Cause::NameNotObserved))
@@ -397,6 +412,7 @@ fn apart(event: Event) -> Judgement {
         computed: None,
         agreement: Agreement::NotCompared,
         gap: None,
+        changed: None,
         names: None,
     }
 }

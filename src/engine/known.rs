@@ -8,6 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::changed::Changed;
 use super::names::Names;
 use super::party::{Party, PartyKind};
 use super::policies::ClusterPolicies;
@@ -36,6 +37,11 @@ pub(super) struct Known {
     pods: Vec<bool>,
     /// Gaps by what decides about them.
     gaps: HashMap<(RulesId, bool, Verdict), Option<Gap>, RandomState>,
+    /// The last change of what decides about a subject, of one generation.
+    changed: (
+        u64,
+        HashMap<(IdentityIndex, Direction), Change, RandomState>,
+    ),
     /// Policies Hubble names, by kind, namespace and name: whether they were given.
     loaded: HashMap<(StrId, StrId, StrId), bool, RandomState>,
 }
@@ -51,6 +57,8 @@ enum Who {
 
 /// An end of a row: its endpoint, its address, the names that the flow carries.
 type Side<'a> = (EndpointId, Option<&'a Endpoint>, StrId, ListId);
+
+type Change = Option<Arc<Changed>>;
 
 #[derive(Clone, Copy)]
 pub(super) enum End {
@@ -70,6 +78,7 @@ impl Known {
             complete: HashMap::default(),
             pods: Vec::new(),
             gaps: HashMap::default(),
+            changed: Default::default(),
             loaded: HashMap::default(),
         }
     }
@@ -104,6 +113,26 @@ impl Known {
             .gaps
             .entry(key)
             .or_insert_with(|| thresholds.gap(&self.policies.read(), decision))
+    }
+
+    /// The last change of what decides about a subject; `since` is what was said of all
+    /// policies.
+    pub(super) fn changed(
+        &mut self,
+        subject: IdentityIndex,
+        direction: Direction,
+        since: Option<i64>,
+    ) -> Change {
+        let generation = self.policies.generation();
+        let (of, known) = &mut self.changed;
+        if *of != generation || known.len() > MOST_GAPS {
+            known.clear();
+            *of = generation;
+        }
+        known
+            .entry((subject, direction))
+            .or_insert_with(|| Changed::last(&self.policies.read(), subject, direction, since))
+            .clone()
     }
 
     /// Whether Hubble names a policy of this direction that was not given.

@@ -4,6 +4,7 @@
 //! are, what the policies say, and whether the two agree. Does no I/O.
 
 mod agreement;
+mod changed;
 mod event;
 mod judge;
 mod known;
@@ -15,6 +16,7 @@ mod request;
 mod watch;
 
 pub use agreement::{Agreement, AgreementTally};
+pub use changed::Changed;
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement, NamesSeen};
 pub use ledger::{Ledger, Position};

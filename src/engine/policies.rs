@@ -35,6 +35,8 @@ pub struct Policies {
     strict: bool,
     complete: bool,
     names_complete: bool,
+    /// Since when they are said to be in force.
+    since: Option<i64>,
     clusters: RwLock<Vec<(Arc<str>, Arc<ClusterPolicies>)>>,
     ledger: Ledger,
 }
@@ -100,9 +102,24 @@ impl Policies {
             strict: given.strict,
             complete: given.complete,
             names_complete: given.names_complete,
+            since: None,
             clusters: RwLock::default(),
             ledger: Ledger::default(),
         }
+    }
+
+    /// The same, said to be in force since a time, in nanoseconds since 1970 UTC: what is
+    /// recorded before may have been decided by others.
+    #[must_use]
+    pub fn in_force_since(mut self, since: Option<i64>) -> Self {
+        self.since = since;
+        self
+    }
+
+    /// Since when they are said to be in force.
+    #[must_use]
+    pub fn since(&self) -> Option<i64> {
+        self.since
     }
 
     /// Whether a verdict that hangs on an option nobody gave is unknown.

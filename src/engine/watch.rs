@@ -325,7 +325,14 @@ mod tests {
         check(
             &lines,
             "n",
-            &[(None, 0), on, on, (None, 30), (Some(60), 30), (Some(60), 30)],
+            &[
+                (None, 0),
+                on,
+                on,
+                (None, 30),
+                (Some(60), 30),
+                (Some(60), 30),
+            ],
         );
     }
 
@@ -337,6 +344,12 @@ mod tests {
         };
         assert!(!record.covers(160 * SECOND, 60));
         assert!(record.covers(161 * SECOND, 60));
-        assert!(!DnsRecord { longest: 0, ..record }.covers(161 * SECOND, 0));
+        assert!(
+            !DnsRecord {
+                longest: 0,
+                ..record
+            }
+            .covers(161 * SECOND, 0)
+        );
     }
 }

@@ -93,6 +93,28 @@ impl Document {
         self.texts("annotations")
     }
 
+    /// When it was last changed as far as a cluster says so: when it was created, or the
+    /// latest change of any of its fields but the status. Nanoseconds since 1970 UTC, in
+    /// whole seconds.
+    #[must_use]
+    pub fn changed(&self) -> Option<i64> {
+        let metadata = self.metadata()?;
+        let managed = metadata.get("managedFields").and_then(Node::as_list);
+        let changes = managed.unwrap_or_default().iter().filter(|change| {
+            let part = change.get("subresource").and_then(Node::as_str);
+            part.is_none_or(str::is_empty)
+        });
+        metadata
+            .get("creationTimestamp")
+            .into_iter()
+            .chain(changes.filter_map(|change| change.get("time")))
+            .filter_map(|time| {
+                let time: jiff::Timestamp = time.as_str()?.parse().ok()?;
+                i64::try_from(time.as_nanosecond()).ok()
+            })
+            .max()
+    }
+
     /// Whether it is an object of Kubernetes: it says its version and kind.
     #[must_use]
     pub fn is_object(&self) -> bool {

@@ -86,7 +86,7 @@ impl PolicySet {
         for document in documents {
             match read_document(document) {
                 ReadObject::Policy(policy) => {
-                    set.add(*policy, &document.file, &mut seen, services, options);
+                    set.add(*policy, document, &mut seen, services, options);
                 }
                 ReadObject::CidrGroup(group) => set.add_group(*group, &document.file),
                 ReadObject::Other => {}
@@ -132,11 +132,12 @@ impl PolicySet {
     fn add(
         &mut self,
         policy: ReadPolicy,
-        file: &Arc<str>,
+        document: &Document,
         seen: &mut HashMap<ObjectId, Vec<PolicyEntry>>,
         services: &[Service],
         options: &Options,
     ) {
+        let file = &document.file;
         let converted = policy.entries(services, options);
         if let Err(rejection) = &converted
             && rejection.class == TOO_LARGE
@@ -180,6 +181,7 @@ impl PolicySet {
             at: policy.at,
             rejection: converted.err(),
             warnings: policy.warnings,
+            changed: document.changed(),
         });
     }
 

@@ -77,6 +77,8 @@ pub struct PolicyObject {
     pub rejection: Option<Rejection>,
     /// What is in it that the agent ignores.
     pub warnings: Vec<Warning>,
+    /// When it was last changed, where a cluster says so: nanoseconds since 1970 UTC.
+    pub changed: Option<i64>,
 }
 
 /// Something of an object that has no effect and may be meant to have one.

@@ -31,6 +31,8 @@ const RESET: &str = "\x1b[0m";
 pub enum JudgementKind {
     /// Recorded and computed disagree.
     Drift,
+    /// They disagree, and a policy is younger than the flow.
+    Changed,
     /// It passed without anybody having asked for it.
     Gap,
     /// Dropped by policy.
@@ -45,6 +47,7 @@ impl JudgementKind {
     pub fn is(self, judgement: &Judgement) -> bool {
         match self {
             Self::Drift => judgement.agreement == Agreement::Drift,
+            Self::Changed => judgement.agreement == Agreement::ChangedSince,
             Self::Gap => judgement.gap.is_some(),
             Self::Drop => match judgement.event {
                 Event::Answer { recorded, .. } => !recorded.went_on(),
@@ -179,6 +182,13 @@ impl JudgementWriter {
                 self.word(&mut out, RED, "drift");
                 out.extend_from_slice(b": computed ");
                 self.verdict(&mut out, computed, compiled);
+            }
+            (Agreement::ChangedSince, _) => {
+                out.extend_from_slice(b"changed since: computed ");
+                self.verdict(&mut out, computed, compiled);
+                if let Some(changed) = &judgement.changed {
+                    escape::push(&mut out, &format!("; {changed}"), self.tab);
+                }
             }
             // Denied, and yet it came by: no event says that policy was asked.
             (_, verdict) if passed_by && !passes(verdict) => {
@@ -357,6 +367,7 @@ fn shape(judgement: &Judgement) -> u8 {
         Agreement::Drift => 1,
         Agreement::Unknown(_) => 2,
         Agreement::NotCompared => 3,
+        Agreement::ChangedSince => 16,
     };
     let event = match judgement.event {
         Event::Answer { .. } => 0,
@@ -444,6 +455,16 @@ fn object(judgement: &Judgement, computed: &Computed, compiled: &Compiled) -> Va
                 "file": &*taint.file, "line": taint.at.line, "reason": taint.reason,
             });
         }
+    }
+    if let Some(changed) = &judgement.changed {
+        object["changed"] = json!({
+            "policy": changed.policy.as_ref().map(|policy| json!({
+                "kind": policy.kind.name(),
+                "namespace": &*policy.namespace,
+                "name": &*policy.name,
+            })),
+            "time": changed.when(),
+        });
     }
     if computed.verdict == Verdict::DeniedByDefault
         && computed.decision.verdict == Verdict::DeniedByDefault

@@ -7,7 +7,9 @@
 
 mod case;
 mod changed;
+mod names;
 mod recordings;
+mod times;
 mod write;
 
 use std::fs;

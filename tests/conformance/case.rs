@@ -199,6 +199,7 @@ fn read_identity(identity: &Value) -> Identity {
                 }
             })
             .collect(),
+        names_complete: false,
     }
 }
 

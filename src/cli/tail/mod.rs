@@ -45,7 +45,7 @@ pub(super) struct TailArgs {
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
           require_equals = true, action = clap::ArgAction::Set)]
     use_default_field_masks: bool,
-    /// Show only flows that are one of: drift, gap, drop, unknown
+    /// Show only flows that are one of: drift, changed, gap, drop, unknown
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     only: Vec<Only>,
     #[command(flatten)]
@@ -64,6 +64,7 @@ pub(super) struct TailArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Only {
     Drift,
+    Changed,
     Gap,
     Drop,
     Unknown,
@@ -73,6 +74,7 @@ impl Only {
     fn kind(self) -> JudgementKind {
         match self {
             Self::Drift => JudgementKind::Drift,
+            Self::Changed => JudgementKind::Changed,
             Self::Gap => JudgementKind::Gap,
             Self::Drop => JudgementKind::Drop,
             Self::Unknown => JudgementKind::Unknown,

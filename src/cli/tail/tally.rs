@@ -13,6 +13,8 @@ use crate::render::thousands;
 
 /// Nodes shown by name in the status line.
 const NODES_SHOWN: usize = 3;
+/// Policies younger than flows that are shown by name.
+const CHANGES_SHOWN: usize = 10;
 /// Nodes counted by name; losses of further ones are counted together.
 const MAX_NODES: usize = 4096;
 
@@ -199,6 +201,10 @@ pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
     if tally.drift > 0 {
         parts.push(format!("drift {}", thousands(tally.drift)));
     }
+    let changed: u64 = tally.changed.values().sum();
+    if changed > 0 {
+        parts.push(format!("changed since {}", thousands(changed)));
+    }
     if tally.gaps > 0 {
         parts.push(format!("gap {}", thousands(tally.gaps)));
     }
@@ -212,6 +218,14 @@ pub(super) fn agreement_lines(tally: &AgreementTally) -> Vec<String> {
         let _ = write!(line, " \u{b7} {part}");
     }
     let mut lines = vec![line];
+    for (changed, count) in tally.changed.iter().take(CHANGES_SHOWN) {
+        let count = thousands(*count);
+        lines.push(format!("changed since: {count} recorded before {changed}"));
+    }
+    if tally.changed.len() > CHANGES_SHOWN {
+        let more = tally.changed.len() - CHANGES_SHOWN;
+        lines.push(format!("changed since: {more} more policies"));
+    }
     for (name, (count, cause)) in &tally.unknown {
         let hint = cause.hint();
         lines.push(format!("unknown: {} {name}: {hint}", thousands(*count)));

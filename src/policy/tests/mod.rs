@@ -202,6 +202,7 @@ fn set() -> impl Strategy<Value = PolicySet> {
                 at: Place::default(),
                 rejection: None,
                 warnings: Vec::new(),
+                changed: None,
             }
         });
         PolicySet {
