@@ -4,8 +4,8 @@
 //! `ledger`'s.
 //!
 //! The first answer with an address that a node's DNS proxy passed on proves that the
-//! recording holds such answers from then on. A loss ends that, as do a node that went
-//! away and times that run backwards: the next answer starts anew. An address without a
+//! recording holds such answers from then on. A loss ends that, as do a line that cannot be
+//! read, a node that went away and times that run backwards: the next answer starts anew. An address without a
 //! name has none where the record is longer than any answer is kept.
 
 use std::sync::Arc;
@@ -145,6 +145,7 @@ impl Watches {
     fn notice(&mut self, notice: &Notice, at: u64, changes: &mut Changes) {
         let node = std::slice::from_ref(&notice.node);
         let (nodes, time) = match &notice.kind {
+            NoticeKind::Unread => (node, notice.time),
             NoticeKind::Lost { last, .. } => (node, last.unwrap_or(NO_TIME).max(notice.time)),
             NoticeKind::Nodes { state, names, .. } if *state != NodeState::NODE_CONNECTED => {
                 let nodes = if names.is_empty() { node } else { names };

@@ -130,6 +130,8 @@ pub enum NoticeKind {
     AgentEvent,
     /// A debug event of an exporter file; not a flow.
     DebugEvent,
+    /// Something that could not be read and may have been a flow, of whatever node.
+    Unread,
     /// An envelope without a body, or with one this version does not know.
     Empty,
 }

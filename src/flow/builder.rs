@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::batch::{Dictionaries, FlowBatch, Notice, NoticeKind, Raw};
 use super::intern::Interner;
-use super::row::{Columns, Row};
+use super::row::{Columns, NO_TIME, Row};
 
 /// Most rows of a batch.
 pub const MAX_ROWS: usize = 8192;
@@ -133,6 +133,23 @@ impl BatchBuilder {
         });
     }
 
+    /// Leaves a mark, once, where something was that could not be read.
+    pub fn push_unread(&mut self) {
+        let before_row = self.len();
+        let marked = self.notices.last().is_some_and(|notice| {
+            notice.kind == NoticeKind::Unread && notice.before_row == before_row
+        });
+        if !marked {
+            self.notices.push(Notice {
+                before_row,
+                node: Arc::from(""),
+                time: NO_TIME,
+                kind: NoticeKind::Unread,
+                raw: None,
+            });
+        }
+    }
+
     /// Notices so far.
     #[must_use]
     pub fn notices_len(&self) -> usize {
@@ -194,7 +211,7 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Endpoint, NO_TIME, Verdict};
+    use crate::flow::{Endpoint, Verdict};
 
     /// Scenario: a field that nothing has for many rows, then one row, then nothing.
     /// Guarantees: its column is as long as the others, with the value in its place; in the

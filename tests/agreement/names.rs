@@ -192,6 +192,13 @@ fn a_hole_begins_the_record_anew() {
 }
 
 #[test]
+fn a_line_that_cannot_be_read_is_a_hole() {
+    let cut = dns("n1", 200, 60)[..90].to_owned();
+    let lines = [dns("n1", 0, TTL), cut, flow(TTL + 1)];
+    may_have_a_name(&lines, "", "no DNS of n1 without a hole");
+}
+
+#[test]
 fn the_dns_of_another_node_does_not_count() {
     let lines = [dns("n2", 0, TTL), flow(10 * TTL)];
     may_have_a_name(&lines, "", "no DNS of n1");
@@ -253,13 +260,14 @@ fn pieces_change_nothing() {
         .run("tail -q -o json")
         .path(recording.path())
         .run();
-    let mut since = 0;
+    let (mut since, mut checked) = (0, 0);
     for line in ran.exit(0).lines() {
         let record: Value = serde_json::from_str(line).unwrap();
         let judged = &record["flowwatch"];
-        if judged["direction"] != "EGRESS" && judged["direction"] != "egress" {
+        if judged["direction"] != "egress" {
             continue;
         }
+        checked += 1;
         let at: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
         let second = at.as_second() - 1_781_611_200;
         // The loss comes behind the flow of its second, and an answer right behind it.
@@ -277,4 +285,5 @@ fn pieces_change_nothing() {
             "{second} after {since}: {line}"
         );
     }
+    assert_eq!(checked, 5_999);
 }

@@ -172,6 +172,10 @@ fn follow(
     while !follower.is_stopped() && !follower.is_finished() {
         let next = follower.next(FOLLOW_WAIT);
         for (input, change) in follower.changes() {
+            if let Some(judging) = &plan.judging {
+                // What is in the one file need not follow what was in the other.
+                judging.policies.ledger().hole(input, "", i64::MIN);
+            }
             if !plan.output.quiet {
                 say(err, &format!("{}: {change}", files.inputs[input].name()));
             }

@@ -65,6 +65,7 @@ impl LineDecoder {
         let mut report = PieceReport::default();
         for _ in 0..chunk.dropped {
             report.skips.add(SkipReason::TooLong, 1, String::new);
+            self.builder.push_unread();
         }
         let text = &chunk.bytes;
         let valid = std::str::from_utf8(text).is_ok();
@@ -81,12 +82,14 @@ impl LineDecoder {
             self.partial.clear();
             let cut = || "log line without its end".to_owned();
             report.skips.add(SkipReason::BadJson, report.lines, cut);
+            self.builder.push_unread();
         }
         if let Some(cause) = &chunk.damaged {
             let line = report.lines + 1;
             report
                 .skips
                 .add(SkipReason::Damaged, line, || cause.clone());
+            self.builder.push_unread();
         }
         let batch = self.builder.finish();
         batches(self, batch);
@@ -115,6 +118,7 @@ impl LineDecoder {
             report
                 .skips
                 .add(SkipReason::NotUtf8, line_number, String::new);
+            self.builder.push_unread();
             return next;
         }
         match line.first() {
@@ -135,9 +139,12 @@ impl LineDecoder {
                 match inner {
                     None => {}
                     Some(object) if line[object] == b'{' => return start + object,
-                    Some(_) => report.skips.add(SkipReason::BadJson, line_number, || {
-                        "array of something else than objects".to_owned()
-                    }),
+                    Some(_) => {
+                        report.skips.add(SkipReason::BadJson, line_number, || {
+                            "array of something else than objects".to_owned()
+                        });
+                        self.builder.push_unread();
+                    }
                 }
             }
             Some(_) => self.prefixed(text, start, line, line_number, report),
@@ -213,6 +220,7 @@ impl LineDecoder {
                 report.skips.add(SkipReason::BadJson, line_number, || {
                     "text after an object".to_owned()
                 });
+                self.builder.push_unread();
                 report.lines += u64::from(line_end < text.len());
                 (line_end + 1).min(text.len())
             }
@@ -230,6 +238,7 @@ impl LineDecoder {
     ) {
         let Some((content, whole)) = cri(line) else {
             report.skips.add(SkipReason::Text, line_number, String::new);
+            self.builder.push_unread();
             return;
         };
         if !whole {
@@ -265,6 +274,7 @@ impl LineDecoder {
     ) {
         if content.first() != Some(&b'{') {
             report.skips.add(SkipReason::Text, line_number, String::new);
+            self.builder.push_unread();
         } else if !self.fast(text, start, content) {
             self.general(content, text, start, line_number, report);
         }
@@ -329,6 +339,7 @@ impl LineDecoder {
                     SkipReason::BadRecord
                 };
                 report.skips.add(reason, line_number, || error.to_string());
+                self.builder.push_unread();
                 return;
             }
         };
@@ -337,6 +348,8 @@ impl LineDecoder {
             report
                 .skips
                 .add(SkipReason::BadRecord, line_number, || error.to_string());
+            self.builder.push_unread();
+            return;
         }
         if builder.notices_len() > before && builder.last_notice_is_empty() {
             report
