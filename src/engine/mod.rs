@@ -4,6 +4,8 @@
 //! are, what the policies say, and whether the two agree. Does no I/O.
 
 mod agreement;
+mod cluster_policies;
+mod current;
 mod event;
 mod judge;
 mod known;
@@ -13,9 +15,11 @@ mod policies;
 mod request;
 
 pub use agreement::{Agreement, AgreementTally};
+pub use cluster_policies::ClusterPolicies;
+pub use current::Current;
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement};
 pub use ledger::{Ledger, Position};
 pub use party::{Party, PartyKind, cluster};
-pub use policies::{ClusterPolicies, Given, Policies};
+pub use policies::{Given, Policies};
 pub use request::split_url;
