@@ -20,7 +20,8 @@ use crate::policy::Options;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Policies")]
 pub(super) struct PolicyArgs {
-    /// Policies to judge by: files, directories, - for standard input (rendered manifests)
+    /// Policies to judge by: files, directories, - for standard input (rendered manifests).
+    /// While flows are followed, files that change are read again; SIGHUP does so at once
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     policies: Vec<PathBuf>,
     #[command(flatten)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::CommandError;
 use super::policy_args::AgentArgs;
@@ -17,6 +18,7 @@ use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
 use crate::manifest::{self, Document, FILE_BYTES, Footprint, LoadError, Loaded, STDIN, Scope};
 use crate::policy::{Floating, Taint, TaintScope};
+use crate::render::thousands;
 
 /// Errors and warnings shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -225,6 +227,24 @@ impl Contents {
             .filter(|name| !self.objects.contains_key(*name))
             .count();
         changes
+    }
+}
+
+impl Changes {
+    /// What to say of them, when reading and compiling took so long.
+    pub(super) fn line(self, took: Duration) -> String {
+        let [added, changed, removed, objects] =
+            [self.added, self.changed, self.removed, self.objects].map(|count| count as u64);
+        format!(
+            "policies reloaded: {} added, {} changed, {} removed, {} object{} now, \
+             read and compiled in {} ms",
+            thousands(added),
+            thousands(changed),
+            thousands(removed),
+            thousands(objects),
+            if objects == 1 { "" } else { "s" },
+            thousands(took.as_millis() as u64),
+        )
     }
 }
 

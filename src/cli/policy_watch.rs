@@ -23,7 +23,6 @@ use super::policy_source::{Contents, LoadedPolicies, PolicySource};
 use super::signal::{Interrupt, hangups};
 use crate::engine::Current;
 use crate::manifest::Footprint;
-use crate::render::thousands;
 
 /// How often files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -161,14 +160,7 @@ impl PolicyWatch {
         let (before, _) = self.current.get();
         let loaded = self.source.load_again(&before, &self.contents)?;
         let changes = loaded.contents.since(&self.contents);
-        let line = format!(
-            "policies reloaded: {} added, {} changed, {} removed, {} objects now, compiled in {} ms",
-            thousands(changes.added as u64),
-            thousands(changes.changed as u64),
-            thousands(changes.removed as u64),
-            thousands(changes.objects as u64),
-            thousands(began.elapsed().as_millis() as u64),
-        );
+        let line = changes.line(began.elapsed());
         Ok((loaded, line))
     }
 }

@@ -30,9 +30,12 @@ pub struct ClusterPolicies {
     names_matter: bool,
     /// Named ports of pods, by their identity labels.
     ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState>,
-    /// Policies that were given, by name: kind and namespace, `None` where it is not known.
-    held: HashMap<Arc<str>, Vec<(ObjectKind, Option<Arc<str>>)>, RandomState>,
+    /// Policies that were given, by name.
+    held: HashMap<Arc<str>, Vec<Held>, RandomState>,
 }
+
+/// Kind and namespace of a policy; `None` where the namespace is not known.
+type Held = (ObjectKind, Option<Arc<str>>);
 
 /// Who flows brought.
 #[derive(Debug, Default)]
@@ -90,7 +93,7 @@ impl ClusterPolicies {
                 .iter()
                 .any(|peer| matches!(peer, PeerSelector::Fqdn { .. }))
         });
-        let mut held: HashMap<_, Vec<_>, _> = HashMap::default();
+        let mut held: HashMap<Arc<str>, Vec<Held>, RandomState> = HashMap::default();
         for object in &set.objects {
             let held = held.entry(object.id.name.clone()).or_default();
             held.push((object.id.kind, Some(object.id.namespace.clone())));

@@ -135,7 +135,7 @@ async fn pass_on(reports: Option<mpsc::Receiver<Report>>, sender: &mpsc::Sender<
             let _ = sender.send(Received::Policies(report)).await;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn stream(
