@@ -7,8 +7,8 @@
 //! Files are looked at again and again instead of being announced by the system: nothing is
 //! announced for network mounts, for what others do below an overlay, or for the target of
 //! a link (which is how a ConfigMap is mounted), and a tree costs a watch a folder, which a
-//! node has few of. Looking sees all of these alike. It takes 2 % of one core at most: a
-//! tree that takes long to look at is looked at less often.
+//! node has few of. Looking sees all of these alike. While nothing changes it
+//! takes 2 % of one core at most: a tree that takes long to look at is looked at less often.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const EVERY_CHANGED: Duration = Duration::from_millis(100);
 /// Time between looks for each unit of time that one takes.
 const REST: u32 = 50;
+/// The same after something changed: then it is soon over.
+const REST_CHANGED: u32 = 2;
 /// How long nothing must have changed.
 const QUIET: Duration = Duration::from_millis(500);
 /// How long that is waited for where something changes all the time.
@@ -215,12 +217,12 @@ impl Quiet {
 
     /// How long to wait after a look that took so long.
     fn rest(&self, took: Duration) -> Duration {
-        let every = if self.change.is_some() {
-            EVERY_CHANGED
+        let (every, rest) = if self.change.is_some() {
+            (EVERY_CHANGED, REST_CHANGED)
         } else {
-            EVERY
+            (EVERY, REST)
         };
-        every.max(took.saturating_mul(REST))
+        every.max(took.saturating_mul(rest))
     }
 }
 
