@@ -26,6 +26,7 @@ mod policy_coverage;
 mod policy_objects;
 mod proto;
 mod readme;
+mod reload;
 mod render;
 mod samples;
 mod serve_hubble;

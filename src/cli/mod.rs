@@ -9,6 +9,8 @@ mod format;
 mod generate;
 mod policy;
 mod policy_args;
+mod policy_source;
+mod policy_watch;
 pub mod selection;
 mod serve;
 mod server_info;

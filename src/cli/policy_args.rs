@@ -1,32 +1,28 @@
 //! The flags of what policies are, and of the agents that enforce them: the same for every
 //! command that judges.
 //!
-//! Owns their meaning and the loading: files and trees, the rest of the cluster in the same
-//! documents, options by flag, then the configuration file, then a `cilium-config` ConfigMap
-//! among the documents.
+//! Owns their meaning, and that of the options: by flag, then the configuration file, then a
+//! `cilium-config` ConfigMap among the documents. Reading what they name is
+//! `policy_source`'s.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::error::{CommandError, UsageError};
-use super::sink::say;
+use super::policy_source::PolicySource;
 use super::time_arg::parse_time;
 use crate::config::{Config, FILE_NAME};
-use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
-use crate::manifest::{self, LoadError, LoadOptions, Loaded};
-use crate::policy::{Floating, Options, Taint, TaintScope};
-
-/// Errors and warnings shown one by one; the rest is counted.
-const SHOWN: usize = 20;
+use crate::manifest::LoadOptions;
+use crate::policy::Options;
 
 /// Policy flags as typed.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Policies")]
 pub(super) struct PolicyArgs {
-    /// Policies to judge by: files, directories, - for standard input (rendered manifests)
+    /// Policies to judge by: files, directories, - for standard input (rendered manifests).
+    /// While flows are followed, files that change are read again; SIGHUP does so at once
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     policies: Vec<PathBuf>,
     /// The policies are in force since: a duration before now, a date, a time
@@ -60,44 +56,17 @@ pub(super) struct AgentArgs {
     config: Option<PathBuf>,
 }
 
-/// What was loaded, and what to say about it.
-pub(super) struct LoadedPolicies {
-    /// Ready to judge with.
-    pub(super) policies: Policies,
-    /// Sentences for standard error: errors, rejections, doubts.
-    pub(super) remarks: Vec<String>,
-    /// Whether something could not be read at all.
-    pub(super) failed: bool,
-}
-
 impl PolicyArgs {
-    /// Whether flows are to be judged, as far as flags say.
-    pub(super) fn asked(&self) -> bool {
-        !self.policies.is_empty()
-            || self
-                .agent
-                .config()
-                .is_ok_and(|config| !config.policies.is_empty())
-    }
-
-    /// Loads the policies; `None` where none were asked for.
+    /// Where the policies are; `None` where none were asked for. Reads the configuration
+    /// file, and no policies yet.
     ///
     /// # Errors
     /// [`CommandError`] for a flag or configuration file that cannot be taken.
-    pub(super) fn load(&self) -> Result<Option<LoadedPolicies>, CommandError> {
-        let config = self.agent.config()?;
-        let paths: Vec<PathBuf> = if self.policies.is_empty() {
-            config.policies.clone()
-        } else {
-            self.policies.clone()
-        };
-        if paths.is_empty() {
-            return Ok(None);
-        }
+    pub(super) fn source(&self) -> Result<Option<PolicySource>, CommandError> {
         let since = self.since()?;
-        let mut loaded = self.agent.load_with(&config, &paths, false)?;
-        loaded.policies = loaded.policies.in_force_since(since);
-        Ok(Some(loaded))
+        let source = PolicySource::new(self.agent.clone(), self.policies.clone(), false)?;
+        let source = source.in_force_since(since);
+        Ok(Some(source).filter(|source| !source.paths().is_empty()))
     }
 
     fn since(&self) -> Result<Option<i64>, UsageError> {
@@ -110,17 +79,9 @@ impl PolicyArgs {
 }
 
 impl AgentArgs {
-    /// Loads the policies of `paths`. `names_complete` says that an address has no other
-    /// names than those given with it.
-    ///
-    /// # Errors
-    /// As [`PolicyArgs::load`].
-    pub(super) fn load(
-        &self,
-        paths: &[PathBuf],
-        names_complete: bool,
-    ) -> Result<LoadedPolicies, CommandError> {
-        self.load_with(&self.config()?, paths, names_complete)
+    /// The configuration file that is read, whether it is there or not.
+    pub(super) fn config_path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(FILE_NAME))
     }
 
     /// The configuration file; an empty one where there is none.
@@ -132,11 +93,6 @@ impl AgentArgs {
             }
             None => Ok(Config::default()),
         }
-    }
-
-    /// Files and trees as objects.
-    pub(super) fn read(&self, paths: &[PathBuf]) -> Loaded {
-        manifest::load(paths, &self.load_options(None))
     }
 
     /// How files are read; `namespace` goes before the flag.
@@ -184,117 +140,8 @@ impl AgentArgs {
         Ok(options)
     }
 
-    fn load_with(
-        &self,
-        config: &Config,
-        paths: &[PathBuf],
-        names_complete: bool,
-    ) -> Result<LoadedPolicies, CommandError> {
-        let loaded = self.read(paths);
-        let mut inventory = Inventory::default();
-        let mut documents = Vec::new();
-        for document in &loaded.documents {
-            if !inventory.add(&document.root, document.scope.namespace()) {
-                documents.push(document.clone());
-            }
-        }
-        let options = self.options(config, &inventory)?;
-        let policies = Policies::new(Given {
-            documents,
-            taints: loaded.taints.iter().map(taint).collect(),
-            inventory,
-            options,
-            strict: self.strict,
-            complete: self.cluster_complete,
-            names_complete,
-        });
-        let failed = loaded
-            .errors
-            .iter()
-            .any(|error| matches!(error, LoadError::Io { .. }));
-        Ok(LoadedPolicies {
-            remarks: remarks(&loaded, &policies),
-            policies,
-            failed,
-        })
-    }
-}
-
-/// What could not be read, in the words of policies.
-fn taint(taint: &manifest::Taint) -> Taint {
-    Taint {
-        scope: match &taint.scope {
-            manifest::TaintScope::Namespace(name) => TaintScope::Namespace(name.clone()),
-            manifest::TaintScope::Everything => TaintScope::Everything,
-        },
-        file: taint.file.clone(),
-        at: taint.at,
-        reason: taint.reason.clone(),
-        unmodelled: false,
-    }
-}
-
-/// What a person must know before believing a verdict.
-fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
-    let mut remarks: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-    for repeated in &loaded.repeated {
-        remarks.push(format!(
-            "{}:{}: {} is there twice, first at {}:{}",
-            repeated.ignored.0,
-            repeated.ignored.1,
-            repeated.object,
-            repeated.kept.0,
-            repeated.kept.1
-        ));
-    }
-    let set = policies.set(None);
-    let said = |taint: &Taint| {
-        loaded.errors.iter().any(|error| {
-            let text = error.to_string();
-            text.starts_with(&format!("{}:{}:", taint.file, taint.at.line))
-                || (taint.at.line == 0 && text.starts_with(&*taint.file))
-        })
-    };
-    for taint in set.taints.iter().filter(|taint| !said(taint)) {
-        remarks.push(format!(
-            "{}:{}: {}; verdicts it might change are unknown",
-            taint.file, taint.at.line, taint.reason
-        ));
-    }
-    let mut floating: Vec<&Floating> = set.floating.iter().collect();
-    floating.dedup_by(|one, other| one.id == other.id && one.file == other.file);
-    for policy in floating {
-        remarks.push(format!(
-            "{}:{}: nothing says in which namespace {} {} is (give --policy-namespace or render the tree); verdicts of whom it might select are unknown",
-            policy.file,
-            policy.at.line,
-            policy.id.kind.name(),
-            policy.id.name
-        ));
-    }
-    for object in &set.objects {
-        if let Some(rejection) = &object.rejection {
-            remarks.push(format!(
-                "{}:{}: Cilium rejects {}, {}: {}",
-                object.file, rejection.at.line, object.id, rejection.field, rejection.message
-            ));
-        }
-    }
-    remarks
-}
-
-/// Says the first of the remarks, and how many there are more.
-pub(super) fn say_remarks(remarks: &[String], err: &mut dyn Write) {
-    for remark in remarks.iter().take(SHOWN) {
-        say(err, &format!("policies: {remark}"));
-    }
-    if remarks.len() > SHOWN {
-        say(
-            err,
-            &format!(
-                "policies: {} more; `flowwatch policy lint` shows all",
-                remarks.len() - SHOWN
-            ),
-        );
+    /// Whether a verdict that hangs on an option nobody gave is unknown.
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
     }
 }

@@ -1,7 +1,10 @@
-//! Ctrl-C and SIGTERM: the first asks the command to end, the second ends it.
+//! Ctrl-C and SIGTERM: the first asks the command to end, the second ends it. SIGHUP, where
+//! a command takes it: read again what was read.
 
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,4 +88,52 @@ impl Interrupt {
             }
         });
     }
+}
+
+/// From now on every SIGHUP is handed over instead of ending the process. That of a
+/// terminal that was closed asks for an end as Ctrl-C does. Returns when it is so; a system
+/// that refuses signals hands over none.
+#[must_use]
+pub(super) fn hangups(interrupt: &Interrupt) -> Receiver<()> {
+    let (asked, receiver) = channel();
+    let (ready, listening) = channel();
+    let interrupt = interrupt.clone();
+    let had_terminal = has_terminal();
+    let started = thread::Builder::new()
+        .name("hangups".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build();
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(pass_on(&asked, &ready, || {
+                let gone = had_terminal && !has_terminal();
+                if gone {
+                    interrupt.trigger();
+                }
+                gone
+            }));
+        });
+    if started.is_ok() {
+        // An error says that the thread has given up.
+        let _ = listening.recv();
+    }
+    receiver
+}
+
+async fn pass_on(asked: &Sender<()>, ready: &Sender<()>, is_over: impl Fn() -> bool) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    let _ = ready.send(());
+    while hangups.recv().await.is_some() {
+        if is_over() || asked.send(()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether one of the standard streams is a terminal that is there.
+fn has_terminal() -> bool {
+    stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal()
 }

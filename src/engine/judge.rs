@@ -2,18 +2,20 @@
 //!
 //! Owns finding who the two sides are (an endpoint is looked at once), which direction is
 //! asked about, and putting the answer beside what was recorded. One judge a thread; the
-//! policies are shared.
+//! policies are shared, and may give way to others between two pieces.
 
 use std::sync::Arc;
 
 use super::agreement::Agreement;
 use super::changed::Changed;
+use super::cluster_policies::ClusterPolicies;
+use super::current::Current;
 use super::event::{Apart, Event};
 use super::known::{End, Known, named};
 use super::ledger::Position;
 use super::names::{Names, NamesDoubt};
 use super::party::{Party, cluster};
-use super::policies::{ClusterPolicies, Policies};
+use super::policies::Policies;
 use super::watch::{Changes, DnsRecord, Watches};
 use crate::flow::{
     self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, Protocol, RowRef, StrId,
@@ -68,6 +70,8 @@ pub struct Computed {
 /// Judges rows, one after the other.
 pub struct Judge {
     policies: Arc<Policies>,
+    /// Where other policies come from, and which of them these are.
+    current: Option<(Arc<Current>, u64)>,
     thresholds: BroadThresholds,
     epoch: Option<u64>,
     /// For each endpoint the cluster it would be a subject in.
@@ -87,6 +91,7 @@ impl Judge {
     pub fn new(policies: Arc<Policies>) -> Self {
         Self {
             policies,
+            current: None,
             thresholds: BroadThresholds::default(),
             epoch: None,
             clusters: Vec::new(),
@@ -95,6 +100,34 @@ impl Judge {
             selected: false,
             dns: <(Changes, Watches)>::default(),
         }
+    }
+
+    /// Makes a judge by the policies of the moment, which are looked for at
+    /// [`Self::renew`].
+    #[must_use]
+    pub fn current(current: Arc<Current>) -> Self {
+        let (policies, number) = current.get();
+        Self {
+            current: Some((current, number)),
+            ..Self::new(policies)
+        }
+    }
+
+    /// Takes the policies of the moment, between two pieces: a piece is judged by one
+    /// set. Returns whether they are others; then what was remembered of judgements
+    /// before does not count.
+    pub fn renew(&mut self) -> bool {
+        let Some((current, number)) = &mut self.current else {
+            return false;
+        };
+        if current.number() == *number {
+            return false;
+        }
+        (self.policies, *number) = current.get();
+        self.epoch = None;
+        self.clusters.clear();
+        self.known.clear();
+        true
     }
 
     /// Says whether flows are selected before they come here: then what is not among them
@@ -202,16 +235,12 @@ impl Judge {
                 continue;
             }
             let at = self.at_of(row);
-            let known = self.known_of(row, direction);
-            if known.names_missing(row, direction) {
-                let end = match direction {
-                    Direction::Ingress => End::Destination,
-                    Direction::Egress => End::Source,
-                };
-                let subject = known.who(row, end, None);
-                let subject = (Arc::as_ptr(&known.policies) as usize, subject, direction);
-                self.policies.ledger().miss(subject, at);
-            }
+            self.forget_other_epochs(row);
+            let cluster = self.cluster(row, direction);
+            let Self {
+                policies, known, ..
+            } = self;
+            known[cluster].tell_missing(row, direction, policies.ledger(), at);
         }
     }
 
@@ -255,13 +284,6 @@ impl Judge {
             row: self.at.row + row.index() as u64,
             ..self.at
         }
-    }
-
-    /// What is remembered of the cluster whose policies the subject is under.
-    fn known_of(&mut self, row: RowRef<'_>, direction: Direction) -> &mut Known {
-        self.forget_other_epochs(row);
-        let at = self.cluster(row, direction);
-        &mut self.known[at]
     }
 
     /// Ids mean something in one epoch of dictionaries only.
@@ -331,11 +353,9 @@ impl Judge {
         if let Event::Request { .. } = event {
             verdict = super::request::verdict(row, &known.policies.read(), &question, decision);
         }
-        let place = Arc::as_ptr(&known.policies) as usize;
         // A certain denial by a rule stays one, whatever else there is.
         if verdict != Verdict::DeniedByRule
-            && (known.names_missing(row, direction)
-                || ledger.misses((place, subject, direction), at))
+            && (known.names_missing(row, direction) || known.misses(subject, direction, ledger, at))
         {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::changed::Changed;
+use super::cluster_policies::ClusterPolicies;
+use super::ledger::{Ledger, Position, Subject};
 use super::names::Names;
 use super::party::{Party, PartyKind};
-use super::policies::ClusterPolicies;
 use crate::flow::{Endpoint, EndpointId, ListId, RowRef, StrId};
 use crate::inventory::Label;
 use crate::policy::{
@@ -22,6 +23,8 @@ use crate::policy::{
 const MOST_OUTSIDE: usize = 1 << 17;
 /// Answers about gaps that are remembered.
 const MOST_GAPS: usize = 1 << 14;
+/// Answers about missing policies that are remembered.
+const MOST_MISSED: usize = 1 << 16;
 
 /// What a thread remembers of one cluster.
 pub(super) struct Known {
@@ -43,8 +46,16 @@ pub(super) struct Known {
         HashMap<(IdentityIndex, Direction), Change, RandomState>,
     ),
     /// Policies Hubble names, by kind, namespace and name: whether they were given.
-    loaded: HashMap<(StrId, StrId, StrId), bool, RandomState>,
+    loaded: HashMap<PolicyIds, bool, RandomState>,
+    /// Whose missing policies the ledger has been told.
+    told: HashSet<(IdentityIndex, Direction, PolicyIds), RandomState>,
+    /// From where on subjects miss a policy, and of which state of the ledger that is.
+    missed: HashMap<(IdentityIndex, Direction), Option<Position>, RandomState>,
+    missed_of: u64,
 }
+
+/// A policy that Hubble names: kind, namespace, name.
+type PolicyIds = (StrId, StrId, StrId);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -80,6 +91,9 @@ impl Known {
             gaps: HashMap::default(),
             changed: Default::default(),
             loaded: HashMap::default(),
+            told: HashSet::default(),
+            missed: HashMap::default(),
+            missed_of: 0,
         }
     }
 
@@ -89,6 +103,7 @@ impl Known {
         self.outside.clear();
         self.complete.clear();
         self.loaded.clear();
+        self.told.clear();
     }
 
     pub(super) fn decide(&mut self, question: Question) -> Decision {
@@ -140,12 +155,83 @@ impl Known {
         let Self {
             policies, loaded, ..
         } = self;
-        named(row, direction).any(|(kind, namespace, name)| {
-            !row.str(name).is_empty()
-                && !*loaded.entry((kind, namespace, name)).or_insert_with(|| {
-                    policies.holds(row.str(kind), row.str(namespace), row.str(name))
-                })
-        })
+        let mut missing = false;
+        for ids in named(row, direction) {
+            let (kind, namespace, name) = ids;
+            missing |= !*loaded.entry(ids).or_insert_with(|| {
+                row.str(name).is_empty()
+                    || policies.holds(row.str(kind), row.str(namespace), row.str(name))
+            });
+        }
+        missing
+    }
+
+    /// Tells the ledger which policies Hubble names that were not given, and whose.
+    pub(super) fn tell_missing(
+        &mut self,
+        row: RowRef<'_>,
+        direction: Direction,
+        ledger: &Ledger,
+        at: Position,
+    ) {
+        if !self.names_missing(row, direction) {
+            return;
+        }
+        let end = match direction {
+            Direction::Ingress => End::Destination,
+            Direction::Egress => End::Source,
+        };
+        let index = self.who(row, end, None);
+        let Some(who) = self.policies.who(index) else {
+            // What is outside has no policy.
+            return;
+        };
+        if self.told.len() >= MOST_MISSED {
+            self.told.clear();
+        }
+        for ids in named(row, direction) {
+            let is_missing = self.loaded.get(&ids) == Some(&false);
+            // Rows come in their order: the first place is the one that counts.
+            if is_missing && self.told.insert((index, direction, ids)) {
+                let subject = Subject {
+                    cluster: self.policies.name().clone(),
+                    who: who.clone(),
+                    direction,
+                };
+                let (kind, namespace, name) = ids;
+                ledger.miss(subject, [kind, namespace, name].map(|id| row.str(id)), at);
+            }
+        }
+    }
+
+    /// Whether a policy of the subject was missed before, and is still.
+    pub(super) fn misses(
+        &mut self,
+        index: IdentityIndex,
+        direction: Direction,
+        ledger: &Ledger,
+        at: Position,
+    ) -> bool {
+        let misses = ledger.misses();
+        if misses == 0 {
+            return false;
+        }
+        if self.missed_of != misses || self.missed.len() >= MOST_MISSED {
+            self.missed_of = misses;
+            self.missed.clear();
+        }
+        let policies = &self.policies;
+        let first = *self.missed.entry((index, direction)).or_insert_with(|| {
+            let subject = Subject {
+                cluster: policies.name().clone(),
+                who: policies.who(index)?,
+                direction,
+            };
+            ledger.missed(&subject, |kind, namespace, name| {
+                policies.holds(kind, namespace, name)
+            })
+        });
+        first.is_some_and(|first| first < at)
     }
 
     pub(super) fn is_pod(&self, index: IdentityIndex) -> bool {
@@ -297,7 +383,7 @@ fn host_labels(row: RowRef<'_>, labels: &[Label]) -> Vec<Label> {
 pub(super) fn named(
     row: RowRef<'_>,
     direction: Direction,
-) -> impl Iterator<Item = (StrId, StrId, StrId)> + use<'_> {
+) -> impl Iterator<Item = PolicyIds> + use<'_> {
     row.extra().into_iter().flat_map(move |extra| {
         let (allowed, denied) = match direction {
             Direction::Ingress => (&extra.ingress_allowed_by, &extra.ingress_denied_by),

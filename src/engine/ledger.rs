@@ -3,24 +3,30 @@
 //!
 //! Owns these facts with their positions, so that a flow is judged by what came before it,
 //! whichever thread reads which piece: a piece is judged only when every piece before it
-//! has said what it holds.
+//! has said what it holds. They outlive the policies of the moment: a fact names who and
+//! what it is about, not by which index.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::cluster_policies::Who;
 use super::watch::{Changes, Watches};
 use crate::flow::FlowBatch;
-use crate::policy::{Direction, IdentityIndex};
+use crate::policy::Direction;
 
 /// Addresses whose names are remembered; beyond that the oldest half is forgotten, and
 /// their flows are unknown again.
 const MOST_ADDRESSES: usize = 1 << 17;
 /// Names remembered for one address.
 const MOST_NAMES: usize = 64;
+/// Subjects whose missing policies are remembered; beyond that all of them miss one.
+const MOST_SUBJECTS: usize = 1 << 18;
+/// Policies remembered that one subject misses; what is beyond that is never given.
+const MOST_POLICIES: usize = 64;
 
 /// Place of a row: its piece, then its number in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +43,10 @@ pub struct Ledger {
     /// Pieces before this one have said what they hold; some after it too.
     published: Mutex<Published>,
     changed: Condvar,
-    any_missing: AtomicBool,
     any_names: AtomicBool,
-    missing: RwLock<HashMap<Subject, Position, RandomState>>,
+    /// How often a policy was missed that was not before.
+    misses: AtomicU64,
+    missing: RwLock<Missing>,
     names: RwLock<Names>,
     /// Answers were forgotten to make room.
     forgot: AtomicBool,
@@ -65,8 +72,30 @@ struct Published {
 /// Answers by node and address.
 type Names = HashMap<(Arc<str>, IpAddr), Vec<Answer>, RandomState>;
 
-/// Whose policy: a cluster by its place in memory, an identity in it, a direction.
-type Subject = (usize, IdentityIndex, Direction);
+/// Policies that Hubble named and nobody gave.
+#[derive(Debug, Default)]
+struct Missing {
+    subjects: HashMap<Subject, Vec<Miss>, RandomState>,
+    /// From where on subjects missed policies that are not remembered.
+    beyond: Option<Position>,
+}
+
+/// Whose policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Subject {
+    /// The cluster's name.
+    pub(super) cluster: Arc<str>,
+    pub(super) who: Who,
+    pub(super) direction: Direction,
+}
+
+#[derive(Clone, Debug)]
+struct Miss {
+    /// Kind, namespace and name; `None` for one of too many.
+    policy: Option<[Arc<str>; 3]>,
+    /// Where it was named first.
+    at: Position,
+}
 
 /// A name that DNS gave for an address on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,23 +108,37 @@ struct Answer {
 }
 
 impl Ledger {
-    /// Says that Hubble named a policy of a subject that was not given.
-    pub(super) fn miss(&self, subject: Subject, at: Position) {
+    /// Says that Hubble named a policy of a subject that was not given: by kind, namespace
+    /// and name.
+    pub(super) fn miss(&self, subject: Subject, policy: [&str; 3], at: Position) {
         let mut missing = self.missing.write().unwrap_or_else(PoisonError::into_inner);
-        let known = missing.entry(subject).or_insert(at);
-        *known = (*known).min(at);
-        self.any_missing.store(true, Ordering::Release);
+        if missing.note(subject, policy, at) {
+            self.misses.fetch_add(1, Ordering::Release);
+        }
     }
 
-    /// Whether a policy of the subject was missed before.
-    pub(super) fn misses(&self, subject: Subject, at: Position) -> bool {
-        self.any_missing.load(Ordering::Acquire)
-            && self
-                .missing
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&subject)
-                .is_some_and(|first| *first < at)
+    /// How often a policy was missed that was not before: what [`Self::missed`] says holds
+    /// for as long as this stays the same.
+    pub(super) fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Acquire)
+    }
+
+    /// From where on a policy of the subject is missed that is not `given` now.
+    pub(super) fn missed(
+        &self,
+        subject: &Subject,
+        given: impl Fn(&str, &str, &str) -> bool,
+    ) -> Option<Position> {
+        let missing = self.missing.read().unwrap_or_else(PoisonError::into_inner);
+        let misses = missing.subjects.get(subject).into_iter().flatten();
+        misses
+            .filter(|miss| match &miss.policy {
+                Some([kind, namespace, name]) => !given(kind, namespace, name),
+                None => true,
+            })
+            .map(|miss| miss.at)
+            .chain(missing.beyond)
+            .min()
     }
 
     /// Says that DNS gave an address for a name on a node, for as long as it may be kept.
@@ -208,23 +251,112 @@ impl Ledger {
     }
 }
 
+impl Missing {
+    /// Whether anything is known that was not before.
+    fn note(&mut self, subject: Subject, policy: [&str; 3], at: Position) -> bool {
+        let earlier = |known: &mut Position| {
+            let is_earlier = at < *known;
+            *known = at.min(*known);
+            is_earlier
+        };
+        if self.subjects.len() >= MOST_SUBJECTS && !self.subjects.contains_key(&subject) {
+            return match &mut self.beyond {
+                Some(known) => earlier(known),
+                none => {
+                    *none = Some(at);
+                    true
+                }
+            };
+        }
+        let misses = self.subjects.entry(subject).or_default();
+        let full = misses.len() >= MOST_POLICIES;
+        let known = misses.iter_mut().find(|miss| match &miss.policy {
+            Some(known) => known
+                .iter()
+                .zip(policy)
+                .all(|(known, name)| **known == *name),
+            None => full,
+        });
+        if let Some(known) = known {
+            return earlier(&mut known.at);
+        }
+        let last = misses.len() + 1 >= MOST_POLICIES;
+        misses.push(Miss {
+            policy: (!last).then(|| policy.map(Arc::from)),
+            at,
+        });
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::{Identity, Label};
 
     fn at(piece: u64, row: u64) -> Position {
         Position { piece, row }
     }
 
+    fn subject(app: &str, direction: Direction) -> Subject {
+        Subject {
+            cluster: "c".into(),
+            who: Who::from(Identity {
+                labels: vec![Label::new("k8s", "app", app)],
+                ..Identity::default()
+            }),
+            direction,
+        }
+    }
+
+    fn nothing(_: &str, _: &str, _: &str) -> bool {
+        false
+    }
+
     #[test]
     fn a_missing_policy_counts_from_where_it_was_named() {
         let ledger = Ledger::default();
-        let subject = (1, IdentityIndex(2), Direction::Ingress);
-        ledger.miss(subject, at(3, 5));
-        ledger.miss(subject, at(2, 9));
-        assert!(!ledger.misses(subject, at(2, 9)));
-        assert!(ledger.misses(subject, at(2, 10)));
-        assert!(!ledger.misses((1, IdentityIndex(2), Direction::Egress), at(9, 0)));
+        let policy = ["NetworkPolicy", "shop", "one"];
+        ledger.miss(subject("a", Direction::Ingress), policy, at(3, 5));
+        ledger.miss(subject("a", Direction::Ingress), policy, at(2, 9));
+        let missed = |app, direction| ledger.missed(&subject(app, direction), nothing);
+        assert_eq!(missed("a", Direction::Ingress), Some(at(2, 9)));
+        assert_eq!(missed("a", Direction::Egress), None);
+        assert_eq!(missed("b", Direction::Ingress), None);
+        let known = ledger.misses();
+        ledger.miss(subject("a", Direction::Ingress), policy, at(4, 0));
+        assert_eq!(ledger.misses(), known);
+    }
+
+    #[test]
+    fn policies_that_are_given_later_are_missed_no_more() {
+        let ledger = Ledger::default();
+        let whose = || subject("a", Direction::Ingress);
+        ledger.miss(whose(), ["NetworkPolicy", "shop", "one"], at(1, 0));
+        ledger.miss(whose(), ["NetworkPolicy", "shop", "two"], at(2, 0));
+        let one = |_: &str, _: &str, name: &str| name == "one";
+        assert_eq!(ledger.missed(&whose(), one), Some(at(2, 0)));
+        assert_eq!(ledger.missed(&whose(), |_, _, _| true), None);
+        assert_eq!(ledger.missed(&whose(), nothing), Some(at(1, 0)));
+    }
+
+    #[test]
+    fn what_is_too_much_to_remember_is_missed_for_ever() {
+        let ledger = Ledger::default();
+        for number in 0..200 {
+            let name = format!("p{number}");
+            let policy = ["NetworkPolicy", "shop", name.as_str()];
+            ledger.miss(subject("a", Direction::Ingress), policy, at(number, 0));
+        }
+        let missed = ledger.missed(&subject("a", Direction::Ingress), |_, _, _| true);
+        assert_eq!(missed, Some(at(MOST_POLICIES as u64 - 1, 0)));
+        let missing = ledger.missing.read().unwrap();
+        assert!(
+            missing
+                .subjects
+                .values()
+                .all(|misses| misses.len() <= MOST_POLICIES)
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod agreement;
 mod changed;
+mod cluster_policies;
+mod current;
 mod event;
 mod judge;
 mod known;
@@ -17,10 +19,12 @@ mod watch;
 
 pub use agreement::{Agreement, AgreementTally};
 pub use changed::Changed;
+pub use cluster_policies::ClusterPolicies;
+pub use current::Current;
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement, NamesSeen};
 pub use ledger::{Ledger, Position};
 pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
-pub use policies::{ClusterPolicies, Given, Policies};
+pub use policies::{Given, Policies};
 pub use request::split_url;

@@ -1,26 +1,19 @@
 //! Policies as every thread judges with them.
 //!
 //! Owns one compiled set a cluster: which cluster a flow is of is known only from the flow,
-//! and the cluster's name is part of what policies mean. Identities that flows bring are
-//! added as they come.
+//! and the cluster's name is part of what policies mean. What one cluster's set is made of
+//! is `cluster_policies`'s; when policies give way to others is `current`'s.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
+use super::cluster_policies::ClusterPolicies;
 use super::ledger::Ledger;
-use crate::inventory::{Identity, Inventory, Label, NamedPort, Service};
+use crate::inventory::{Identity, Inventory, Service};
 use crate::manifest::{Document, Scope, is_policy_kind};
-use crate::policy::{
-    Compiled, IdentityIndex, OptionName, Options, PeerSelector, PolicySet, Taint, TaintScope, World,
-};
+use crate::policy::{OptionName, Options, PolicySet, Taint, TaintScope, World};
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
 const MOST_CLUSTERS: usize = 64;
-/// Identities that flows may bring to a cluster; who comes after them is not known.
-const MOST_IDENTITIES: usize = 1 << 18;
 
 /// Policies, what is known of the cluster, and the agents' options.
 #[derive(Debug)]
@@ -38,7 +31,9 @@ pub struct Policies {
     /// Since when they are said to be in force.
     since: Option<i64>,
     clusters: RwLock<Vec<(Arc<str>, Arc<ClusterPolicies>)>>,
-    ledger: Ledger,
+    /// The set that was built last, by the name of its cluster.
+    built: Mutex<Option<(Arc<str>, Arc<PolicySet>)>>,
+    ledger: Arc<Ledger>,
 }
 
 /// What is given to judge with.
@@ -60,23 +55,34 @@ pub struct Given {
     pub names_complete: bool,
 }
 
-/// Policies of one cluster.
-#[derive(Debug)]
-pub struct ClusterPolicies {
-    compiled: RwLock<Compiled>,
-    /// What makes decisions void, without a lock.
-    generation: AtomicU64,
-    identities: RwLock<HashMap<Vec<Label>, IdentityIndex, RandomState>>,
-    /// Whether a rule is about names that DNS gives.
-    names_matter: bool,
-    /// Named ports of pods, by their identity labels.
-    ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState>,
-}
-
 impl Policies {
     /// Takes what was given. Nothing is compiled before the first flow asks.
     #[must_use]
     pub fn new(given: Given) -> Self {
+        Self::with_ledger(given, Arc::default())
+    }
+
+    /// What was given anew, in place of these: what flows told and who they brought is
+    /// kept, and compiled is at once what was compiled here. Takes its time, and does not
+    /// hold up those who judge by these.
+    #[must_use]
+    pub fn succeeded_by(&self, given: Given) -> Self {
+        let next = Self::with_ledger(given, self.ledger.clone());
+        let mut taken = 0;
+        // Flows may bring another cluster while this goes on.
+        while let Some((name, cluster)) = self.known_cluster(taken) {
+            next.cluster(Some(&name)).take_over(&cluster);
+            taken += 1;
+        }
+        next
+    }
+
+    fn known_cluster(&self, at: usize) -> Option<(Arc<str>, Arc<ClusterPolicies>)> {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        clusters.get(at).cloned()
+    }
+
+    fn with_ledger(given: Given, ledger: Arc<Ledger>) -> Self {
         let (floating, documents): (Vec<Document>, Vec<Document>) =
             given.documents.into_iter().partition(|document| {
                 document.scope == Scope::Unknown
@@ -104,7 +110,8 @@ impl Policies {
             names_complete: given.names_complete,
             since: None,
             clusters: RwLock::default(),
-            ledger: Ledger::default(),
+            built: Mutex::default(),
+            ledger,
         }
     }
 
@@ -146,18 +153,38 @@ impl Policies {
         &self.options
     }
 
-    /// The set as it is in a cluster; `None` is the one of the options.
+    /// The set as it is in a cluster; `None` is the one of the options. The last one is
+    /// remembered.
     #[must_use]
-    pub fn set(&self, cluster: Option<&str>) -> PolicySet {
-        let mut set = PolicySet::build(
-            &self.documents,
-            &self.services,
-            &self.inventory.cidr_groups,
-            &self.options_of(cluster),
-        );
+    pub fn set(&self, cluster: Option<&str>) -> Arc<PolicySet> {
+        let options = self.options_of(cluster);
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((name, set)) = &*built
+            && *name == options.cluster_name
+        {
+            return set.clone();
+        }
+        let set = Arc::new(self.build(&options));
+        *built = Some((options.cluster_name, set.clone()));
+        set
+    }
+
+    /// The set of any cluster, for what is the same in all: what was rejected, and what
+    /// could not be read.
+    #[must_use]
+    pub fn any_set(&self) -> Arc<PolicySet> {
+        match self.known_cluster(0) {
+            Some((_, cluster)) => cluster.read().set().clone(),
+            None => self.set(None),
+        }
+    }
+
+    fn build(&self, options: &Options) -> PolicySet {
+        let groups = &self.inventory.cidr_groups;
+        let mut set = PolicySet::build(&self.documents, &self.services, groups, options);
         set.taints.extend(self.taints.iter().cloned());
         set.taints.extend(self.unmodelled());
-        set.add_floating(&self.floating, &self.services, &self.options_of(cluster));
+        set.add_floating(&self.floating, &self.services, options);
         set
     }
 
@@ -225,13 +252,7 @@ impl Policies {
     }
 
     fn compile(&self, options: &Options) -> ClusterPolicies {
-        let set = Arc::new(self.set(Some(&options.cluster_name)));
-        let names_matter = set.entries.iter().any(|entry| {
-            let peers = entry.peers.as_deref().unwrap_or_default();
-            peers
-                .iter()
-                .any(|peer| matches!(peer, PeerSelector::Fqdn { .. }))
-        });
+        let set = self.set(Some(&options.cluster_name));
         let pods: Vec<Identity> = self
             .inventory
             .workloads
@@ -239,22 +260,11 @@ impl Policies {
             .filter_map(|workload| self.inventory.identity(workload, &options.cluster_name))
             .collect();
         let world = World {
-            identities: pods.clone(),
+            identities: pods,
             names_complete: self.names_complete,
             ports_complete: self.complete,
         };
-        let mut ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState> = HashMap::default();
-        for pod in pods {
-            let known = ports.entry(asked(&pod.labels)).or_default();
-            known.extend(pod.named_ports);
-        }
-        ClusterPolicies {
-            compiled: RwLock::new(Compiled::new(set, &world, options)),
-            generation: AtomicU64::new(0),
-            identities: RwLock::default(),
-            names_matter,
-            ports,
-        }
+        ClusterPolicies::new(set, world, options)
     }
 }
 
@@ -264,113 +274,4 @@ fn placed(mut document: Document) -> Document {
         document.root.set_namespace(namespace);
     }
     document
-}
-
-impl ClusterPolicies {
-    /// The compiled policies, for reading. Held for as short as can be: new identities wait
-    /// for it.
-    pub fn read(&self) -> RwLockReadGuard<'_, Compiled> {
-        self.compiled.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a rule is about names that DNS gives.
-    #[must_use]
-    pub fn names_matter(&self) -> bool {
-        self.names_matter
-    }
-
-    /// Whether a policy was given, by kind, namespace and name.
-    #[must_use]
-    pub fn holds(&self, kind: &str, namespace: &str, name: &str) -> bool {
-        self.read().set().objects.iter().any(|object| {
-            object.id.kind.name() == kind
-                && &*object.id.namespace == namespace
-                && &*object.id.name == name
-        }) || self.read().set().floating.iter().any(|floating| {
-            // It may be this one.
-            floating.id.kind.name() == kind && &*floating.id.name == name
-        })
-    }
-
-    /// Changes whenever decisions made before may not hold any more.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// The index of an identity that a flow brought; `outside` for an address that is not
-    /// of the cluster.
-    pub fn index(&self, mut identity: Identity, outside: bool) -> IdentityIndex {
-        if outside {
-            let mut compiled = self
-                .compiled
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            return compiled.outside(&identity);
-        }
-        identity.labels.sort();
-        let mut key = identity.labels.clone();
-        // A node is known by its address and labels too.
-        if let Some(address) = identity.address {
-            key.push(Label::new("address", &address.to_string(), ""));
-        }
-        key.extend(identity.subject_labels.iter().flatten().cloned());
-        if let Some(index) = self
-            .identities
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-        {
-            return *index;
-        }
-        if let Some(ports) = self.ports.get(&asked(&identity.labels)) {
-            identity.named_ports.clone_from(ports);
-        }
-        let mut identities = self
-            .identities
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = identities.get(&key) {
-            return *index;
-        }
-        let mut compiled = self
-            .compiled
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if identities.len() >= MOST_IDENTITIES {
-            let nobody = identities.get(&Vec::new());
-            return nobody.copied().unwrap_or(IdentityIndex(u32::MAX));
-        }
-        let index = compiled.add(&identity);
-        self.generation
-            .store(compiled.generation(), Ordering::Release);
-        identities.insert(key, index);
-        index
-    }
-
-    /// The index of somebody nothing is known of.
-    pub fn nobody(&self) -> IdentityIndex {
-        self.index(
-            Identity {
-                number: u32::MAX,
-                ..Identity::default()
-            },
-            false,
-        )
-    }
-}
-
-/// Labels by which a pod of the inventory is found again in flows: those of the pod and its
-/// namespace's name. What a namespace adds and the service account may not have been given.
-fn asked(labels: &[Label]) -> Vec<Label> {
-    let mut labels: Vec<Label> = labels
-        .iter()
-        .filter(|label| {
-            !label.key.starts_with("io.cilium.k8s.namespace.labels.")
-                && &*label.key != "io.cilium.k8s.policy.serviceaccount"
-        })
-        .cloned()
-        .collect();
-    labels.sort();
-    labels
 }

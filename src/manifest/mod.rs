@@ -8,6 +8,7 @@ mod budget_tests;
 mod compose;
 mod document;
 mod error;
+mod footprint;
 mod gitops;
 mod kinds;
 mod load;
@@ -21,6 +22,7 @@ mod value;
 
 pub use document::{Document, Scope};
 pub use error::{ReadError, ReadErrorKind};
+pub use footprint::Footprint;
 pub use kinds::is_policy_kind;
 pub use load::{
     FILE_BYTES, LoadError, LoadOptions, Loaded, Repeated, STDIN, Skipped, load, load_with,

@@ -3,6 +3,7 @@
 //! Owns the shape of a document after reading. How text becomes it is the reader's.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Where something is written: line and column, both from 1. 0:0 where nobody wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,6 +189,34 @@ impl Node {
                         })
             }
             (mine, other) => mine == other,
+        }
+    }
+
+    /// Hashes what [`Self::says_the_same`] compares: two values that say the same have the
+    /// same hash.
+    pub fn hash_content(&self, state: &mut impl Hasher) {
+        std::mem::discriminant(&self.value).hash(state);
+        match &self.value {
+            Value::Null => {}
+            Value::Bool(value) => value.hash(state),
+            Value::Number(Number::Int(value)) => value.hash(state),
+            Value::Number(Number::Unsigned(value)) => value.hash(state),
+            // Zero is zero with either sign.
+            Value::Number(Number::Float(value)) => (value + 0.0).to_bits().hash(state),
+            Value::String(text) => text.hash(state),
+            Value::List(list) => {
+                list.len().hash(state);
+                for node in list {
+                    node.hash_content(state);
+                }
+            }
+            Value::Map(map) => {
+                map.entries.len().hash(state);
+                for (name, value) in map.by_name() {
+                    name.hash(state);
+                    value.hash_content(state);
+                }
+            }
         }
     }
 }

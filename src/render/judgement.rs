@@ -113,6 +113,12 @@ impl JudgementWriter {
         }
     }
 
+    /// Forgets what was written: the judge has other policies now, and their numbers mean
+    /// something else.
+    pub fn forget(&mut self) {
+        self.texts.clear();
+    }
+
     /// What there is to say; empty where there is nothing. Text without a line end, or one
     /// JSON object. The judge is the one that judged.
     pub fn write(&mut self, judgement: &Judgement, judge: &Judge) -> &[u8] {

@@ -15,7 +15,8 @@ use clap::{Args, ValueEnum};
 
 use super::error::{CommandError, UsageError};
 use super::format::Color;
-use super::policy_args::{AgentArgs, say_remarks};
+use super::policy_args::AgentArgs;
+use super::policy_source::{PolicySource, say_remarks};
 use super::sink;
 use crate::engine::{NamesSeen, Policies, split_url};
 use crate::policy::{Direction, HttpRequest, IdentityIndex, RequestVerdict};
@@ -120,15 +121,13 @@ impl ExplainArgs {
             .into());
         }
         // A question names its sides; a flow may have been called by other names too.
-        let named = if self.policies.is_empty() {
-            self.agent.config()?.policies
-        } else {
-            self.policies.clone()
-        };
-        if named.is_empty() {
+        let names_complete = self.from.is_some();
+        let mut source =
+            PolicySource::new(self.agent.clone(), self.policies.clone(), names_complete)?;
+        if source.paths().is_empty() {
             return Err(UsageError::new("which policies? Give --policies PATH").into());
         }
-        let loaded = self.agent.load(&named, self.from.is_some())?;
+        let loaded = source.load()?;
         say_remarks(&loaded.remarks, err);
         if loaded.failed {
             return Err(CommandError::Said);

@@ -12,7 +12,8 @@ use clap::{Args, ValueEnum};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::fold::{self, Fold};
 use crate::cli::format::Color;
-use crate::cli::policy_args::{AgentArgs, say_remarks};
+use crate::cli::policy_args::AgentArgs;
+use crate::cli::policy_source::{PolicySource, say_remarks};
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
 use crate::engine::{Judge, Policies};
@@ -93,7 +94,7 @@ impl CoverageArgs {
             );
         }
         let inputs = fold::open(&self.flows)?;
-        let loaded = self.agent.load(&self.paths, false)?;
+        let loaded = PolicySource::new(self.agent.clone(), self.paths.clone(), false)?.load()?;
         if loaded.failed {
             return Err(CommandError::Failed(loaded.remarks.join("\n")));
         }

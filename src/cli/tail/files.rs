@@ -10,12 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc;
 
+use super::Reloads;
 use super::order::Ordered;
 use super::plan::{Files, Plan};
 use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
+use crate::cli::policy_watch::Report;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
 use crate::flow::BatchBuilder;
@@ -44,7 +47,7 @@ enum Done {
     Failed(String),
 }
 
-/// Reads the inputs of `plan` and writes what is kept.
+/// Reads the inputs of `plan` and writes what is kept. `reports` say when policies change.
 ///
 /// # Errors
 /// [`CommandError`] for an input that cannot be read, an output that cannot be written,
@@ -52,15 +55,16 @@ enum Done {
 pub(super) fn run(
     plan: &Plan,
     files: &Files,
+    reports: Option<mpsc::Receiver<Report>>,
     out: &mut dyn Write,
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
-    let mut state = State::new(&files.inputs);
+    let mut state = State::new(&files.inputs, Reloads::new(plan));
     let mut order = Ordered::new(plan, out);
     let progress = progress(plan, files);
     let read = if files.follow {
-        follow(plan, files, &mut order, &mut state, err, interrupt)
+        follow(plan, files, reports, &mut order, &mut state, err, interrupt)
     } else {
         read(
             plan, files, &mut order, &mut state, err, interrupt, &progress,
@@ -152,6 +156,7 @@ fn read(
 fn follow(
     plan: &Plan,
     files: &Files,
+    mut reports: Option<mpsc::Receiver<Report>>,
     order: &mut Ordered<'_>,
     state: &mut State,
     err: &mut dyn Write,
@@ -171,10 +176,13 @@ fn follow(
     let mut number = 0;
     while !follower.is_stopped() && !follower.is_finished() {
         let next = follower.next(FOLLOW_WAIT);
+        while let Some(Ok(report)) = reports.as_mut().map(mpsc::Receiver::try_recv) {
+            state.reloads.report(&report, err);
+        }
         for (input, change) in follower.changes() {
             if let Some(judging) = &plan.judging {
                 // What is in the one file need not follow what was in the other.
-                judging.policies.ledger().hole(input, "", i64::MIN);
+                judging.policies.get().0.ledger().hole(input, "", i64::MIN);
             }
             if !plan.output.quiet {
                 say(err, &format!("{}: {change}", files.inputs[input].name()));
@@ -206,11 +214,13 @@ struct State {
     skips: Vec<(u64, Skips)>,
     failed: Vec<String>,
     unwritten: u64,
+    reloads: Reloads,
 }
 
 impl State {
-    fn new(inputs: &[Input]) -> Self {
+    fn new(inputs: &[Input], reloads: Reloads) -> Self {
         Self {
+            reloads,
             began: Instant::now(),
             tally: Tally::default(),
             capabilities: Capabilities::default(),
@@ -252,6 +262,9 @@ impl State {
             for line in agreement_lines(agreement) {
                 say(err, &line);
             }
+        }
+        if let Some(line) = self.reloads.summary() {
+            say(err, &line);
         }
         say(err, &self.tally.status(self.began.elapsed()));
     }

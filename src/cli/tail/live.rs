@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::Reloads;
 use super::order::Ordered;
 use super::plan::{Limit, Live, Plan};
 use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
+use crate::cli::policy_watch::Report;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
 use crate::flow::{BatchBuilder, Hole, NO_TIME, Raw};
@@ -37,11 +39,14 @@ const TICK: Duration = Duration::from_millis(100);
 enum Received {
     Event(usize, Event),
     Failed(usize, ConnectError),
+    /// What became of policies that changed.
+    Policies(Report),
     /// The person asked for an end.
     Interrupted,
 }
 
-/// Streams from the servers of `live` until they end or `interrupt` happens.
+/// Streams from the servers of `live` until they end or `interrupt` happens. `reports` say
+/// when policies change.
 ///
 /// # Errors
 /// [`CommandError`] for a server that cannot be asked or an output that cannot be
@@ -49,6 +54,7 @@ enum Received {
 pub(super) fn run(
     plan: &Plan,
     live: &Live,
+    reports: Option<mpsc::Receiver<Report>>,
     out: &mut dyn Write,
     err: &mut dyn Write,
     interrupt: &Interrupt,
@@ -63,7 +69,7 @@ pub(super) fn run(
     let interrupt = interrupt.clone();
     let receiving = thread::Builder::new()
         .name("receive".to_owned())
-        .spawn(move || runtime.block_on(receive(servers, query, sender, interrupt)))
+        .spawn(move || runtime.block_on(receive(servers, query, sender, reports, interrupt)))
         .map_err(CommandError::failed)?;
     let ended = Screen::new(plan, live, out, err).follow(&mut receiver);
     drop(receiver);
@@ -99,6 +105,7 @@ async fn receive(
     servers: Vec<ConnectConfig>,
     query: FlowQuery,
     sender: mpsc::Sender<Received>,
+    reports: Option<mpsc::Receiver<Report>>,
     interrupt: Interrupt,
 ) {
     let mut streams = tokio::task::JoinSet::new();
@@ -115,9 +122,20 @@ async fn receive(
             let _ = sender.send(Received::Interrupted).await;
         }
         () = sender.closed() => {}
+        () = pass_on(reports, &sender) => {}
         () = async { while streams.join_next().await.is_some() {} } => {}
     }
     streams.abort_all();
+}
+
+/// Hands over reports for as long as flows come, whether there are any or not.
+async fn pass_on(reports: Option<mpsc::Receiver<Report>>, sender: &mpsc::Sender<Received>) {
+    if let Some(mut reports) = reports {
+        while let Some(report) = reports.recv().await {
+            let _ = sender.send(Received::Policies(report)).await;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn stream(
@@ -154,6 +172,7 @@ struct Screen<'a> {
     batches: u64,
     undecoded: (u64, Option<String>),
     unwritten: u64,
+    reloads: Reloads,
     began: Instant,
     told: Instant,
     running: usize,
@@ -185,6 +204,7 @@ impl<'a> Screen<'a> {
             tally: Tally::default(),
             undecoded: (0, None),
             unwritten: 0,
+            reloads: Reloads::new(plan),
             began: now,
             told: now,
             running: live.servers.len(),
@@ -208,6 +228,10 @@ impl<'a> Screen<'a> {
                     self.failed += 1;
                     self.ended(server);
                     say(self.err, &format!("flowwatch: {error}"));
+                    Ok(())
+                }
+                Ok(Received::Policies(report)) => {
+                    self.reloads.report(&report, self.err);
                     Ok(())
                 }
                 Ok(Received::Event(server, event)) => self.event(server, event),
@@ -249,6 +273,9 @@ impl<'a> Screen<'a> {
                 for line in agreement_lines(agreement) {
                     say(self.err, &line);
                 }
+            }
+            if let Some(line) = self.reloads.summary() {
+                say(self.err, &line);
             }
             say(self.err, &self.tally.status(self.began.elapsed()));
         }
@@ -312,7 +339,7 @@ impl<'a> Screen<'a> {
     /// Tells the judge what the lines may lack.
     fn hole(&self, server: usize, node: &str, end: i64) {
         if let Some(judging) = &self.plan.judging {
-            judging.policies.ledger().hole(server, node, end);
+            judging.policies.get().0.ledger().hole(server, node, end);
         }
     }
 

@@ -19,11 +19,14 @@ use super::connection::ConnectionArgs;
 use super::error::CommandError;
 use super::flow_filter::{FlowFilterArgs, write_raw_filters};
 use super::format::FormatArgs;
-use super::policy_args::{PolicyArgs, say_remarks};
+use super::policy_args::PolicyArgs;
+use super::policy_source::say_remarks;
+use super::policy_watch::Report;
 use super::selection::SelectionArgs;
 use super::signal::Interrupt;
-use crate::render::JudgementKind;
-use plan::Source;
+use super::sink::say;
+use crate::render::{JudgementKind, thousands};
+use plan::{Plan, Source};
 
 /// Arguments of `tail`.
 #[derive(Args)]
@@ -107,7 +110,7 @@ impl TailArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         if self.filters.print_raw_filters() {
             let mut text = Vec::new();
             write_raw_filters(&mut text, &plan.allow, &plan.deny).map_err(CommandError::failed)?;
@@ -116,9 +119,43 @@ impl TailArgs {
         if !plan.output.quiet {
             say_remarks(&plan.remarks, err);
         }
+        let watch = plan.watch.take();
+        let reports = watch.map(|watch| watch.start(interrupt)).transpose()?;
         match &plan.source {
-            Source::Files(inputs) => files::run(&plan, inputs, out, err, interrupt),
-            Source::Live(live) => live::run(&plan, live, out, err, interrupt),
+            Source::Files(inputs) => files::run(&plan, inputs, reports, out, err, interrupt),
+            Source::Live(live) => live::run(&plan, live, reports, out, err, interrupt),
+        }
+    }
+}
+
+/// What becomes of policies that change, as it is told.
+struct Reloads {
+    quiet: bool,
+    count: u64,
+}
+
+impl Reloads {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            quiet: plan.output.quiet,
+            count: 0,
+        }
+    }
+
+    fn report(&mut self, report: &Report, err: &mut dyn Write) {
+        self.count += u64::from(report.reloaded);
+        if !self.quiet {
+            say(err, &report.line);
+            say_remarks(&report.remarks, err);
+        }
+    }
+
+    /// `policies were reloaded 2 times`, for the end.
+    fn summary(&self) -> Option<String> {
+        match self.count {
+            0 => None,
+            1 => Some("policies were reloaded once".to_owned()),
+            count => Some(format!("policies were reloaded {} times", thousands(count))),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::TailArgs;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::format::{Output, OutputForm};
+use crate::cli::policy_source::PolicySource;
+use crate::cli::policy_watch::PolicyWatch;
 use crate::cli::selection::{Count, Selection};
-use crate::engine::Policies;
+use crate::engine::Current;
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
 use crate::render::JudgementKind;
@@ -42,12 +44,14 @@ pub(super) struct Plan {
     pub(super) judging: Option<Judging>,
     /// What to say of them.
     pub(super) remarks: Vec<String>,
+    /// What reads them again when they change; not for an input that ends.
+    pub(super) watch: Option<PolicyWatch>,
 }
 
 /// How flows are judged.
 #[derive(Clone, Debug)]
 pub(super) struct Judging {
-    pub(super) policies: Arc<Policies>,
+    pub(super) policies: Arc<Current>,
     /// The kinds to show; empty for all flows.
     pub(super) only: Vec<JudgementKind>,
     /// Whether a server selects flows before they come here.
@@ -76,6 +80,16 @@ pub(super) struct Live {
     pub(super) mask: Option<Vec<String>>,
 }
 
+impl Source {
+    /// Whether more flows are waited for than there are.
+    fn follows(&self) -> bool {
+        match self {
+            Self::Files(files) => files.follow,
+            Self::Live(live) => live.follow,
+        }
+    }
+}
+
 /// The inputs of a path. One that is not there fails when its turn comes, so that the
 /// others are read.
 fn named(path: &PathBuf) -> Vec<Input> {
@@ -101,9 +115,11 @@ impl TailArgs {
             .and_then(Selection::for_file)
             .map_err(|error| usage(&error))?;
         let mut output = self.format.plan()?;
+        let policies = self.policies.source()?;
         let paths: Vec<PathBuf> = self.files.iter().chain(&self.input_file).cloned().collect();
         let source = if paths.is_empty() {
-            Source::Live(self.live(&output, selection, &allow, &deny)?)
+            let judged = policies.is_some();
+            Source::Live(self.live(&output, selection, judged, &allow, &deny)?)
         } else {
             // Hubble masks what a server sends, and shows a file as it is.
             if let OutputForm::Json(mask) = &mut output.form {
@@ -117,10 +133,10 @@ impl TailArgs {
         };
         let live = matches!(source, Source::Live(_));
         let selected = live && !(allow.is_empty() && deny.is_empty());
-        let (judging, remarks) = self.judging(selected)?;
-        Ok(Plan {
-            judging,
-            remarks,
+        let mut plan = Plan {
+            judging: None,
+            remarks: Vec::new(),
+            watch: None,
             source,
             output,
             allow,
@@ -134,32 +150,48 @@ impl TailArgs {
             since: selection.since,
             until: selection.until,
             sort: self.sort,
-        })
-    }
-
-    /// The policies, read before any flow is.
-    fn judging(&self, selected: bool) -> Result<(Option<Judging>, Vec<String>), CommandError> {
-        let Some(loaded) = self.policies.load()? else {
-            if !self.only.is_empty() {
+        };
+        match policies {
+            Some(policies) => self.judge(policies, selected, &mut plan)?,
+            None if !self.only.is_empty() => {
                 return Err(UsageError::new("--only goes with --policies").into());
             }
-            return Ok((None, Vec::new()));
-        };
+            None => {}
+        }
+        Ok(plan)
+    }
+
+    /// Reads the policies, before any flow is.
+    fn judge(
+        &self,
+        mut source: PolicySource,
+        selected: bool,
+        plan: &mut Plan,
+    ) -> Result<(), CommandError> {
+        let seen = plan.source.follows().then(|| source.footprint());
+        let loaded = source.load()?;
         if loaded.failed {
             return Err(CommandError::Failed(loaded.remarks.join("\n")));
         }
-        let judging = Judging {
-            policies: Arc::new(loaded.policies),
+        let policies = Arc::new(Current::new(loaded.policies));
+        plan.watch = seen.map(|seen| {
+            let (contents, remarks) = (loaded.contents, &loaded.remarks);
+            PolicyWatch::new(source, policies.clone(), seen, contents, remarks)
+        });
+        plan.remarks = loaded.remarks;
+        plan.judging = Some(Judging {
+            policies,
             only: self.only.iter().map(|only| only.kind()).collect(),
             selected,
-        };
-        Ok((Some(judging), loaded.remarks))
+        });
+        Ok(())
     }
 
     fn live(
         &self,
         output: &Output,
         selection: Selection,
+        judged: bool,
         allow: &[FlowFilter],
         deny: &[FlowFilter],
     ) -> Result<Live, CommandError> {
@@ -185,7 +217,7 @@ impl TailArgs {
             servers,
             follow,
             number,
-            mask: self.mask(output, allow, deny),
+            mask: self.mask(output, judged, allow, deny),
         })
     }
 
@@ -193,13 +225,14 @@ impl TailArgs {
     fn mask(
         &self,
         output: &Output,
+        judged: bool,
         allow: &[FlowFilter],
         deny: &[FlowFilter],
     ) -> Option<Vec<String>> {
         let filters: Vec<FlowFilter> = allow.iter().chain(deny).cloned().collect();
         match &output.form {
             OutputForm::Lines(_) if !self.use_default_field_masks => None,
-            OutputForm::Lines(_) if self.policies.asked() => judged_mask(&filters),
+            OutputForm::Lines(_) if judged => judged_mask(&filters),
             OutputForm::Lines(options) if options.policy_names => {
                 mask_for(Needs::LinesAndPolicies, &filters)
             }
@@ -208,7 +241,7 @@ impl TailArgs {
             OutputForm::Json(Some(_)) => {
                 let mut paths: Vec<String> = self.format.field_mask().to_vec();
                 paths.extend(ALWAYS.iter().map(|&path| path.to_owned()));
-                if self.policies.asked() {
+                if judged {
                     paths.extend(judged_mask(&filters)?);
                 }
                 if !filters.is_empty() {

@@ -127,9 +127,13 @@ impl BatchWriter {
         self.judging.is_some()
     }
 
-    /// Begins a piece of an input, of which these are all batches.
+    /// Begins a piece of an input, of which these are all batches: it is judged by the
+    /// policies of this moment.
     pub(super) fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
         if let Some(judged) = &mut self.judging {
+            if judged.judge.renew() {
+                judged.words.forget();
+            }
             judged.judge.begin(piece, input, batches);
         }
     }
@@ -250,7 +254,7 @@ impl Judged {
             OutputForm::Json(_) => (JudgementWriter::json(), Layout::Json),
         };
         Self {
-            judge: Judge::new(Arc::clone(&judging.policies)).of_selected(judging.selected),
+            judge: Judge::current(Arc::clone(&judging.policies)).of_selected(judging.selected),
             words,
             only: judging.only.clone(),
             layout,
