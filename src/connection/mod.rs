@@ -1,0 +1,17 @@
+//! Connections: what a person counts.
+//!
+//! Owns the one notion everything after it counts by: flows folded into connections,
+//! bounded in memory, with what was recorded and computed about both directions. Replies
+//! are folded, both observation points are counted once, SYN retries and the verdict and
+//! drop of one packet are one attempt. Requests of layer 7 are folded into exchanges.
+//!
+//! Not for deciding verdicts (they come with each row), and it sums nothing up: reports,
+//! rollups and detectors do that.
+
+mod peer;
+mod record;
+
+pub use peer::{Edge, Peer, PeerId, Peers};
+pub use record::{
+    Computed, Connection, Exchange, ExchangeKind, Opening, Outcome, Recorded, Side, Tuple,
+};
