@@ -11,7 +11,7 @@
 mod peer;
 mod record;
 
-pub use peer::{Edge, Peer, PeerId, Peers};
+pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
     Computed, Connection, Exchange, ExchangeKind, Opening, Outcome, Recorded, Side, Tuple,
 };
