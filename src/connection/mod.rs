@@ -8,10 +8,28 @@
 //! Not for deciding verdicts (they come with each row), and it sums nothing up: reports,
 //! rollups and detectors do that.
 
+mod aggregate;
+mod attempt;
+mod entry;
+mod exchange;
+mod finish;
+mod fold;
+mod key;
+mod names;
+mod naming;
 mod peer;
+mod pool;
 mod record;
+mod recording;
+mod service;
+mod sight;
+mod table;
+#[cfg(test)]
+mod tests;
 
+pub use fold::{Fold, FoldCounts, FoldOptions};
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
-    Computed, Connection, Exchange, ExchangeKind, Opening, Outcome, Recorded, Side, Tuple,
+    Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,
+    Side, Tuple,
 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::peer::Edge;
 use crate::flow::{DropReason, Protocol, Verdict as FlowVerdict};
-use crate::policy::{Cause, Decision, Gap, Verdict};
+use crate::policy::{Cause, Decision, Direction, Gap, Verdict};
 
 /// The 5-tuple, client first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ pub enum Outcome {
 }
 
 /// What a recorded event of one direction said, the first decisive one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recorded {
     /// Hubble's verdict.
     pub verdict: FlowVerdict,
@@ -66,7 +66,7 @@ pub struct Recorded {
 }
 
 /// What the policies say about one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Computed {
     /// The cluster whose policies were asked, as the judge counts them.
     pub cluster: u32,
@@ -140,6 +140,37 @@ pub struct Connection {
     pub reference: (Arc<str>, i64, u64),
     /// Exchanges of layer 7 on it.
     pub exchanges: u32,
+    /// One flow that says neither addresses nor endpoints: it stands for itself, and others
+    /// may be of the same connection.
+    pub alone: bool,
+}
+
+/// What a judge says of one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JudgedSide {
+    /// The direction that was judged.
+    pub direction: Direction,
+    /// What the policies say; `None` where they were not asked.
+    pub computed: Option<Computed>,
+    /// Passed with nobody having asked for it.
+    pub gap: Option<Gap>,
+    /// Recorded and computed verdict disagree, and both are certain.
+    pub drift: bool,
+    /// Recorded, and not to be compared: why.
+    pub unknown: Option<Cause>,
+}
+
+/// What comes out of the fold.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "passed on at once; most of them are connections"
+)]
+pub enum Folded {
+    /// A connection that has ended, or was let go of.
+    Connection(Connection),
+    /// A request and its response.
+    Exchange(Exchange),
 }
 
 /// A request and its response.

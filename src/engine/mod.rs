@@ -12,10 +12,10 @@ mod party;
 mod policies;
 mod request;
 
+pub use crate::flow::split_url;
 pub use agreement::{Agreement, AgreementTally};
 pub use event::{Apart, Event, Recorded};
 pub use judge::{Computed, Judge, Judgement};
 pub use ledger::{Ledger, Position};
 pub use party::{Party, PartyKind, cluster};
 pub use policies::{ClusterPolicies, Given, Policies};
-pub use request::split_url;

@@ -16,6 +16,7 @@ mod intern;
 mod recent;
 mod reference;
 mod row;
+mod url;
 mod workload;
 
 pub use self::arrow::{SCHEMA_VERSION, schema};
@@ -36,4 +37,5 @@ pub use intern::{EndpointId, ListId, PairId, StrId};
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
+pub use url::split_url;
 pub use workload::WorkloadName;
