@@ -23,7 +23,12 @@ fn connection(port: u32, kind: u8, start: i64, skew: i64) -> Vec<Flow> {
             .flat_map(|after| refused(start + after * MILLI))
             .collect(),
         2 => vec![udp(syn(start)), udp(syn_ack(start + MILLI))],
-        _ => vec![data(start), data(there(start + MILLI)).on("c/b")],
+        _ => vec![
+            data(start),
+            data(there(start + MILLI))
+                .on("c/b")
+                .with(|row| row.trace_point = TracePoint::TO_ENDPOINT),
+        ],
     };
     flows.into_iter().map(|flow| flow.from(port)).collect()
 }
