@@ -207,7 +207,7 @@ impl Fold {
         // What ends is looked at by whole seconds, however time came to pass.
         let now = tick.saturating_mul(SECOND);
         while let Some(entry) = self.table.pop_ended(now) {
-            self.close(entry);
+            self.close(&entry);
             if self.ready.len() >= MOST_READY {
                 self.flush(out);
             }
@@ -237,7 +237,7 @@ impl Fold {
         for same in open.chunk_by(|a, b| a.0 == b.0) {
             for &(_, at) in same {
                 if let Some(entry) = self.table.take(at) {
-                    self.close(entry);
+                    self.close(&entry);
                 }
             }
             self.flush(out);
@@ -259,10 +259,10 @@ impl Fold {
         }
     }
 
-    fn close(&mut self, entry: Entry) {
-        let connection = self.connection(&entry);
+    fn close(&mut self, entry: &Entry) {
+        let connection = self.connection(entry);
         self.ready.push(Folded::Connection(connection));
-        self.release(&entry);
+        self.release(entry);
     }
 
     fn release(&mut self, entry: &Entry) {
@@ -360,10 +360,7 @@ impl Fold {
         // The newest connection the node has seen, and the one after it; else the oldest
         // that it may see late.
         let (mut at, mut next, mut unseen) = (newest, None, newest);
-        loop {
-            let Some(entry) = self.table.get(at) else {
-                break;
-            };
+        while let Some(entry) = self.table.get(at) {
             if entry.is_seen_by(place.node) && !is_before(entry) {
                 if !entry.is_over_for(sight, place) {
                     return Belongs::To(at);
@@ -411,7 +408,7 @@ impl Fold {
                 let hash = self.table.hash(&entry.key);
                 self.cut[hash as usize % MOST_CUT] = tag(hash);
             }
-            self.close(entry);
+            self.close(&entry);
         }
     }
 

@@ -103,7 +103,7 @@ fn masked_addresses_leave_endpoints_and_ports() {
     let flows = [
         masked(data(0)),
         masked(syn_ack(1)),
-        masked(data(2).from_port(41_000)),
+        masked(data(2).port(41_000)),
     ];
     let out = fold(&flows);
     assert_eq!(out.connections.len(), 2);
