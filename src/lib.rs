@@ -21,6 +21,8 @@ pub mod inventory;
 
 pub mod policy;
 
+pub mod connection;
+
 pub mod engine;
 
 pub mod review;

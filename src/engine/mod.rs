@@ -17,6 +17,7 @@ mod policies;
 mod request;
 mod watch;
 
+pub use crate::flow::split_url;
 pub use agreement::{Agreement, AgreementTally};
 pub use changed::Changed;
 pub use cluster_policies::ClusterPolicies;
@@ -27,4 +28,3 @@ pub use ledger::{Ledger, Position};
 pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
 pub use policies::{Given, Policies};
-pub use request::split_url;

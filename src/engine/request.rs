@@ -2,7 +2,7 @@
 //!
 //! Owns taking the request out of a row. What the rules say is `policy`'s.
 
-use crate::flow::{L7Record, RowRef};
+use crate::flow::{L7Record, RowRef, split_url};
 use crate::policy::{Cause, Compiled, Decision, HttpRequest, Question, RequestVerdict, Verdict};
 
 /// What policy says of the request in `row`, given what it says of the connection.
@@ -78,28 +78,4 @@ pub(super) fn verdict(
 /// Whether Hubble was told to hide a part.
 fn hidden(text: &str) -> bool {
     text.contains("HUBBLE_REDACTED")
-}
-
-/// Authority and path with query of an absolute URL; a bare path has no authority.
-#[must_use]
-pub fn split_url(url: &str) -> (&str, &str) {
-    let Some((_, rest)) = url.split_once("://") else {
-        return ("", url);
-    };
-    match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, "/"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_taken_apart_as_envoy_sees_it() {
-        assert_eq!(split_url("http://shop:8080/a?b=c"), ("shop:8080", "/a?b=c"));
-        assert_eq!(split_url("http://shop"), ("shop", "/"));
-        assert_eq!(split_url("/a"), ("", "/a"));
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the schema and its version, [`FlowBatch`] and its builder, ids and
 //! interners, the enums of Hubble's flow API as open numbers, drop classes, holes
-//! and completeness, and the reference that names a flow. Does no I/O and knows no
+//! and completeness, the reference that names a flow, and how workloads are named. Does no I/O and knows no
 //! encoding: `wire` and `source` fill the builder.
 
 mod arrow;
@@ -16,6 +16,8 @@ mod intern;
 mod recent;
 mod reference;
 mod row;
+mod url;
+mod workload;
 
 pub use self::arrow::{SCHEMA_VERSION, schema};
 pub use batch::{Dictionaries, FlowBatch, Notice, NoticeKind, Raw, RowRef};
@@ -35,3 +37,5 @@ pub use intern::{EndpointId, ListId, PairId, StrId};
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
+pub use url::split_url;
+pub use workload::WorkloadName;

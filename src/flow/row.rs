@@ -41,7 +41,7 @@ pub mod flags {
 }
 
 /// Layer 4 protocol: which arm of `Layer4` is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "names of protocols")]
 pub enum Protocol {

@@ -55,7 +55,7 @@ pub struct RulesId(pub u32);
 pub struct RedirectId(pub u32);
 
 /// One direction's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// Policy is enforced for the subject in this direction.
     pub enforced: bool,

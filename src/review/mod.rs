@@ -4,4 +4,3 @@
 //! them, and opens no file.
 
 pub mod coverage;
-mod workload;

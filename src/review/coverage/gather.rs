@@ -14,9 +14,9 @@ use super::side::{Asked, Look};
 use super::traffic::{Peer, Pod, Stream, Traffic};
 use super::{Cover, Coverage, Doubt, SideCover, WorkloadCover, WorkloadId};
 use crate::engine::{ClusterPolicies, Policies};
+use crate::flow::WorkloadName as Name;
 use crate::inventory::{Identity, Inventory, identity_relevant};
 use crate::policy::{BroadThresholds, Cause, Direction, IdentityIndex, Options};
-use crate::review::workload::Name;
 
 /// Cluster, namespace and name.
 type Key = (Arc<str>, Option<Arc<str>>, Arc<str>);

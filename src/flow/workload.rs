@@ -1,7 +1,7 @@
 //! The name of the workload a pod belongs to.
 //!
-//! Owns telling it from what is known of the pod: an object's labels that only its owner
-//! puts there, else the form of its name. Whoever knows the owner does not ask here.
+//! Owns telling it from what is known of the pod: its owner where Hubble says it, an
+//! object's labels that only its owner puts there, else the form of its name.
 
 use std::sync::Arc;
 
@@ -13,15 +13,19 @@ const NAMING: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
 /// Digits of the minute that a CronJob puts behind its name.
 const MINUTE_DIGITS: usize = 8;
 
-/// A workload's kind and name; the kind is empty where it is not known.
+/// A workload's kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
-    pub(super) kind: Arc<str>,
-    pub(super) name: Arc<str>,
+pub struct WorkloadName {
+    /// Kind, such as `Deployment`; empty where it is not known.
+    pub kind: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
 }
 
-impl Name {
-    pub(super) fn new(kind: &str, name: &str) -> Self {
+impl WorkloadName {
+    /// A workload of which both are known.
+    #[must_use]
+    pub fn new(kind: &str, name: &str) -> Self {
         Self {
             kind: kind.into(),
             name: name.into(),
@@ -29,7 +33,8 @@ impl Name {
     }
 
     /// Of an object of the inventory: what owns it, where its labels tell.
-    pub(super) fn of_object(kind: &str, name: &str, labels: &[(Arc<str>, Arc<str>)]) -> Self {
+    #[must_use]
+    pub fn of_object(kind: &str, name: &str, labels: &[(Arc<str>, Arc<str>)]) -> Self {
         let label = |key: &str| {
             labels
                 .iter()
@@ -74,10 +79,24 @@ impl Name {
         }
     }
 
+    /// Of the owner that Hubble gives for a pod: the one that lives as long as people think
+    /// of it, and not what that makes anew for each rollout or run.
+    #[must_use]
+    pub fn of_owner(kind: &str, name: &str) -> Self {
+        match (kind, name.rsplit_once('-')) {
+            ("ReplicaSet", Some((owner, hash))) if !owner.is_empty() && is_random(hash, 6..=10) => {
+                Self::new("Deployment", owner)
+            }
+            ("Job", _) => of_job(name),
+            _ => Self::new(kind, name),
+        }
+    }
+
     /// Of a pod seen in flows of which only its name and labels are known. A Deployment's
     /// pod says its owner by its name alone; otherwise an application's label is asked
     /// first, as several forms look alike.
-    pub(super) fn of_pod<'a>(pod: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    #[must_use]
+    pub fn of_pod<'a>(pod: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         if let Some(owner) = deployment(pod) {
             return Self::new("Deployment", owner);
         }
@@ -105,14 +124,14 @@ impl Name {
 }
 
 /// A Job, or the CronJob that made it.
-fn of_job(name: &str) -> Name {
+fn of_job(name: &str) -> WorkloadName {
     match name.rsplit_once('-') {
         Some((owner, minute))
             if minute.len() == MINUTE_DIGITS && minute.bytes().all(|b| b.is_ascii_digit()) =>
         {
-            Name::new("CronJob", owner)
+            WorkloadName::new("CronJob", owner)
         }
-        _ => Name::new("Job", name),
+        _ => WorkloadName::new("Job", name),
     }
 }
 
@@ -143,12 +162,14 @@ mod tests {
             .iter()
             .map(|&(key, value)| (key.into(), value.into()))
             .collect();
-        let name = Name::of_object(kind, name, &labels);
+        let name = WorkloadName::of_object(kind, name, &labels);
         (name.kind.to_string(), name.name.to_string())
     }
 
     fn pod(name: &str, labels: &[(&str, &str)]) -> String {
-        Name::of_pod(name, labels.iter().copied()).name.to_string()
+        WorkloadName::of_pod(name, labels.iter().copied())
+            .name
+            .to_string()
     }
 
     #[test]
@@ -198,6 +219,20 @@ mod tests {
             ),
         ] {
             assert_eq!(object(kind, name, labels), wanted);
+        }
+    }
+
+    #[test]
+    fn what_an_owner_makes_anew_is_known_by_the_owner() {
+        for (kind, name, wanted) in [
+            ("ReplicaSet", "shop-7d5b9c6f48", ("Deployment", "shop")),
+            ("ReplicaSet", "by-hand", ("ReplicaSet", "by-hand")),
+            ("Job", "report-29012345", ("CronJob", "report")),
+            ("Job", "migrate", ("Job", "migrate")),
+            ("StatefulSet", "db", ("StatefulSet", "db")),
+        ] {
+            let known = WorkloadName::of_owner(kind, name);
+            assert_eq!((&*known.kind, &*known.name), wanted);
         }
     }
 

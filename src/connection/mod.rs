@@ -1,0 +1,35 @@
+//! Connections: what a person counts.
+//!
+//! Owns the one notion everything after it counts by: flows folded into connections,
+//! bounded in memory, with what was recorded and computed about both directions. Replies
+//! are folded, both observation points are counted once, SYN retries and the verdict and
+//! drop of one packet are one attempt. Requests of layer 7 are folded into exchanges.
+//!
+//! Not for deciding verdicts (they come with each row), and it sums nothing up: reports,
+//! rollups and detectors do that.
+
+mod aggregate;
+mod attempt;
+mod entry;
+mod exchange;
+mod finish;
+mod fold;
+mod key;
+mod names;
+mod naming;
+mod peer;
+mod pool;
+mod record;
+mod recording;
+mod service;
+mod sight;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use fold::{Fold, FoldCounts, FoldOptions};
+pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
+pub use record::{
+    Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,
+    Side, Tuple,
+};
