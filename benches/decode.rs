@@ -15,7 +15,6 @@ use std::sync::LazyLock;
 use divan::counter::{BytesCount, ItemsCount};
 use flowwatch::flow::{BatchBuilder, Raw};
 use flowwatch::wire::walk::{DecodeError, push_by_prost, push_message};
-use prost::Message;
 
 mod common;
 
@@ -29,36 +28,8 @@ const PROST: Push = |builder, message, raw| push_by_prost(builder, message, raw)
 /// Few enough to stay in cache, as messages do that were just received.
 const FLOWS: usize = 4_000;
 
-static FULL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let flows = common::flows(FLOWS, 9);
-    flows.iter().map(Message::encode_to_vec).collect()
-});
-
-/// What the mask leaves, with names as long as those of a managed cluster.
-static MASKED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let mut flows = common::flows(FLOWS, 0);
-    for response in &mut flows {
-        let node = |name: &str| {
-            let number = name.rsplit('-').next().unwrap_or_default();
-            format!("default/ip-10-20-103-{number}.eu-central-1.compute.internal")
-        };
-        response.node_name = node(&response.node_name);
-        let flow = common::flow_of(response).unwrap();
-        flow.node_name = node(&flow.node_name);
-        flow.ethernet = None;
-        (flow.trace_observation_point, flow.trace_reason) = (0, 0);
-        for endpoint in [&mut flow.source, &mut flow.destination] {
-            let endpoint = endpoint.as_mut().unwrap();
-            endpoint.id = 0;
-            endpoint.cluster_name.clear();
-            endpoint.labels.clear();
-            endpoint.workloads.clear();
-            endpoint.namespace.push_str("-production");
-            endpoint.pod_name.insert_str(8, "recommendation-worker-");
-        }
-    }
-    flows.iter().map(Message::encode_to_vec).collect()
-});
+static FULL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| common::full(FLOWS));
+static MASKED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| common::masked(FLOWS));
 
 fn decode(builder: &mut BatchBuilder, messages: &[Vec<u8>], push: Push) {
     let raw: fn() -> Raw = || Raw::Message(bytes::Bytes::new());

@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
-use flowwatch::proto::flow::{Endpoint, layer4};
 use flowwatch::source::file::{Chunk, LineDecoder};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 mod common;
 
@@ -28,64 +27,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const FLOWS: usize = 16_000;
 
 static LINES: LazyLock<Chunk> = LazyLock::new(|| Chunk {
-    bytes: Bytes::from(lines()),
+    bytes: Bytes::from(common::lines(FLOWS)),
     dropped: 0,
     damaged: None,
 });
-
-/// The lines Hubble's exporter would write of the flows.
-fn lines() -> Vec<u8> {
-    let endpoint = |endpoint: &Option<Endpoint>| {
-        let endpoint = endpoint.as_ref().unwrap();
-        let workload = &endpoint.workloads[0];
-        json!({
-            "ID": endpoint.id, "identity": endpoint.identity, "cluster_name": endpoint.cluster_name,
-            "namespace": endpoint.namespace, "labels": endpoint.labels,
-            "pod_name": endpoint.pod_name,
-            "workloads": [{"name": workload.name, "kind": workload.kind}],
-        })
-    };
-    let mut text = Vec::new();
-    for mut response in common::flows(FLOWS, 6) {
-        let flow = common::flow_of(&mut response).unwrap();
-        let stamp = flow.time.as_ref().unwrap();
-        let time = jiff::Timestamp::new(stamp.seconds, stamp.nanos)
-            .unwrap()
-            .to_string();
-        let (ip, ethernet) = (flow.ip.as_ref().unwrap(), flow.ethernet.as_ref().unwrap());
-        let Some(layer4::Protocol::Tcp(tcp)) = &flow.l4.as_ref().unwrap().protocol else {
-            unreachable!("the flows are TCP");
-        };
-        let event = flow.event_type.as_ref().unwrap();
-        let mut json = json!({
-            "time": time, "uuid": flow.uuid, "verdict": flow.verdict().as_str_name(),
-            "ethernet": {"source": ethernet.source, "destination": ethernet.destination},
-            "IP": {"source": ip.source, "destination": ip.destination, "ipVersion": "IPv4"},
-            "l4": {"TCP": {"source_port": tcp.source_port,
-                "destination_port": tcp.destination_port, "flags": {"SYN": true}}},
-            "source": endpoint(&flow.source), "destination": endpoint(&flow.destination),
-            "Type": "L3_L4", "node_name": flow.node_name,
-            "event_type": {"type": event.r#type, "sub_type": event.sub_type},
-            "traffic_direction": "INGRESS",
-        });
-        let object = json.as_object_mut().unwrap();
-        match flow.is_reply {
-            None => {
-                object.insert("drop_reason_desc".to_owned(), json!("POLICY_DENIED"));
-            }
-            Some(reply) => {
-                object.insert("trace_observation_point".to_owned(), json!("TO_ENDPOINT"));
-                object.insert("trace_reason".to_owned(), json!("NEW"));
-                object.insert("is_reply".to_owned(), json!(reply));
-            }
-        }
-        object.insert("Summary".to_owned(), json!(flow.summary));
-        let line = json!({"flow": json, "node_name": response.node_name, "time": time});
-        serde_json::to_writer(&mut text, &line).unwrap();
-        text.push(b'\n');
-    }
-    text
-}
 
 fn decode(decoder: &mut LineDecoder, chunk: &Chunk) {
     let mut rows = 0;

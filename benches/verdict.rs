@@ -21,140 +21,21 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::cluster::{Cluster, QUESTIONS, TCP};
 use flowwatch::inventory::{Identity, Label};
-use flowwatch::manifest::{self, Document};
 use flowwatch::policy::{
-    Compiled, Direction, IdentityIndex, LabelSelector, Memo, Operator, Options, PeerSelector,
-    PolicyEntry, PolicySet, Port, PortProtocol, Protocol, Question, Source, World as Known,
+    Compiled, Direction, IdentityIndex, LabelSelector, Memo, Operator, PeerSelector, PolicyEntry,
+    PolicySet, Port, PortProtocol, Protocol, Question, Source,
 };
-use flowwatch::synth::{Call, World, WorldSize};
+
+mod common;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TCP: u8 = 6;
-/// Questions of a round.
-const QUESTIONS: usize = 20_000;
 const ROUNDS: usize = 15;
 /// How often the sizes take turns.
 const TURNS: usize = 4;
-
-struct Cluster {
-    world: World,
-    identities: Vec<Identity>,
-    documents: Vec<Document>,
-    options: Options,
-}
-
-impl Cluster {
-    fn new(workloads: usize, policies: usize) -> Self {
-        let world = World::generate(
-            1,
-            WorldSize {
-                namespaces: (workloads / 25).max(4),
-                workloads,
-                policies,
-                externals: 2_000,
-            },
-        );
-        let text = world.policies().join("---\n");
-        let read = manifest::read(&text, "world.yaml".into());
-        assert!(read.errors.is_empty(), "{:?}", read.errors.first());
-        let mut options = Options::default();
-        options.set("cluster-name", &world.cluster).unwrap();
-        Self {
-            identities: world.identities(),
-            documents: read.documents,
-            options,
-            world,
-        }
-    }
-
-    fn set(&self) -> PolicySet {
-        PolicySet::build(&self.documents, &self.world.services(), &[], &self.options)
-    }
-
-    fn compiled(&self, set: PolicySet) -> Compiled {
-        let known = Known {
-            identities: self.identities.clone(),
-            names_complete: true,
-            ports_complete: true,
-        };
-        Compiled::new(Arc::new(set), &known, &self.options)
-    }
-
-    /// Calls that happen, the more often the earlier they are in the list: rank by Zipf.
-    fn traffic(&self) -> Vec<Question> {
-        let mut random = Random(7);
-        (0..QUESTIONS)
-            .map(|_| {
-                let most = (self.world.calls.len() as f64).ln_1p();
-                let rank = (random.share() * most).exp_m1() as usize;
-                self.question(
-                    self.world.calls[rank.min(self.world.calls.len() - 1)],
-                    random.next(),
-                )
-            })
-            .collect()
-    }
-
-    /// Calls that do not repeat: any pod to any pod or address.
-    fn cold(&self, outside: bool) -> Vec<Question> {
-        let mut random = Random(11);
-        let pods = self.world.workloads.len();
-        (0..QUESTIONS)
-            .map(|_| {
-                let from = random.below(pods);
-                let to = if outside {
-                    self.world
-                        .identity_of_external(random.below(self.world.externals.len()))
-                } else {
-                    self.world.identity_of_workload(random.below(pods))
-                };
-                Question {
-                    subject: IdentityIndex(self.world.identity_of_workload(from) as u32),
-                    direction: Direction::Egress,
-                    peer: IdentityIndex(to as u32),
-                    protocol: TCP,
-                    port: [443, 5432, 8080, 9090][random.below(4)],
-                }
-            })
-            .collect()
-    }
-
-    fn question(&self, call: Call, coin: u64) -> Question {
-        let (from, to, port) = match call {
-            Call::Inside { from, to } => (
-                self.world.identity_of_workload(from),
-                self.world.identity_of_workload(to),
-                self.world.workloads[to].port.port,
-            ),
-            Call::Outside { from, to } => (
-                self.world.identity_of_workload(from),
-                self.world.identity_of_external(to),
-                443,
-            ),
-        };
-        let (from, to) = (IdentityIndex(from as u32), IdentityIndex(to as u32));
-        if coin & 1 == 0 && matches!(call, Call::Inside { .. }) {
-            Question {
-                subject: to,
-                direction: Direction::Ingress,
-                peer: from,
-                protocol: TCP,
-                port,
-            }
-        } else {
-            Question {
-                subject: from,
-                direction: Direction::Egress,
-                peer: to,
-                protocol: TCP,
-                port,
-            }
-        }
-    }
-}
 
 fn main() {
     let only = std::env::args()
@@ -416,24 +297,4 @@ fn resident() -> u64 {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1_024
-}
-
-/// A generator of its own, so that questions do not change with a library.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }

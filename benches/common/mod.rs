@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use flowwatch::proto::flow as pb;
 use flowwatch::proto::observer::GetFlowsResponse;
 use flowwatch::proto::observer::get_flows_response::ResponseTypes;
+use prost::Message;
+use serde_json::json;
+
+pub(crate) mod cluster;
 
 struct Pod {
     endpoint: pb::Endpoint,
@@ -53,6 +57,91 @@ pub(crate) fn flows(count: usize, labels: usize) -> Vec<GetFlowsResponse> {
             flow(at, &pods[from], &pods[to], &mut random)
         })
         .collect()
+}
+
+/// Whole flows, encoded: about 1.1 kB each.
+pub(crate) fn full(count: usize) -> Vec<Vec<u8>> {
+    flows(count, 9).iter().map(Message::encode_to_vec).collect()
+}
+
+/// What the default mask leaves, encoded, with names as long as those of a managed cluster.
+pub(crate) fn masked(count: usize) -> Vec<Vec<u8>> {
+    let mut flows = flows(count, 0);
+    for response in &mut flows {
+        let node = |name: &str| {
+            let number = name.rsplit('-').next().unwrap_or_default();
+            format!("default/ip-10-20-103-{number}.eu-central-1.compute.internal")
+        };
+        response.node_name = node(&response.node_name);
+        let flow = flow_of(response).unwrap();
+        flow.node_name = node(&flow.node_name);
+        flow.ethernet = None;
+        (flow.trace_observation_point, flow.trace_reason) = (0, 0);
+        for endpoint in [&mut flow.source, &mut flow.destination] {
+            let endpoint = endpoint.as_mut().unwrap();
+            endpoint.id = 0;
+            endpoint.cluster_name.clear();
+            endpoint.labels.clear();
+            endpoint.workloads.clear();
+            endpoint.namespace.push_str("-production");
+            endpoint.pod_name.insert_str(8, "recommendation-worker-");
+        }
+    }
+    flows.iter().map(Message::encode_to_vec).collect()
+}
+
+/// The lines Hubble's exporter would write of the flows.
+pub(crate) fn lines(count: usize) -> Vec<u8> {
+    let endpoint = |endpoint: &Option<pb::Endpoint>| {
+        let endpoint = endpoint.as_ref().unwrap();
+        let workload = &endpoint.workloads[0];
+        json!({
+            "ID": endpoint.id, "identity": endpoint.identity, "cluster_name": endpoint.cluster_name,
+            "namespace": endpoint.namespace, "labels": endpoint.labels,
+            "pod_name": endpoint.pod_name,
+            "workloads": [{"name": workload.name, "kind": workload.kind}],
+        })
+    };
+    let mut text = Vec::new();
+    for mut response in flows(count, 6) {
+        let flow = flow_of(&mut response).unwrap();
+        let stamp = flow.time.as_ref().unwrap();
+        let time = jiff::Timestamp::new(stamp.seconds, stamp.nanos)
+            .unwrap()
+            .to_string();
+        let (ip, ethernet) = (flow.ip.as_ref().unwrap(), flow.ethernet.as_ref().unwrap());
+        let Some(pb::layer4::Protocol::Tcp(tcp)) = &flow.l4.as_ref().unwrap().protocol else {
+            unreachable!("the flows are TCP");
+        };
+        let event = flow.event_type.as_ref().unwrap();
+        let mut json = json!({
+            "time": time, "uuid": flow.uuid, "verdict": flow.verdict().as_str_name(),
+            "ethernet": {"source": ethernet.source, "destination": ethernet.destination},
+            "IP": {"source": ip.source, "destination": ip.destination, "ipVersion": "IPv4"},
+            "l4": {"TCP": {"source_port": tcp.source_port,
+                "destination_port": tcp.destination_port, "flags": {"SYN": true}}},
+            "source": endpoint(&flow.source), "destination": endpoint(&flow.destination),
+            "Type": "L3_L4", "node_name": flow.node_name,
+            "event_type": {"type": event.r#type, "sub_type": event.sub_type},
+            "traffic_direction": "INGRESS",
+        });
+        let object = json.as_object_mut().unwrap();
+        match flow.is_reply {
+            None => {
+                object.insert("drop_reason_desc".to_owned(), json!("POLICY_DENIED"));
+            }
+            Some(reply) => {
+                object.insert("trace_observation_point".to_owned(), json!("TO_ENDPOINT"));
+                object.insert("trace_reason".to_owned(), json!("NEW"));
+                object.insert("is_reply".to_owned(), json!(reply));
+            }
+        }
+        object.insert("Summary".to_owned(), json!(flow.summary));
+        let line = json!({"flow": json, "node_name": response.node_name, "time": time});
+        serde_json::to_writer(&mut text, &line).unwrap();
+        text.push(b'\n');
+    }
+    text
 }
 
 fn pod(at: usize, labels: usize, random: &mut Random) -> Pod {

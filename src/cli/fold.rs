@@ -7,15 +7,14 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use super::error::CommandError;
 use super::signal::Interrupt;
 use super::sink::say;
 use crate::flow::{BatchBuilder, FlowBatch};
 use crate::source::file::{
-    Capabilities, Chunk, ChunkReader, Field, Input, LineDecoder, PieceReport, Skips, Turn, inputs,
-    ordered,
+    Capabilities, Chunk, ChunkReader, Field, Input, LineDecoder, PieceReport, Skips, Turn,
+    dictionary_bytes, inputs, ordered, threads,
 };
 
 /// What takes batches, one a thread.
@@ -55,7 +54,8 @@ pub(super) fn fold<F: Fold>(
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<F, CommandError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads();
+    let dictionaries = dictionary_bytes(threads);
     let mut whole = make();
     let folds: Arc<Mutex<Vec<Shared<F>>>> = Arc::default();
     let made = folds.clone();
@@ -70,7 +70,7 @@ pub(super) fn fold<F: Fold>(
         },
         move || {
             let worker = Arc::new(Mutex::new(Worker {
-                decoder: LineDecoder::new(BatchBuilder::default()),
+                decoder: LineDecoder::new(BatchBuilder::new(dictionaries)),
                 capabilities: Capabilities::default(),
                 fold: Some(make()),
             }));

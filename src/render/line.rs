@@ -4,6 +4,7 @@
 //! business of [`super::table`].
 
 use super::escape::Tab;
+use super::hosts::Hosts;
 use super::number;
 use super::status;
 use super::time::{TimeFormat, TimeWriter};
@@ -62,6 +63,7 @@ pub struct LineRenderer {
     format: LineFormat,
     node_name: bool,
     words: Words,
+    hosts: Hosts,
     time: TimeWriter,
     /// Whether a record was written, so that the next one is separated from it.
     begun: bool,
@@ -81,6 +83,7 @@ impl LineRenderer {
                 policy_names: options.policy_names,
                 tab: if table { Tab::Escape } else { Tab::Keep },
             },
+            hosts: Hosts::default(),
             time: TimeWriter::new(options.time_format),
             begun: false,
         }
@@ -173,21 +176,30 @@ impl LineRenderer {
             out.push(b']');
         }
         out.extend_from_slice(b": ");
-        let words = self.words;
-        words.host(out, row, left);
-        out.push(b' ');
-        words.identity(out, row, left);
+        self.compact_side(row, left, out);
         out.extend_from_slice(arrow);
-        words.host(out, row, right);
+        self.compact_side(row, right, out);
         out.push(b' ');
-        words.identity(out, row, right);
-        out.push(b' ');
+        let words = self.words;
         words.flow_type(out, row);
         out.push(b' ');
         words.verdict(out, row);
         out.extend_from_slice(b" (");
         words.summary(out, row);
         out.extend_from_slice(b")\n");
+    }
+
+    fn compact_side(&mut self, row: RowRef<'_>, side: Side, out: &mut Vec<u8>) {
+        let words = self.words;
+        if let Some((name, identity)) = self.hosts.get(words, row, side) {
+            words.known_host(out, name, side);
+            out.push(b' ');
+            out.extend_from_slice(identity);
+        } else {
+            words.host(out, row, side);
+            out.push(b' ');
+            words.identity(out, row, side);
+        }
     }
 
     fn compact_loss(&mut self, notice: &Notice, loss: &Loss, out: &mut Vec<u8>) {

@@ -8,6 +8,7 @@
 pub mod coverage;
 pub mod escape;
 mod explain;
+mod hosts;
 mod json;
 mod judgement;
 mod line;

@@ -79,8 +79,15 @@ impl TableWriter {
     pub fn rows(&mut self, rows: &[u8]) -> io::Result<()> {
         let start = self.rows.len();
         self.renderer.header(&mut self.rows);
-        self.rows.extend_from_slice(rows);
-        self.added(start)
+        measure(&mut self.widths, &self.rows[start..]);
+        measure(&mut self.widths, rows);
+        if self.rows.len() + rows.len() > self.memory {
+            // Not copied: rows of unusual length would be in memory twice.
+            self.spill()?.write_all(rows)
+        } else {
+            self.rows.extend_from_slice(rows);
+            Ok(())
+        }
     }
 
     /// Appends how nodes behind a relay are, for standard error.
@@ -117,24 +124,22 @@ impl TableWriter {
 
     /// Measures the rows from `start` on and makes room where they are too many.
     fn added(&mut self, start: usize) -> io::Result<()> {
-        for row in self.rows[start..].split_inclusive(|&byte| byte == b'\n') {
-            for (column, cell) in cells(row).enumerate() {
-                let width = characters(cell);
-                match self.widths.get_mut(column) {
-                    Some(widest) => *widest = width.max(*widest),
-                    None => self.widths.push(width),
-                }
-            }
-        }
+        measure(&mut self.widths, &self.rows[start..]);
         if self.rows.len() > self.memory {
-            let file = match &mut self.spilled {
-                Some(file) => file,
-                none => none.insert(tempfile::tempfile()?),
-            };
-            file.write_all(&self.rows)?;
-            self.rows.clear();
+            self.spill()?;
         }
         Ok(())
+    }
+
+    /// The file, after the rows in memory were moved there.
+    fn spill(&mut self) -> io::Result<&mut File> {
+        let file = match self.spilled.take() {
+            Some(file) => self.spilled.insert(file),
+            None => self.spilled.insert(tempfile::tempfile()?),
+        };
+        file.write_all(&self.rows)?;
+        self.rows.clear();
+        Ok(file)
     }
 
     fn align(&self, row: &[u8], out: &mut Vec<u8>) {
@@ -146,6 +151,19 @@ impl TableWriter {
             end += cell.len() + 1;
         }
         out.extend_from_slice(&row[end..]);
+    }
+}
+
+/// Widens columns to the cells of `rows`.
+fn measure(widths: &mut Vec<usize>, rows: &[u8]) {
+    for row in rows.split_inclusive(|&byte| byte == b'\n') {
+        for (column, cell) in cells(row).enumerate() {
+            let width = characters(cell);
+            match widths.get_mut(column) {
+                Some(widest) => *widest = width.max(*widest),
+                None => widths.push(width),
+            }
+        }
     }
 }
 
@@ -214,6 +232,28 @@ mod tests {
     fn a_table_that_went_to_disk_is_the_same() {
         let batch = batch(3000);
         assert_eq!(table(&batch, 1000), table(&batch, MEMORY));
+    }
+
+    #[test]
+    fn rows_that_go_to_disk_uncopied_are_in_their_place() {
+        let batch = batch(300);
+        let options = LineOptions {
+            format: LineFormat::Table,
+            ..LineOptions::default()
+        };
+        let mut renderer = LineRenderer::new(options);
+        renderer.resume();
+        for memory in [0, 1000, MEMORY] {
+            let mut table = TableWriter::with_memory(options, memory);
+            for row in batch.rows() {
+                let mut text = Vec::new();
+                renderer.flow(row, &mut text);
+                table.rows(&text).unwrap();
+            }
+            let mut out = Vec::new();
+            table.finish(&mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), self::table(&batch, MEMORY));
+        }
     }
 
     #[test]

@@ -67,6 +67,15 @@ impl Side {
     }
 }
 
+impl Side {
+    /// The endpoint, where the flow shows the side by nothing else than its pod.
+    #[inline]
+    pub(super) fn pod_of(self, row: RowRef<'_>) -> Option<EndpointId> {
+        let is_plain = self.service == PairId(0) && row.has(flags::HAS_IP);
+        (is_plain && self.endpoint != EndpointId(0)).then_some(self.endpoint)
+    }
+}
+
 impl Words {
     /// Appends foreign text.
     #[inline]
@@ -90,17 +99,42 @@ impl Words {
         self.open(out, HOST);
         let start = out.len();
         self.name(out, row, side);
+        if side.port != 0 && memchr::memchr(b':', &out[start..]).is_some() {
+            out.insert(start, b'[');
+            out.push(b']');
+        }
+        self.port(out, side);
+        self.close(out);
+    }
+
+    /// Appends a host that was written before, without colour, and its port.
+    #[inline]
+    pub(super) fn known_host(self, out: &mut Vec<u8>, name: &[u8], side: Side) {
+        self.open(out, HOST);
+        out.extend_from_slice(name);
+        self.port(out, side);
+        self.close(out);
+    }
+
+    #[inline]
+    fn port(self, out: &mut Vec<u8>, side: Side) {
         if side.port != 0 {
-            if memchr::memchr(b':', &out[start..]).is_some() {
-                out.insert(start, b'[');
-                out.push(b']');
-            }
             out.push(b':');
             self.open(out, PORT);
             number::push(out, u64::from(side.port));
             self.close(out);
         }
-        self.close(out);
+    }
+
+    /// Appends the pod of a side with its namespace; nothing where it has none, or is not
+    /// shown by it.
+    pub(super) fn pod(self, out: &mut Vec<u8>, row: RowRef<'_>, side: Side) {
+        let Some(endpoint) = row.dictionaries().endpoint(side.endpoint) else {
+            return;
+        };
+        if self.ip_translation && !endpoint.pod.is_empty() {
+            self.name(out, row, side);
+        }
     }
 
     /// Pod, else service, else DNS names, else address. A service's namespace stands

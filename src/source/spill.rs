@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Bytes of records that stay in memory.
-const MEMORY: usize = 16 << 20;
+const MEMORY: usize = 8 << 20;
 /// A file below this is not worth compacting.
 const SMALL_FILE: u64 = 4 << 20;
 /// Bytes that are copied at once.
@@ -94,10 +94,15 @@ impl LastLines {
         if self.lengths.len() == self.keep {
             self.forget_oldest();
         }
-        if self.memory.len() + record.len() > self.memory_limit {
-            self.make_room(record.len())?;
+        if record.len() > self.memory_limit / 4 {
+            // One of a few that would take all room: not copied at all.
+            self.spill()?.append(record, 1)?;
+        } else {
+            if self.memory.len() + record.len() > self.memory_limit {
+                self.make_room(record.len())?;
+            }
+            self.memory.extend_from_slice(record);
         }
-        self.memory.extend_from_slice(record);
         self.lengths.push_back(length);
         Ok(())
     }
@@ -133,18 +138,26 @@ impl LastLines {
         // Moving less than half makes room for more than was moved.
         if kept + wanted <= self.memory_limit / 2 {
             self.memory.drain(..self.memory_start);
+            self.memory_start = 0;
         } else {
-            let in_memory = self.lengths.len() - self.file.as_ref().map_or(0, |file| file.records);
-            if self.file.is_none() {
-                self.file = Some(Spill::new()?);
-            }
-            if let Some(spill) = &mut self.file {
-                spill.append(&self.memory[self.memory_start..], in_memory)?;
-            }
-            self.memory.clear();
+            self.spill()?;
         }
-        self.memory_start = 0;
         Ok(())
+    }
+
+    /// The file, after all that is kept in memory was moved there.
+    fn spill(&mut self) -> Result<&mut Spill, SpillError> {
+        let spill = match self.file.take() {
+            Some(spill) => self.file.insert(spill),
+            None => self.file.insert(Spill::new()?),
+        };
+        let in_memory = self.lengths.len() - spill.records;
+        if in_memory > 0 {
+            spill.append(&self.memory[self.memory_start..], in_memory)?;
+        }
+        self.memory.clear();
+        self.memory_start = 0;
+        Ok(spill)
     }
 }
 

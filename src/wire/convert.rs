@@ -213,37 +213,33 @@ pub fn parse_uuid(text: &[u8]) -> Option<u128> {
     if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
     }
-    let word = |at: usize| {
-        text[at..]
-            .first_chunk::<4>()
-            .map_or(0, |part| u32::from_be_bytes(*part))
-    };
-    let pair = |high: usize, low: usize| u64::from(word(high)) << 32 | u64::from(word(low));
-    let mut bits = 0_u128;
-    let mut wrong = 0;
-    for digits in [pair(0, 4), pair(9, 14), pair(19, 24), pair(28, 32)] {
-        let (value, odd) = hex(digits);
-        bits = bits << 32 | u128::from(value);
-        wrong |= odd;
+    let mut digits = [0; 32];
+    for (to, from, length) in [(0, 0, 8), (8, 9, 4), (12, 14, 4), (16, 19, 4), (20, 24, 12)] {
+        digits[to..to + length].copy_from_slice(&text[from..from + length]);
     }
-    (wrong == 0 && bits != 0).then_some(bits)
+    let bits = hex(digits)?;
+    (bits != 0).then_some(bits)
 }
 
-/// The value of eight lower-case hex digits, all at once, and 0 where that is what they
-/// are.
+/// The value of lower-case hex digits, `None` where one is something else.
+///
+/// Without a branch, so that it is done on vectors: they are digits if writing their
+/// values gives them again, and the values are below 16.
 #[inline]
-fn hex(digits: u64) -> (u32, u64) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // Letters have the bit 0x40; they begin with 1 in their lower half.
-    let letter = digits >> 6 & ONES;
-    let values = (digits & (ONES * 0x0f)) + letter * 9;
-    // They are digits if writing the values gives them again, and the values are below 16.
-    let above_nine = (values + ONES * 6) >> 4 & ONES;
-    let written = values + ONES * 0x30 + above_nine * 0x27;
-    let wrong = (written ^ digits) | (values & (ONES * 0xf0));
-    let value = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
-    ((value | value >> 16) as u32, wrong)
+fn hex(digits: [u8; 32]) -> Option<u128> {
+    let mut wrong = 0;
+    let values = digits.map(|digit| {
+        // Letters have the bit 0x40; they begin with 1 in their lower half.
+        let value = (digit & 0x0f) + if digit & 0x40 == 0 { 0 } else { 9 };
+        let written = value + if value > 9 { 0x57 } else { 0x30 };
+        wrong |= (written ^ digit) | (value & 0xf0);
+        value
+    });
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(values.as_chunks::<2>().0) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    (wrong == 0).then_some(u128::from_be_bytes(bytes))
 }
 
 pub(crate) fn endpoint(interner: &mut Interner, endpoint: &pb::Endpoint) -> Endpoint {
@@ -506,12 +502,18 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn hex_digits_are_read_as_the_standard_library_reads_them(text in "[0-9a-fA-G`/:g@]{8}|[0-9a-f]{8}") {
-            let digits = u64::from_be_bytes(text.as_bytes().try_into().unwrap());
+        fn hex_digits_are_read_as_the_standard_library_reads_them(text in "[0-9a-f]{31}[0-9a-fA-Go`/:g@]|[0-9a-f]{32}") {
             let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            let expected = lower.then(|| u32::from_str_radix(&text, 16).unwrap());
-            let (value, wrong) = hex(digits);
-            proptest::prop_assert_eq!((wrong == 0).then_some(value), expected);
+            let expected = lower.then(|| u128::from_str_radix(&text, 16).unwrap());
+            proptest::prop_assert_eq!(hex(text.as_bytes().try_into().unwrap()), expected);
+        }
+
+        #[test]
+        fn a_byte_that_is_no_hex_digit_is_seen(at in 0..32_usize, byte in proptest::prelude::any::<u8>()) {
+            let mut digits = [b'1'; 32];
+            digits[at] = byte;
+            let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            proptest::prop_assert_eq!(hex(digits).is_some(), is_digit);
         }
     }
 

@@ -26,6 +26,9 @@ fn close_up(groups: u64) -> u64 {
 }
 
 /// A cursor over the fields of one message.
+///
+/// It stays in registers where no call out of line takes it by reference: what is rare is
+/// handed the bytes and gives back what is left of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire<'a> {
     rest: &'a [u8],
@@ -43,14 +46,17 @@ impl<'a> Wire<'a> {
     /// The next tag as it is encoded (`number << 3 | wire type`), `None` at the end.
     #[inline]
     pub(crate) fn tag(&mut self) -> Result<Option<u32>, Odd> {
-        let Some(&first) = self.rest.first() else {
-            return Ok(None);
-        };
-        let tag = if first < 0x80 {
-            self.rest = &self.rest[1..];
-            u32::from(first)
-        } else {
-            u32::try_from(self.varint()?).map_err(|_| Odd)?
+        let tag = match *self.rest {
+            [] => return Ok(None),
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                u32::from(first)
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                u32::from(first & 0x7f) | u32::from(second) << 7
+            }
+            _ => u32::try_from(self.long_varint()?).map_err(|_| Odd)?,
         };
         // Field number 0 is not a field.
         if tag < 8 { Err(Odd) } else { Ok(Some(tag)) }
@@ -85,24 +91,9 @@ impl<'a> Wire<'a> {
                 return Ok(close_up(groups));
             }
         }
-        self.varint_by_bytes()
-    }
-
-    #[inline(never)]
-    fn varint_by_bytes(&mut self) -> Result<u64, Odd> {
-        let mut value = 0_u64;
-        for (at, &byte) in self.rest.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte < 0x80 {
-                // The tenth byte has room for one bit.
-                if at == 9 && byte > 1 {
-                    return Err(Odd);
-                }
-                self.rest = &self.rest[at + 1..];
-                return Ok(value);
-            }
-        }
-        Err(Odd)
+        let (value, rest) = varint_by_bytes(self.rest)?;
+        self.rest = rest;
+        Ok(value)
     }
 
     /// The bytes of a length-delimited field.
@@ -118,19 +109,43 @@ impl<'a> Wire<'a> {
     }
 
     /// Skips the value of a field that is not known.
+    #[inline]
     pub(crate) fn skip(&mut self, tag: u32) -> Result<(), Odd> {
-        let fixed = |wire: &mut Self, size: usize| {
-            wire.rest = wire.rest.get(size..).ok_or(Odd)?;
-            Ok(())
+        *self = self.after(tag)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn after(mut self, tag: u32) -> Result<Self, Odd> {
+        let fixed = |size: usize| {
+            let rest = self.rest.get(size..).ok_or(Odd)?;
+            Ok(Self { rest })
         };
         match tag & 7 {
-            VARINT => self.varint().map(drop),
-            FIXED64 => fixed(self, 8),
-            LENGTH => self.bytes().map(drop),
-            FIXED32 => fixed(self, 4),
+            VARINT => self.varint().map(|_| self),
+            FIXED64 => fixed(8),
+            LENGTH => self.bytes().map(|_| self),
+            FIXED32 => fixed(4),
             _ => Err(Odd),
         }
     }
+}
+
+/// A varint and what follows it.
+#[inline(never)]
+fn varint_by_bytes(bytes: &[u8]) -> Result<(u64, &[u8]), Odd> {
+    let mut value = 0_u64;
+    for (at, &byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte < 0x80 {
+            // The tenth byte has room for one bit.
+            if at == 9 && byte > 1 {
+                return Err(Odd);
+            }
+            return Ok((value, &bytes[at + 1..]));
+        }
+    }
+    Err(Odd)
 }
 
 /// Seconds and nanoseconds of a `Timestamp` as agents write it: seconds of five bytes

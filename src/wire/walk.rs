@@ -251,10 +251,10 @@ fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result
                 row.node = id(interner, body.node)?;
             }
             tag::SOURCE_NAMES if row.source_names == ListId(0) => {
-                row.source_names = list(interner, &mut wire, tag)?;
+                (row.source_names, wire) = list(interner, wire, tag)?;
             }
             tag::DESTINATION_NAMES if row.destination_names == ListId(0) => {
-                row.destination_names = list(interner, &mut wire, tag)?;
+                (row.destination_names, wire) = list(interner, wire, tag)?;
             }
             tag::REPLY => set_flag(row, flags::LEGACY_REPLY, wire.varint()? != 0),
             tag::EVENT_TYPE => event_type(row, seen.part(tag, &mut wire)?)?,
@@ -273,11 +273,11 @@ fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result
             tag::TRACE_REASON => row.trace_reason = TraceReason(wire.varint()? as i32),
             tag::NODE_LABELS => {
                 seen.once(tag >> 3)?;
-                row.node_labels = list(interner, &mut wire, tag)?;
+                (row.node_labels, wire) = list(interner, wire, tag)?;
             }
             tag::EMITTER => row.emitter = pair(interner, tag, seen.part(tag, &mut wire)?)?,
             tag::SUMMARY => row.summary = id(interner, wire.bytes()?)?,
-            tag if known(tag >> 3) => rare(interner, row, tag, &mut wire, &mut seen)?,
+            tag if known(tag >> 3) => (wire, seen) = rare(interner, row, tag, wire, seen)?,
             tag => wire.skip(tag)?,
         }
     }
@@ -299,13 +299,13 @@ fn known(number: u32) -> bool {
 
 /// Fields that few flows carry: sub-messages go through prost one by one.
 #[inline(never)]
-fn rare(
+fn rare<'a>(
     interner: &mut Interner,
     row: &mut Row,
     tag: u32,
-    wire: &mut Wire<'_>,
-    seen: &mut Seen,
-) -> Result<(), Odd> {
+    mut wire: Wire<'a>,
+    mut seen: Seen,
+) -> Result<(Wire<'a>, Seen), Odd> {
     if tag & 7 == 2 && tag < l(64) {
         seen.once(tag >> 3)?;
     }
@@ -359,19 +359,19 @@ fn rare(
             row.extra().ip_trace_id = Some((trace.trace_id, trace.ip_option_type));
         }
         tag::EGRESS_ALLOWED_BY => {
-            let policy = policy(interner, tag, wire)?;
+            let policy = policy(interner, tag, wire.bytes()?)?;
             row.extra().egress_allowed_by.push(policy);
         }
         tag::INGRESS_ALLOWED_BY => {
-            let policy = policy(interner, tag, wire)?;
+            let policy = policy(interner, tag, wire.bytes()?)?;
             row.extra().ingress_allowed_by.push(policy);
         }
         tag::EGRESS_DENIED_BY => {
-            let policy = policy(interner, tag, wire)?;
+            let policy = policy(interner, tag, wire.bytes()?)?;
             row.extra().egress_denied_by.push(policy);
         }
         tag::INGRESS_DENIED_BY => {
-            let policy = policy(interner, tag, wire)?;
+            let policy = policy(interner, tag, wire.bytes()?)?;
             row.extra().ingress_denied_by.push(policy);
         }
         tag::POLICY_LOG
@@ -380,7 +380,9 @@ fn rare(
                 .as_ref()
                 .is_none_or(|extra| extra.policy_log == ListId(0)) =>
         {
-            row.extra().policy_log = list(interner, wire, tag)?;
+            let log;
+            (log, wire) = list(interner, wire, tag)?;
+            row.extra().policy_log = log;
         }
         tag::AGGREGATE => {
             // This bit and the next stand for two sub-messages whose numbers are no bits.
@@ -394,7 +396,7 @@ fn rare(
         // A known field of a wrong wire type, or a list that goes on elsewhere.
         _ => return Err(Odd),
     }
-    Ok(())
+    Ok((wire, seen))
 }
 
 /// Sets a sparse scalar, without making the sparse part for a default.
@@ -587,16 +589,22 @@ fn pair(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<PairId, Odd> 
     if let Some(known) = interner.find_raw(RawKind::Pair, bytes) {
         return Ok(PairId(known));
     }
+    new_pair(interner, tag, bytes)
+}
+
+#[inline(never)]
+fn new_pair(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<PairId, Odd> {
     let decoded = part::<pb::Service>(tag, bytes)?;
     let id = interner.pair(&decoded.name, &decoded.namespace);
     interner.keep_raw(RawKind::Pair, bytes, id.0);
     Ok(id)
 }
 
-/// A run of one repeated text field, whose first tag has been read.
-fn list(interner: &mut Interner, wire: &mut Wire<'_>, tag: u32) -> Result<ListId, Odd> {
+/// A run of one repeated text field, whose first tag has been read, and what follows it.
+#[inline(never)]
+fn list<'a>(interner: &mut Interner, wire: Wire<'a>, tag: u32) -> Result<(ListId, Wire<'a>), Odd> {
     let start = wire.rest();
-    let mut end = *wire;
+    let mut end = wire;
     end.bytes()?;
     loop {
         let mut next = end;
@@ -607,9 +615,8 @@ fn list(interner: &mut Interner, wire: &mut Wire<'_>, tag: u32) -> Result<ListId
         end = next;
     }
     let run = &start[..start.len() - end.rest().len()];
-    *wire = end;
     if let Some(known) = interner.find_raw(RawKind::List, run) {
-        return Ok(ListId(known));
+        return Ok((ListId(known), end));
     }
     let mut texts = Vec::new();
     let mut walk = Wire::new(run);
@@ -621,11 +628,11 @@ fn list(interner: &mut Interner, wire: &mut Wire<'_>, tag: u32) -> Result<ListId
     }
     let id = interner.list(texts.into_iter());
     interner.keep_raw(RawKind::List, run, id.0);
-    Ok(id)
+    Ok((id, end))
 }
 
-fn policy(interner: &mut Interner, tag: u32, wire: &mut Wire<'_>) -> Result<Policy, Odd> {
-    let decoded = part::<pb::Policy>(tag, wire.bytes()?)?;
+fn policy(interner: &mut Interner, tag: u32, bytes: &[u8]) -> Result<Policy, Odd> {
+    let decoded = part::<pb::Policy>(tag, bytes)?;
     Ok(convert::policy(interner, &decoded))
 }
 

@@ -6,7 +6,6 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::ops::ControlFlow;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,7 +23,7 @@ use crate::cli::sink::{SinkError, say};
 use crate::flow::BatchBuilder;
 use crate::source::file::{
     Capabilities, Chunk, ChunkReader, Field, Follower, Input, LineDecoder, PieceReport, Skips,
-    Turn, ordered,
+    Turn, dictionary_bytes, ordered, threads,
 };
 
 /// How long a followed file is waited for before the interrupt is looked at.
@@ -105,8 +104,8 @@ fn read(
     interrupt: &Interrupt,
     progress: &ProgressBar,
 ) -> Result<(), SinkError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let maker = Worker::maker(plan);
+    let threads = threads();
+    let maker = Worker::maker(plan, threads);
     let mut stopped = Ok(());
     ordered(
         threads,
@@ -170,7 +169,7 @@ fn follow(
         }
     };
     // One decoder an input: a line the runtime has cut goes on in the next piece.
-    let maker = Worker::maker(plan);
+    let maker = Worker::maker(plan, files.inputs.len());
     let mut workers: Vec<Worker> = files.inputs.iter().map(|_| maker()).collect();
     let mut released = false;
     let mut number = 0;
@@ -298,14 +297,14 @@ struct Worker {
 }
 
 impl Worker {
-    /// What makes the worker of a thread.
-    fn maker(plan: &Plan) -> impl Fn() -> Self + Send + Sync + 'static {
+    /// What makes a worker, one of so many.
+    fn maker(plan: &Plan, count: usize) -> impl Fn() -> Self + Send + Sync + 'static {
         let output = plan.output.clone();
         let filters = plan.filters.clone();
         let (since, until) = (plan.since, plan.until);
         let judging = plan.judging.clone();
         move || {
-            let builder = BatchBuilder::default();
+            let builder = BatchBuilder::new(dictionary_bytes(count));
             let raw = output.form.needs_raw();
             Self {
                 decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),

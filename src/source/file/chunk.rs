@@ -13,8 +13,10 @@ use super::decode;
 
 /// Bytes a piece has at least, except the last.
 const CHUNK: usize = 512 << 10;
-/// Longest line or object that is kept.
-pub const MAX_LINE: usize = 16 << 20;
+/// Longest line or object that is kept: 64 times what the Hubble CLI reads.
+/// While it is worked on there are about five copies of it (read, beside the beginning of
+/// the next piece, written, and in the dictionaries as text and as bytes).
+pub const MAX_LINE: usize = 4 << 20;
 
 /// A piece of a file.
 #[derive(Clone, Debug)]

@@ -64,7 +64,10 @@ impl LineDecoder {
     ) -> PieceReport {
         let mut report = PieceReport::default();
         for _ in 0..chunk.dropped {
-            report.skips.add(SkipReason::TooLong, 1, String::new);
+            report.lines += 1;
+            report
+                .skips
+                .add(SkipReason::TooLong, report.lines, String::new);
             self.builder.push_unread();
         }
         let text = &chunk.bytes;
@@ -455,6 +458,20 @@ mod tests {
             skipped[1].starts_with("1 line of broken JSON, first at f:12 ("),
             "{skipped:?}"
         );
+    }
+
+    #[test]
+    fn lines_that_were_dropped_are_lines_all_the_same() {
+        let chunk = Chunk {
+            bytes: Bytes::from_static(b"text\n"),
+            dropped: 2,
+            damaged: None,
+        };
+        let report = LineDecoder::default().decode(&chunk, |_, _| {});
+        assert_eq!(report.lines, 3);
+        let skipped: Vec<String> = report.skips.describe("f").collect();
+        assert!(skipped.contains(&"2 lines that are too long, first at f:1".to_owned()));
+        assert!(skipped.contains(&"1 line of text, first at f:3".to_owned()));
     }
 
     #[test]

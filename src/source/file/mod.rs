@@ -26,5 +26,5 @@ pub use chunk::{Chunk, ChunkReader, MAX_LINE};
 pub use decode::{LineDecoder, PieceReport};
 pub use follow::{Change, Follower};
 pub use open::{Input, OpenError, inputs};
-pub use pipeline::{Turn, ordered};
+pub use pipeline::{Turn, dictionary_bytes, ordered, threads};
 pub use skip::{Place, SkipReason, Skips};

@@ -2,7 +2,8 @@
 //!
 //! Owns the threads of reading files: every worker takes the next piece for itself
 //! (reading is serial, under a lock), works on it, and hands its result to the caller,
-//! who sees results in the order of the pieces. At most [`IN_FLIGHT`] pieces per worker
+//! who sees results in the order of the pieces. Memory does not grow with the cores: at
+//! most [`THREADS`] share [`DICTIONARIES`]. At most [`IN_FLIGHT`] pieces per worker
 //! exist at any time, and beyond one of them not more than [`BYTES`], so a slow consumer
 //! stops the reading and long lines do not add up. Nothing is read beside a piece over
 //! [`LARGE`], which is worth several times its bytes while it is worked on.
@@ -14,14 +15,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use crate::flow::DEFAULT_DICTIONARY_BYTES;
+
+/// Most threads: reading is serial, and these keep up with it.
+const THREADS: usize = 8;
+/// Bytes of the dictionaries of all threads.
+const DICTIONARIES: usize = 32 << 20;
 /// Pieces a worker may have open: being worked on, or done and waiting for their turn.
 const IN_FLIGHT: usize = 3;
 /// Bytes of pieces that are worked on or wait, but for one piece of any size.
-const BYTES: usize = 16 << 20;
+const BYTES: usize = 12 << 20;
 /// Bytes of a piece that holds a line of unusual length.
-const LARGE: usize = 4 << 20;
+const LARGE: usize = 1 << 20;
 /// How often a consumer that waits is asked whether it still wants to.
 const IDLE: Duration = Duration::from_millis(100);
+
+/// How many threads files are read with.
+pub fn threads() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS)
+}
+
+/// Bytes of dictionaries that each of as many threads may keep.
+pub fn dictionary_bytes(threads: usize) -> usize {
+    (DICTIONARIES / threads.max(1)).min(DEFAULT_DICTIONARY_BYTES)
+}
 
 /// What a consumer is given.
 #[derive(Debug)]
@@ -216,6 +235,17 @@ mod tests {
                 },
             );
             assert_eq!(seen, (0..200).map(|n| n * 2).collect::<Vec<u64>>());
+        }
+    }
+
+    #[test]
+    fn more_threads_have_no_larger_dictionaries() {
+        assert!((1..=THREADS).contains(&super::threads()));
+        for threads in 0..=THREADS {
+            let each = dictionary_bytes(threads);
+            assert!(each * threads <= DICTIONARIES);
+            // Enough for the endpoints of a busy node.
+            assert!((4 << 20..=DEFAULT_DICTIONARY_BYTES).contains(&each));
         }
     }
 

@@ -306,17 +306,48 @@ async fn a_mask_that_is_refused_is_left_out_once() {
     }
 }
 
+fn lost(events: u64) -> GetFlowsResponse {
+    let lost = LostEvent {
+        source: LostEventSource::HubbleRingBuffer.into(),
+        num_events_lost: events,
+        ..LostEvent::default()
+    };
+    message("a", time(5), ResponseTypes::LostEvents(lost))
+}
+
+/// Scenario: while losses may go on, a flow comes so late before the tick that looks at
+/// them that its batch is still waiting for more when the tick comes.
+/// Guarantees: the tick does not take the batch with it.
+#[tokio::test]
+async fn a_tick_of_the_losses_keeps_the_batch_that_waits() {
+    // The loss is a batch after 20 ms, the tick comes 250 ms later.
+    const PAUSES: [u64; 4] = [253, 258, 262, 266];
+    let server = Fake::with_flows(|_, sender| {
+        tokio::spawn(async move {
+            for (index, pause) in PAUSES.into_iter().enumerate() {
+                sender.send(Ok(lost(2))).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                sender.send(Ok(flow(index))).await.unwrap();
+                // What it shares a batch with would shift the next tick.
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        });
+        Ok(())
+    })
+    .listen()
+    .await;
+    let (events, error) = collect(&server, FlowQuery::default(), |_| false).await;
+    assert!(error.is_none(), "{error:?}");
+    let flows = |response: &GetFlowsResponse| {
+        matches!(response.response_types, Some(ResponseTypes::Flow(_)))
+    };
+    let came = events.iter().flat_map(responses).filter(flows).count();
+    assert_eq!(came, PAUSES.len());
+}
+
 #[tokio::test]
 async fn losses_become_holes_and_a_full_ring_at_the_start_does_not() {
     let server = Fake::with_flows(|_, sender| {
-        let lost = |events| {
-            let lost = LostEvent {
-                source: LostEventSource::HubbleRingBuffer.into(),
-                num_events_lost: events,
-                ..LostEvent::default()
-            };
-            message("a", time(5), ResponseTypes::LostEvents(lost))
-        };
         sender.try_send(Ok(lost(1))).unwrap();
         sender.try_send(Ok(flow(0))).unwrap();
         for _ in 0..20 {
