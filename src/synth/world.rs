@@ -227,7 +227,7 @@ impl World {
             .collect()
     }
 
-    fn pod_labels(&self, workload: &Workload) -> Vec<Label> {
+    pub(super) fn pod_labels(&self, workload: &Workload) -> Vec<Label> {
         let namespace = &self.namespaces[workload.namespace];
         let of_pod = workload
             .labels
