@@ -40,6 +40,11 @@ impl Agenda {
         self.sequence += 1;
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     pub(super) fn next_time(&self) -> Option<i64> {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }

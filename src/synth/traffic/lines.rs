@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::super::number::Random;
+use super::super::number::{Random, mix};
 use super::cast::{Cast, Member};
 use super::wheel::{DnsEvent, Name};
 
@@ -40,15 +40,29 @@ pub(super) fn authority(member: &Member) -> String {
     format!("{}.{}:{}", member.name, member.namespace, member.port.port)
 }
 
-/// The name that is asked for, with its trailing dot; `namespace` is the client's.
-pub(super) fn query(cast: &Cast, event: &DnsEvent, namespace: &str) -> String {
+/// How a client writes the name of a Service: 0 alone, where both are in one namespace, 1
+/// with the namespace, 2 with `svc`, 3 in full. Also the suffix that makes it a name.
+pub(super) fn style(cast: &Cast, client: usize, server: u32) -> u8 {
+    let namespace = |member: usize| &cast.members[member].namespace;
+    let own = namespace(client) == namespace(server as usize);
+    match mix((client as u64) << 32 | u64::from(server)) & 3 {
+        0 if !own => 1,
+        style => style as u8,
+    }
+}
+
+/// The name that a client asks for, with its trailing dot.
+pub(super) fn query(cast: &Cast, event: &DnsEvent, client: usize) -> String {
+    let namespace = &cast.members[client].namespace;
     let mut text = match event.name {
-        Name::Service(member) => {
-            let member = &cast.members[member as usize];
-            if &*member.namespace == namespace {
-                member.name.to_string()
-            } else {
-                format!("{}.{}", member.name, member.namespace)
+        Name::Service(server) => {
+            let member = &cast.members[server as usize];
+            let (name, own) = (&member.name, &member.namespace);
+            match style(cast, client, server) {
+                0 => name.to_string(),
+                1 => format!("{name}.{own}"),
+                2 => format!("{name}.{own}.svc"),
+                _ => format!("{name}.{own}.svc.cluster.local"),
             }
         }
         Name::External(external) => external_name(cast, external).to_string(),

@@ -33,14 +33,13 @@ impl Stage {
         at
     }
 
-    /// Clients name Services of their own namespace alone, others with the namespace.
+    /// The suffix that makes a name of what the client wrote.
     fn suffix_that_exists(&self, client: PartyId, name: Name) -> u8 {
-        let Name::Service(server) = name else {
-            return 3;
-        };
-        let namespace = |member: usize| &self.cast.members[member].namespace;
-        let own = self.cast.party(client).member().map(namespace);
-        u8::from(own != Some(namespace(server as usize)))
+        let client = self.cast.party(client).member().unwrap_or_default();
+        match name {
+            Name::Service(server) => super::lines::style(&self.cast, client, server),
+            Name::External(_) => 3,
+        }
     }
 
     /// One socket: both questions and their answers.
@@ -49,12 +48,13 @@ impl Stage {
         let server = Cast::one_of(&pods, &mut self.random);
         let path = self.path(client, server, UDP, DNS);
         let took = if upstream {
-            self.random.log_normal(12.0, 0.8).min(900.0)
+            0.8 + self.random.log_normal(12.0, 0.8).min(900.0)
         } else {
-            self.random.log_normal(0.6, 0.5).min(60.0)
+            0.8 + self.random.log_normal(0.4, 0.6).min(60.0)
         };
         let took = (took * 1e6) as i64;
-        if !self.open(&path, at, took) {
+        // The way there and back is part of the time.
+        if !self.open(&path, at, took - 450 * MICRO) {
             // A resolver waits for 5 s before it gives up.
             return at + 5_000 * MILLI;
         }
@@ -63,23 +63,19 @@ impl Stage {
             .is_some_and(|answer| self.outcome(answer) == Outcome::DnsProxy);
         if let (true, Some(node)) = (proxied, self.node(client)) {
             let packet = packet(&path);
-            for aaaa in [false, true] {
-                let late = i64::from(aaaa) * 30 * MICRO;
+            let (asked, answered) = (at + 100 * MICRO, at + took + 46 * MICRO);
+            let point = (Point::Proxy, Way::Egress, State::Reply);
+            self.trace(answered, node, packet.back(), point);
+            for (aaaa, late) in [(false, 6 * MICRO), (true, 12 * MICRO)] {
                 let event = DnsEvent { aaaa, ..question };
-                self.emit(at + 100 * MICRO + late, node, packet, What::Dns(event));
+                self.emit(asked + late, node, packet, What::Dns(event));
                 let event = DnsEvent {
                     took: Some((took / MICRO) as u32),
                     ..event
                 };
-                let back = packet.back();
-                let at = at + 100 * MICRO + took + late;
-                self.emit(at, node, back, What::Dns(event));
+                self.emit(answered + late, node, packet.back(), What::Dns(event));
             }
-            let back = packet.back();
-            let at = at + 180 * MICRO + took;
-            let point = (Point::Proxy, Way::Egress, State::Reply);
-            self.trace(at, node, back, point);
         }
-        at + 200 * MICRO + took
+        at + 400 * MICRO + took
     }
 }

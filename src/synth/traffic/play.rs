@@ -88,6 +88,12 @@ impl Play {
         self.agenda.next_time().filter(|at| *at < self.end)
     }
 
+    /// Things that are remembered or wait: what memory goes by.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.agenda.len() + self.pools.len() + self.stage.wheel.waiting()
+    }
+
     /// Does the next action.
     pub(super) fn act(&mut self) {
         let Some((at, action)) = self.agenda.pop() else {

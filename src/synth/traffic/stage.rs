@@ -277,7 +277,7 @@ impl Stage {
             }
         }
         if let (Some(node), true) = (self.node(path.client), path.egress.is_some()) {
-            let far = if same { 90 * MICRO } else { 330 * MICRO };
+            let far = if same && wait == 0 { 90 * MICRO } else { 330 * MICRO };
             let far = if path.ingress.is_some() { far } else { 18 * MILLI };
             let (point, way) = (Point::Endpoint, Way::Egress);
             self.trace(across + wait + far, node, answered, (point, way, State::Reply));

@@ -167,6 +167,11 @@ impl Wheel {
         self.waiting == 0
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// End of the slot that is released next.
     pub(super) fn end(&self) -> i64 {
         (self.next + 1) * SLOT

@@ -295,9 +295,7 @@ impl Writer {
             .ids
             .queries
             .entry((dns.name, dns.search, member as u32))
-            .or_insert_with(|| {
-                interner.text(&lines::query(cast, &dns, &cast.members[member].namespace))
-            });
+            .or_insert_with(|| interner.text(&lines::query(cast, &dns, member)));
         let kind = if dns.aaaa { "AAAA" } else { "A" };
         let types = interner.list([kind].into_iter());
         let mut record = Dns {
