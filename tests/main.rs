@@ -31,5 +31,6 @@ mod samples;
 mod serve_hubble;
 mod situations;
 mod support;
+mod synth;
 mod tail;
 mod wire;

@@ -105,11 +105,7 @@ impl SynthArgs {
     /// # Errors
     /// [`CommandError`] for a world file or address that means nothing, or a file that
     /// cannot be written.
-    pub(super) fn run(
-        self,
-        out: &mut dyn Write,
-        err: &mut dyn Write,
-    ) -> Result<(), CommandError> {
+    pub(super) fn run(self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
         let traffic = self.traffic()?;
         if let Some(folder) = &self.policies {
             write_cluster(folder, &traffic)?;
@@ -118,7 +114,10 @@ impl SynthArgs {
             let address: Address = address
                 .parse()
                 .map_err(|error| UsageError::new(format!("{error}")))?;
-            if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            if self
+                .rate
+                .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+            {
                 return Err(UsageError::new("--rate must be more than 0").into());
             }
             return self.serve_at(&address, traffic, out, err);
@@ -382,7 +381,15 @@ mod tests {
     fn durations_have_a_unit() {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("3d"), Ok(259_200));
-        for text in ["", "6", "h", "1.5h", "-1h", "\u{e4}", "99999999999999999999d"] {
+        for text in [
+            "",
+            "6",
+            "h",
+            "1.5h",
+            "-1h",
+            "\u{e4}",
+            "99999999999999999999d",
+        ] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

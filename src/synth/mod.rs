@@ -10,8 +10,8 @@ mod policies;
 mod traffic;
 mod world;
 
+pub use traffic::settings;
 pub use traffic::{
     EdgeCounts, EdgeKey, End, Preset, Settings, SettingsError, Traffic, TrafficError, TruthSink,
 };
-pub use traffic::settings;
 pub use world::{Call, External, Namespace, Tier, Workload, World, WorldSize};

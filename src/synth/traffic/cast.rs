@@ -159,9 +159,7 @@ impl Cast {
     fn add_nodes(&mut self, nodes: usize) {
         let reserved = |names: &[&str]| -> Vec<Label> {
             let names = names.iter();
-            names
-                .map(|name| Label::new("reserved", name, ""))
-                .collect()
+            names.map(|name| Label::new("reserved", name, "")).collect()
         };
         let node_ip = |node: usize| Ipv4Addr::from(0xac10_0000 + 10 + node as u32);
         let server = Ipv4Addr::new(172, 31, 255, 10);
@@ -190,7 +188,11 @@ impl Cast {
     ) {
         let mut used = vec![2_u32; self.nodes.len()];
         let prometheus = world.prometheus();
-        let workloads = world.workloads.iter().zip(kinds).chain([(&prometheus, &"StatefulSet")]);
+        let workloads = world
+            .workloads
+            .iter()
+            .zip(kinds)
+            .chain([(&prometheus, &"StatefulSet")]);
         for ((workload, kind), &replicas) in workloads.zip(replicas) {
             let member = self.members.len() as u32;
             let mut labels = world.pod_labels(workload);
@@ -204,14 +206,19 @@ impl Cast {
             let mut node = random.below(self.nodes.len());
             for _ in 0..replicas {
                 // Replicas go to nodes one after the other, as the scheduler spreads them.
-                let full = (0..self.nodes.len()).find(|step| {
-                    used[(node + step) % self.nodes.len()] < PODS_A_NODE as u32 + 50
-                });
+                let full = (0..self.nodes.len())
+                    .find(|step| used[(node + step) % self.nodes.len()] < PODS_A_NODE as u32 + 50);
                 node = (node + full.unwrap_or(0)) % self.nodes.len();
                 let slot = used[node];
                 used[node] += 1;
                 let role = Role::Pod { member, slot };
-                self.party_of(role, Some(node as u16), pod_ip(node, slot), identity, number);
+                self.party_of(
+                    role,
+                    Some(node as u16),
+                    pod_ip(node, slot),
+                    identity,
+                    number,
+                );
                 node = (node + 1) % self.nodes.len();
             }
             self.members.push(Member {

@@ -67,7 +67,7 @@ pub(super) fn endpoint(
             endpoint.labels.clone_from(&of.labels);
             endpoint.pod = pod_name(&of.name, of.kind, member, index).into();
         }
-        Role::Host if view == View::Local => endpoint.labels = labels(&["reserved:host"]),
+        Role::Host if party.node == Some(node) => endpoint.labels = labels(&["reserved:host"]),
         Role::Host => {
             endpoint.identity = REMOTE_NODE;
             endpoint.labels = labels(&["reserved:remote-node"]);
@@ -127,7 +127,10 @@ pub(super) fn pod_name(name: &str, kind: &str, member: u32, index: u32) -> Strin
         "StatefulSet" => format!("{name}-{index}"),
         "DaemonSet" => format!("{name}-{own}"),
         "CronJob" => format!("{name}-{}-{own}", 29_000_000 + mix(member.into()) % 900_000),
-        _ => format!("{name}-{}-{own}", letters(mix(u64::from(member) | 1 << 50), 9)),
+        _ => format!(
+            "{name}-{}-{own}",
+            letters(mix(u64::from(member) | 1 << 50), 9)
+        ),
     }
 }
 

@@ -145,7 +145,12 @@ impl Play {
             // What is left of a stretch is as good as new: the process has no memory.
             if wait < (stretch.end - at) as f64 {
                 at += wait as i64;
-                self.agenda.push(at, Action::Arrive { source: index as u32 });
+                self.agenda.push(
+                    at,
+                    Action::Arrive {
+                        source: index as u32,
+                    },
+                );
                 return;
             }
             at = stretch.end;
@@ -285,13 +290,7 @@ impl Play {
     }
 
     /// A connection for a call: the pooled one, or a new one. `None` where policy denies it.
-    fn connect(
-        &mut self,
-        edge: u32,
-        client: u32,
-        at: i64,
-        took: i64,
-    ) -> Option<(Path, i64)> {
+    fn connect(&mut self, edge: u32, client: u32, at: i64, took: i64) -> Option<(Path, i64)> {
         let (target, port, kept, pool) = {
             let edge = &self.plot.edges[edge as usize];
             (edge.target, edge.port, edge.kept, edge.pools + client)
@@ -327,13 +326,7 @@ impl Play {
     }
 
     /// The server of a new connection, looked up by name where the client does not remember.
-    fn resolve(
-        &mut self,
-        pool: u32,
-        client: PartyId,
-        target: Target,
-        at: i64,
-    ) -> (PartyId, i64) {
+    fn resolve(&mut self, pool: u32, client: PartyId, target: Target, at: i64) -> (PartyId, i64) {
         let dns = &self.stage.settings.dns;
         let (name, addresses, ttl) = match target {
             Target::Member(member) => {

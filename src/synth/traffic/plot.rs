@@ -225,14 +225,7 @@ impl Plot {
         }
     }
 
-    fn beat(
-        &mut self,
-        client: PartyId,
-        server: PartyId,
-        port: u16,
-        interval: i64,
-        kept: bool,
-    ) {
+    fn beat(&mut self, client: PartyId, server: PartyId, port: u16, interval: i64, kept: bool) {
         let pool = kept.then_some(self.pools);
         self.pools += u32::from(kept);
         self.beats.push(Beat {

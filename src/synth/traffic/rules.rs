@@ -6,8 +6,8 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::cast::PartyId;
 use super::cast::Cast;
+use super::cast::PartyId;
 use crate::policy::{
     Compiled, Decision, Direction, HttpRequest, Memo, ObjectId, Origin, Parser, PeerSelector,
     Question, RequestVerdict, RulesId, Verdict,

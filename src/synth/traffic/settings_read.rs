@@ -205,7 +205,10 @@ impl Settings {
         for (group, at, node) in entries(root, "the file", file)? {
             for (key, at, value) in entries(node, group, file)? {
                 let (outcome, known) = match group {
-                    "world" => (self.world.set(key, value), super::settings::WorldKnobs::KEYS),
+                    "world" => (
+                        self.world.set(key, value),
+                        super::settings::WorldKnobs::KEYS,
+                    ),
                     "users" => (self.users.set(key, value), super::settings::UserKnobs::KEYS),
                     "connections" => (
                         self.connections.set(key, value),

@@ -162,9 +162,7 @@ impl Stage {
         ) else {
             return true;
         };
-        let odd = self
-            .random
-            .chance(self.settings.connections.odd_requests.0);
+        let odd = self.random.chance(self.settings.connections.odd_requests.0);
         let request = super::lines::request(odd, &mut self.random);
         let (method, url) = super::lines::REQUESTS[request as usize];
         let host = super::lines::authority(&self.cast.members[member]);
@@ -277,10 +275,23 @@ impl Stage {
             }
         }
         if let (Some(node), true) = (self.node(path.client), path.egress.is_some()) {
-            let far = if same && wait == 0 { 90 * MICRO } else { 330 * MICRO };
-            let far = if path.ingress.is_some() { far } else { 18 * MILLI };
+            let far = if same && wait == 0 {
+                90 * MICRO
+            } else {
+                330 * MICRO
+            };
+            let far = if path.ingress.is_some() {
+                far
+            } else {
+                18 * MILLI
+            };
             let (point, way) = (Point::Endpoint, Way::Egress);
-            self.trace(across + wait + far, node, answered, (point, way, State::Reply));
+            self.trace(
+                across + wait + far,
+                node,
+                answered,
+                (point, way, State::Reply),
+            );
         }
     }
 
@@ -289,10 +300,7 @@ impl Stage {
         let (Some(node), Some(egress)) = (self.node(path.client), path.egress) else {
             return;
         };
-        let proxied = matches!(
-            self.outcome(egress),
-            Outcome::DnsProxy | Outcome::HttpProxy
-        );
+        let proxied = matches!(self.outcome(egress), Outcome::DnsProxy | Outcome::HttpProxy);
         if proxied && first {
             self.trace(at, node, packet, (Point::Proxy, Way::Egress, state));
         }

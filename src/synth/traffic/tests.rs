@@ -68,7 +68,10 @@ fn flows_come_in_order_of_time_and_each_is_whole() {
         assert!(uuids.insert(row.uuid()));
         seen += 1;
         assert!(row.str(row.node()).starts_with("synth/worker-"));
-        assert_eq!(row.dictionaries().pair(row.emitter()), Some(("Hubble", "1.19.4")));
+        assert_eq!(
+            row.dictionaries().pair(row.emitter()),
+            Some(("Hubble", "1.19.4"))
+        );
         assert!(row.source_endpoint().is_some() && row.destination_endpoint().is_some());
         assert!(!row.str(row.source_ip()).is_empty() && !row.str(row.destination_ip()).is_empty());
         assert!(!row.str(row.summary()).is_empty());
@@ -95,7 +98,10 @@ fn the_truth_counts_what_can_be_seen() {
     let (mut opened, mut denied): (HashSet<Tuple>, HashSet<Tuple>) = Default::default();
     let traffic = rows(&clear(), 2, |row| {
         let one = (row.str(row.source_ip()).to_owned(), row.source_port());
-        let two = (row.str(row.destination_ip()).to_owned(), row.destination_port());
+        let two = (
+            row.str(row.destination_ip()).to_owned(),
+            row.destination_port(),
+        );
         let back = row.reply() == Reply::Yes;
         let (client, server) = if back { (two, one) } else { (one, two) };
         let tuple = (client.0, client.1, server.0, server.1, row.protocol());
@@ -106,7 +112,10 @@ fn the_truth_counts_what_can_be_seen() {
     });
     let (mut all, mut refused) = (0, 0);
     for (key, counts) in traffic.truth().edges() {
-        assert!(counts.denied == 0 || counts.denied <= counts.opened, "{key:?}");
+        assert!(
+            counts.denied == 0 || counts.denied <= counts.opened,
+            "{key:?}"
+        );
         all += counts.opened;
         refused += counts.denied;
     }
@@ -133,12 +142,16 @@ fn shapes(settings: &Settings) -> BTreeMap<&'static str, HashMap<Vec<String>, u3
         }
         let back = row.reply() == Reply::Yes;
         let one = (row.str(row.source_ip()).to_owned(), row.source_port());
-        let two = (row.str(row.destination_ip()).to_owned(), row.destination_port());
+        let two = (
+            row.str(row.destination_ip()).to_owned(),
+            row.destination_port(),
+        );
         let ((client, port), (server, at)) = if back { (two, one) } else { (one, two) };
         let kind = match (row.source_endpoint(), row.destination_endpoint()) {
             (Some(one), Some(two)) => {
                 let (one, two) = if back { (two, one) } else { (one, two) };
-                let name = |labels: &[Arc<str>]| labels.first().map_or("", |label| label).to_owned();
+                let name =
+                    |labels: &[Arc<str>]| labels.first().map_or("", |label| label).to_owned();
                 (name(&one.labels), two.namespace.is_empty())
             }
             _ => unreachable!(),
@@ -171,7 +184,12 @@ fn shapes(settings: &Settings) -> BTreeMap<&'static str, HashMap<Vec<String>, u3
         };
         // The last packets have the same points as the first.
         if !row.has(flags::FIN) && !row.has(flags::PSH) {
-            all.push(((client, port, server, at), name, format!("{way} {what}"), place(row.str(row.node()))));
+            all.push((
+                (client, port, server, at),
+                name,
+                format!("{way} {what}"),
+                place(row.str(row.node())),
+            ));
         }
     });
     for (key, mut name, what, _) in all {
@@ -179,7 +197,11 @@ fn shapes(settings: &Settings) -> BTreeMap<&'static str, HashMap<Vec<String>, u3
             let same = homes.get(&key.0) == homes.get(&key.2);
             name = if same { "same node" } else { "other node" };
         }
-        connections.entry(key).or_insert((name, Vec::new())).1.push(what);
+        connections
+            .entry(key)
+            .or_insert((name, Vec::new()))
+            .1
+            .push(what);
     }
     let mut shapes: BTreeMap<&'static str, HashMap<Vec<String>, u32>> = BTreeMap::new();
     for (name, events) in connections.into_values() {
@@ -196,8 +218,14 @@ fn each_path_leaves_the_events_that_hubble_would_report() {
         events.cloned().collect()
     };
     let has = |name: &str, wanted: &[&str]| {
-        let found = shapes.get(name).is_some_and(|of| of.keys().any(|events| strip(events) == wanted));
-        assert!(found, "{name}: {wanted:?} is not among {:#?}", shapes.get(name));
+        let found = shapes
+            .get(name)
+            .is_some_and(|of| of.keys().any(|events| strip(events) == wanted));
+        assert!(
+            found,
+            "{name}: {wanted:?} is not among {:#?}",
+            shapes.get(name)
+        );
     };
     let (there, back) = ("ingress TO_ENDPOINT", "egress TO_ENDPOINT back");
     has("same node", &[there, back]);
@@ -260,7 +288,8 @@ fn names_that_do_not_exist_are_half_to_four_fifths_of_the_answers() {
         if let Some(L7Record::Dns(dns)) = &l7.record {
             all += 1;
             missing += u32::from(dns.rcode == 3);
-            cached += u32::from(dns.rcode == 0 && !row.str(row.summary()).contains("TTL: 4294967295"));
+            cached +=
+                u32::from(dns.rcode == 0 && !row.str(row.summary()).contains("TTL: 4294967295"));
             assert!(l7.latency_ns > 0);
         }
     });
@@ -282,7 +311,8 @@ fn minutes_of_busy_edges_are_overdispersed() {
             return;
         };
         let minute = ((row.time().unwrap() - NOON) / (60 * SECOND)) as usize;
-        if new && row.trace_point() == TracePoint::TO_ENDPOINT && minute < 90 && from.identity != 1 {
+        if new && row.trace_point() == TracePoint::TO_ENDPOINT && minute < 90 && from.identity != 1
+        {
             let name = |labels: &[Arc<str>]| labels.join(",");
             let edge = (name(&from.labels), name(&to.labels));
             minutes.entry(edge).or_insert_with(|| vec![0.0; 90])[minute] += 1.0;
@@ -352,7 +382,9 @@ fn little_of_the_metadata_is_missing_and_denials_stay_whole() {
     rows(&settings, 1, |row| {
         let sides = [row.source_endpoint(), row.destination_endpoint()];
         all += 1.0;
-        bare += f64::from(u8::from(sides.iter().flatten().any(|side| side.labels.is_empty())));
+        bare += f64::from(u8::from(
+            sides.iter().flatten().any(|side| side.labels.is_empty()),
+        ));
         if row.event_type() == EventType::TRACE.0 {
             traces += 1.0;
             unknown += f64::from(u8::from(row.reply() == Reply::Unknown));

@@ -534,11 +534,17 @@ fn reference(id: &ObjectId, interner: &mut Interner) -> Policy {
     let mut labels = vec![format!("k8s:io.cilium.k8s.policy.derived-from={kind}")];
     labels.push(format!("k8s:io.cilium.k8s.policy.name={}", id.name));
     if id.kind != ObjectKind::CiliumClusterwideNetworkPolicy {
-        labels.push(format!("k8s:io.cilium.k8s.policy.namespace={}", id.namespace));
+        labels.push(format!(
+            "k8s:io.cilium.k8s.policy.namespace={}",
+            id.namespace
+        ));
     }
-    let hash = id.short().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        mix(hash ^ u64::from(byte))
-    });
+    let hash = id
+        .short()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            mix(hash ^ u64::from(byte))
+        });
     let uid = format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
         hash as u32,
