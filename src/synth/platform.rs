@@ -17,7 +17,7 @@ pub(super) const API_SERVER: u16 = 6_443;
 
 impl World {
     /// What scrapes all others.
-    pub(super) fn prometheus(&self) -> Workload {
+    pub(super) fn prometheus() -> Workload {
         Workload {
             namespace: 0,
             name: "prometheus".into(),
@@ -79,7 +79,7 @@ impl World {
             );
         }
         for workload in placed {
-            self.workload(workload, &mut text);
+            Self::workload(workload, &mut text);
         }
         let _ = write!(
             text,
@@ -90,7 +90,7 @@ impl World {
         text
     }
 
-    fn workload(&self, workload: &Placed<'_>, text: &mut String) {
+    fn workload(workload: &Placed<'_>, text: &mut String) {
         let Placed {
             namespace,
             name,
@@ -106,7 +106,6 @@ impl World {
                 "  schedule: \"*/5 * * * *\"\n  jobTemplate:\n    spec:\n      template:\n",
                 "        ",
             ),
-            "DaemonSet" => ("apps/v1", "  template:\n", "    "),
             _ => ("apps/v1", "  template:\n", "    "),
         };
         let count = match *kind {

@@ -187,7 +187,7 @@ impl Cast {
         random: &mut Random,
     ) {
         let mut used = vec![2_u32; self.nodes.len()];
-        let prometheus = world.prometheus();
+        let prometheus = World::prometheus();
         let workloads = world
             .workloads
             .iter()

@@ -357,7 +357,7 @@ impl Play {
                 let count = addresses.end - addresses.start;
                 PartyId(addresses.start + self.pools[pool as usize].turn % count)
             }
-            _ => Cast::one_of(&addresses, &mut self.stage.random),
+            Target::Member(_) => Cast::one_of(&addresses, &mut self.stage.random),
         };
         (server, at)
     }

@@ -131,7 +131,7 @@ knobs! {
         /// Share of workloads nobody calls that run on a schedule.
         cron: Share = Share(0.5),
         /// Calls a day of each workload that nobody has written a policy for.
-        strays: f64 = 2.0,
+        strays: f64 = 6.0,
     }
 }
 
@@ -216,9 +216,9 @@ impl Preset {
             Self::S => {
                 (world.namespaces, world.workloads) = (10, 60);
                 (world.policies, world.externals, world.nodes) = (180, 40, 5);
-                users.calls = 0.35;
+                users.calls = 0.42;
                 (platform.probes, platform.scrapes) = (Share(0.02), Share(0.05));
-                (platform.apiserver, platform.strays) = (Share(0.03), 1.0);
+                (platform.apiserver, platform.strays) = (Share(0.03), 2.0);
                 72
             }
             Self::M => {
@@ -226,7 +226,7 @@ impl Preset {
                 (world.policies, world.externals, world.nodes) = (900, 80, 12);
                 users.calls = 0.6;
                 (platform.probes, platform.scrapes) = (Share(0.004), Share(0.01));
-                (platform.apiserver, platform.strays) = (Share(0.01), 0.5);
+                (platform.apiserver, platform.strays) = (Share(0.01), 1.0);
                 720
             }
             Self::L => {
@@ -234,7 +234,7 @@ impl Preset {
                 (world.policies, world.externals, world.nodes) = (6_000, 400, 60);
                 (world.replicas, users.calls) = (12, 6.0);
                 (platform.probes, platform.scrapes) = (Share(0.004), Share(0.02));
-                (platform.apiserver, platform.strays) = (Share(0.005), 0.5);
+                (platform.apiserver, platform.strays) = (Share(0.005), 1.0);
                 168
             }
         };

@@ -4,6 +4,7 @@
 //! lost or shown incompletely: what folding connections out of the flows is held against.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -89,17 +90,19 @@ impl TruthSink {
     /// A JSON object an edge, each on a line.
     #[must_use]
     pub fn json_lines(&self) -> String {
-        let lines = self.edges().map(|(key, counts)| {
-            json!({
+        let mut text = String::new();
+        for (key, counts) in self.edges() {
+            let edge = json!({
                 "source": key.source.json(),
                 "destination": key.destination.json(),
                 "port": key.port,
                 "protocol": key.protocol,
                 "opened": counts.opened,
                 "denied": counts.denied,
-            })
-        });
-        lines.map(|line| format!("{line}\n")).collect()
+            });
+            let _ = writeln!(text, "{edge}");
+        }
+        text
     }
 }
 

@@ -135,7 +135,7 @@ impl Writer {
                 row.extra().file = Some(File { name, line });
             }
             What::Dns(dns) => self.dns(cast, event, dns, interner, row),
-            What::Http(http) => self.http(cast, http, interner, row),
+            What::Http(event) => http(cast, event, interner, row),
         }
         builder.keep_row(|| Raw::Message(Bytes::new()));
     }
@@ -345,31 +345,6 @@ impl Writer {
         }
     }
 
-    fn http(&mut self, cast: &Cast, http: HttpEvent, interner: &mut Interner, row: &mut Row) {
-        let (method, path) = REQUESTS[http.request as usize];
-        let host = lines::authority(&cast.members[http.member as usize]);
-        let url = format!("http://{host}{path}");
-        let summary = if http.code == 0 {
-            format!("HTTP/1.1 {method} {url}")
-        } else {
-            let took = http.took / 1_000;
-            format!("HTTP/1.1 {} {took}ms ({method} {url})", http.code)
-        };
-        row.summary = interner.text(&summary);
-        let record = Http {
-            code: http.code.into(),
-            method: interner.text(method),
-            url: interner.text(&url),
-            protocol: interner.text("HTTP/1.1"),
-            headers: vec![Header {
-                key: interner.text("User-Agent"),
-                value: interner.text("Go-http-client/1.1"),
-            }],
-        };
-        let took = (http.code != 0).then(|| u64::from(http.took) * 1_000);
-        layer7(row, Way::Ingress, took, http.denied, L7Record::Http(record));
-    }
-
     fn party(&mut self, cast: &Cast, id: PartyId, interner: &mut Interner) -> PartyIds {
         let known = self.ids.parties[id.0 as usize];
         if known.ip != StrId(0) {
@@ -473,6 +448,32 @@ impl Ids {
             ..Self::default()
         }
     }
+}
+
+/// A request or response of the HTTP proxy.
+fn http(cast: &Cast, http: HttpEvent, interner: &mut Interner, row: &mut Row) {
+    let (method, path) = REQUESTS[http.request as usize];
+    let host = lines::authority(&cast.members[http.member as usize]);
+    let url = format!("http://{host}{path}");
+    let summary = if http.code == 0 {
+        format!("HTTP/1.1 {method} {url}")
+    } else {
+        let took = http.took / 1_000;
+        format!("HTTP/1.1 {} {took}ms ({method} {url})", http.code)
+    };
+    row.summary = interner.text(&summary);
+    let record = Http {
+        code: http.code.into(),
+        method: interner.text(method),
+        url: interner.text(&url),
+        protocol: interner.text("HTTP/1.1"),
+        headers: vec![Header {
+            key: interner.text("User-Agent"),
+            value: interner.text("Go-http-client/1.1"),
+        }],
+    };
+    let took = (http.code != 0).then(|| u64::from(http.took) * 1_000);
+    layer7(row, Way::Ingress, took, http.denied, L7Record::Http(record));
 }
 
 /// A record of a proxy: what all of them have. `took` is of a response.
