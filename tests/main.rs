@@ -33,5 +33,6 @@ mod samples;
 mod serve_hubble;
 mod situations;
 mod support;
+mod synth;
 mod tail;
 mod wire;

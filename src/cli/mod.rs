@@ -16,6 +16,7 @@ mod serve;
 mod server_info;
 mod signal;
 mod sink;
+mod synth;
 mod tail;
 pub mod time_arg;
 
@@ -54,6 +55,8 @@ enum Command {
     Status(server_info::StatusArgs),
     /// List nodes or namespaces of a server
     List(server_info::ListArgs),
+    /// Make flows of a synthetic cluster
+    Synth(Box<synth::SynthArgs>),
     /// Write completions for a shell
     Completions(generate::CompletionsArgs),
     /// Write man pages
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Policy(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
+        Command::Synth(args) => args.run(&mut out, &mut err),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
         Command::Man(args) => args.run(Cli::command()),
     };

@@ -175,7 +175,7 @@ fn usage(error: impl std::fmt::Display) -> UsageError {
 }
 
 /// Completes on an interrupt or a request to terminate.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();
     match signal(SignalKind::terminate()) {

@@ -1,9 +1,17 @@
-//! Synthetic clusters, to test everything else on.
+//! Synthetic clusters and their traffic, to test everything else on.
 //!
-//! Owns worlds: namespaces, workloads, who calls whom, Services and the policies that go
-//! with it. The same seed and size give the same world. Knows nothing of detectors.
+//! Owns worlds (namespaces, workloads, who calls whom, Services and the policies that go
+//! with it), the flows Hubble would report of them, and what really happened. The same seed
+//! and settings give the same, to the byte. Knows nothing of detectors.
 
+mod number;
+mod platform;
 mod policies;
+mod traffic;
 mod world;
 
+pub use traffic::settings;
+pub use traffic::{
+    EdgeCounts, EdgeKey, End, Preset, Settings, SettingsError, Traffic, TrafficError, TruthSink,
+};
 pub use world::{Call, External, Namespace, Tier, Workload, World, WorldSize};

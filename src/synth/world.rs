@@ -13,6 +13,7 @@ use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
+use super::number::{exp, ln};
 use crate::inventory::{Identity, Label, NamedPort, Service};
 
 /// IANA number of TCP.
@@ -227,7 +228,7 @@ impl World {
             .collect()
     }
 
-    fn pod_labels(&self, workload: &Workload) -> Vec<Label> {
+    pub(super) fn pod_labels(&self, workload: &Workload) -> Vec<Label> {
         let namespace = &self.namespaces[workload.namespace];
         let of_pod = workload
             .labels
@@ -384,8 +385,8 @@ fn calls(rng: &mut ChaCha8Rng, workloads: &[Workload], externals: usize) -> Vec<
 /// A rank below `count` by Zipf's law with exponent 1, by inverting the logarithm that its
 /// sums grow with.
 fn zipf(rng: &mut ChaCha8Rng, count: usize) -> usize {
-    let most = (count as f64).ln_1p();
-    let rank = (rng.random::<f64>() * most).exp_m1();
+    let most = ln(1.0 + count as f64);
+    let rank = exp(rng.random::<f64>() * most) - 1.0;
     (rank as usize).min(count - 1)
 }
 
@@ -393,7 +394,7 @@ fn zipf(rng: &mut ChaCha8Rng, count: usize) -> usize {
 fn replicas(rng: &mut ChaCha8Rng) -> u32 {
     // The sum of twelve uniform draws less six is close to a normal one.
     let normal: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
-    (3.0 * (0.8 * normal).exp()).round().clamp(1.0, 40.0) as u32
+    (3.0 * exp(0.8 * normal)).round().clamp(1.0, 40.0) as u32
 }
 
 #[cfg(test)]

@@ -1,0 +1,122 @@
+//! How quick is synthetic traffic, beside a program that only writes JSON?
+//!
+//! Prints flows a second into batches (target: 500,000 a core), the same as Hubble's JSON
+//! lines, and how long `serde_json` takes to write the same lines from values that are made
+//! already; the ratios are of one run on one core. Then how long each preset takes to set up,
+//! and XS as a whole (target: 1 s).
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench"
+)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use flowwatch::synth::{Preset, Traffic};
+use flowwatch::wire::encode::encode_row;
+use flowwatch::wire::json_write::wire_to_json;
+use flowwatch::wire::shape;
+use serde_json::Value;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// 2026-01-05, a Monday, at noon.
+const NOON: i64 = 1_767_614_400_000_000_000;
+const FLOWS: u64 = 400_000;
+const ROUNDS: usize = 3;
+
+fn main() {
+    let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
+    let wanted = |name: &str| filter.as_deref().is_none_or(|only| name.starts_with(only));
+    for (name, preset) in [
+        ("XS", Preset::Xs),
+        ("S", Preset::S),
+        ("M", Preset::M),
+        ("L", Preset::L),
+    ] {
+        if wanted(name) {
+            speed(name, preset);
+        }
+    }
+    if wanted("XS") {
+        let began = Instant::now();
+        let (settings, seconds) = Preset::Xs.settings();
+        let mut traffic = Traffic::new(&settings, 1, NOON, seconds).unwrap();
+        drain(&mut traffic);
+        println!(
+            "XS as a whole: {} flows in {:.2} s (target 1)",
+            traffic.flows(),
+            began.elapsed().as_secs_f64()
+        );
+    }
+}
+
+fn speed(name: &str, preset: Preset) {
+    let (settings, seconds) = preset.settings();
+    let began = Instant::now();
+    let make = || {
+        let traffic = Traffic::new(&settings, 1, NOON, seconds).unwrap();
+        traffic.stopping_after(FLOWS)
+    };
+    drop(make());
+    let set_up = began.elapsed().as_secs_f64();
+    let batches = best(|| {
+        let mut traffic = make();
+        let began = Instant::now();
+        drain(&mut traffic);
+        began.elapsed().as_secs_f64() / traffic.flows() as f64
+    });
+    let (mut lines, mut wire) = (Vec::new(), Vec::new());
+    let json = best(|| {
+        lines.clear();
+        let mut traffic = make();
+        let began = Instant::now();
+        while let Some(batch) = traffic.next_batch() {
+            for row in batch.rows() {
+                wire.clear();
+                encode_row(row, &mut wire);
+                wire_to_json(shape::get_flows_response(), &wire, &mut lines).unwrap();
+                lines.push(b'\n');
+            }
+            traffic.recycle(batch);
+        }
+        began.elapsed().as_secs_f64() / traffic.flows() as f64
+    });
+    let values: Vec<Value> = lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .take(50_000)
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let plain = best(|| {
+        let began = Instant::now();
+        let mut out = Vec::with_capacity(lines.len());
+        for value in &values {
+            serde_json::to_writer(&mut out, value).unwrap();
+            out.push(b'\n');
+        }
+        black_box(out.len());
+        began.elapsed().as_secs_f64() / values.len() as f64
+    });
+    println!(
+        "{name}: set up in {set_up:.2} s; into batches {:.0} flows/s (target 500000), {:.2} times as fast as serde_json writes them; as JSON lines {:.0} flows/s, {:.2} times",
+        1.0 / batches,
+        plain / batches,
+        1.0 / json,
+        plain / json
+    );
+}
+
+fn drain(traffic: &mut Traffic) {
+    while let Some(batch) = traffic.next_batch() {
+        black_box(batch.len());
+        traffic.recycle(batch);
+    }
+}
+
+fn best(mut run: impl FnMut() -> f64) -> f64 {
+    (0..ROUNDS).map(|_| run()).fold(f64::INFINITY, f64::min)
+}

@@ -1,0 +1,352 @@
+//! Reading a world file into the knobs.
+//!
+//! Owns the kinds of values and the errors, each with its line. Which keys there are is
+//! `settings`'.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::settings::{Hours, Settings};
+use crate::manifest::{self, Node, Number, Place, Value};
+
+/// Most of anything that is counted: what makes a world so large it is a mistake.
+const MOST: usize = 20_000;
+
+/// What is wrong with a world file.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It cannot be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not YAML.
+    #[error("{file}:{}:{}: {message}", at.line, at.column)]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where.
+        at: Place,
+        /// What is wrong.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{file}:{}: unknown key '{key}', expected one of: {known}", at.line)]
+    UnknownKey {
+        /// The file.
+        file: String,
+        /// Where.
+        at: Place,
+        /// The key with the group it is in.
+        key: String,
+        /// The keys that exist there.
+        known: String,
+    },
+    /// A value that its key cannot take.
+    #[error("{file}:{}: {key} must be {expected}", at.line)]
+    Kind {
+        /// The file.
+        file: String,
+        /// Where.
+        at: Place,
+        /// The key.
+        key: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// A share, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+/// A time: a number of seconds, or one with a unit (`ms`, `s`, `m`, `h`).
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Seconds(pub f64);
+
+impl Seconds {
+    /// In nanoseconds.
+    #[must_use]
+    pub fn nanos(self) -> i64 {
+        (self.0 * 1e9) as i64
+    }
+}
+
+/// What can be read out of a value, or what was expected there.
+pub(super) trait Knob: Sized {
+    fn read(node: &Node) -> Result<Self, &'static str>;
+}
+
+impl Knob for usize {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        match node.value {
+            Value::Number(Number::Int(number)) => usize::try_from(number).ok(),
+            _ => None,
+        }
+        .filter(|number| (1..=MOST).contains(number))
+        .ok_or("a whole number from 1 to 20000")
+    }
+}
+
+impl Knob for f64 {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        number(node)
+            .filter(|number| (0.0..=1e6).contains(number))
+            .ok_or("a number from 0 to 1000000")
+    }
+}
+
+impl Knob for bool {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        match node.value {
+            Value::Bool(value) => Ok(value),
+            _ => Err("true or false"),
+        }
+    }
+}
+
+impl Knob for Share {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        number(node)
+            .filter(|share| (0.0..=1.0).contains(share))
+            .map(Self)
+            .ok_or("a share from 0 to 1")
+    }
+}
+
+impl Knob for Seconds {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        let seconds = match &node.value {
+            Value::String(text) => seconds(text),
+            _ => number(node),
+        };
+        seconds
+            .filter(|seconds| (0.0..=1e7).contains(seconds))
+            .map(Self)
+            .ok_or("a time such as 30, 250ms, 5m or 2h")
+    }
+}
+
+impl Knob for Hours {
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        let expected = "24 numbers that are not all 0";
+        let list = node.as_list().ok_or(expected)?;
+        let numbers: Vec<f64> = list.iter().filter_map(number).collect();
+        let hours: [f64; 24] = numbers.try_into().map_err(|_| expected)?;
+        let all = hours.iter().all(|hour| (0.0..=1e6).contains(hour));
+        if all && hours.iter().sum::<f64>() > 0.0 && list.len() == 24 {
+            Ok(Self(hours))
+        } else {
+            Err(expected)
+        }
+    }
+}
+
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Number(Number::Int(number)) => Some(number as f64),
+        Value::Number(Number::Unsigned(number)) => Some(number as f64),
+        Value::Number(Number::Float(number)) => Some(number),
+        _ => None,
+    }
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    let at = text.find(|letter: char| letter.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().ok()?;
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return None,
+    };
+    Some(number * factor)
+}
+
+impl Settings {
+    /// Takes the knobs of a file over those that are set.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with the line of what is wrong.
+    pub fn read(&mut self, path: &Path) -> Result<(), SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        self.parse(&text, &path.display().to_string())
+    }
+
+    /// Takes the knobs of a text; `file` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub fn parse(&mut self, text: &str, file: &str) -> Result<(), SettingsError> {
+        let outcome = manifest::read(text, Arc::from(file));
+        if let Some(error) = outcome.errors.first() {
+            return Err(SettingsError::Syntax {
+                file: file.to_owned(),
+                at: error.at,
+                message: error.kind.to_string(),
+            });
+        }
+        for document in &outcome.documents {
+            self.groups(&document.root, file)?;
+        }
+        self.check(file)
+    }
+
+    fn groups(&mut self, root: &Node, file: &str) -> Result<(), SettingsError> {
+        const GROUPS: &str = "world, users, connections, dns, platform, observation";
+        for (group, at, node) in entries(root, "the file", file)? {
+            for (key, at, value) in entries(node, group, file)? {
+                let (outcome, known) = match group {
+                    "world" => (
+                        self.world.set(key, value),
+                        super::settings::WorldKnobs::KEYS,
+                    ),
+                    "users" => (self.users.set(key, value), super::settings::UserKnobs::KEYS),
+                    "connections" => (
+                        self.connections.set(key, value),
+                        super::settings::ConnectionKnobs::KEYS,
+                    ),
+                    "dns" => (self.dns.set(key, value), super::settings::DnsKnobs::KEYS),
+                    "platform" => (
+                        self.platform.set(key, value),
+                        super::settings::PlatformKnobs::KEYS,
+                    ),
+                    "observation" => (
+                        self.observation.set(key, value),
+                        super::settings::ObservationKnobs::KEYS,
+                    ),
+                    _ => break,
+                };
+                match outcome {
+                    Some(Ok(())) => {}
+                    Some(Err(expected)) => {
+                        return Err(kind(file, value.at, &format!("{group}.{key}"), expected));
+                    }
+                    None => {
+                        let known = known.split_whitespace().collect::<Vec<_>>().join(", ");
+                        return Err(unknown(file, at, &format!("{group}.{key}"), &known));
+                    }
+                }
+            }
+            if !GROUPS.split(", ").any(|known| known == group) {
+                return Err(unknown(file, at, group, GROUPS));
+            }
+        }
+        Ok(())
+    }
+
+    /// What single values cannot tell.
+    fn check(&self, file: &str) -> Result<(), SettingsError> {
+        let place = Place::default();
+        let users = &self.users;
+        if users.noise_low < 1.0 || users.noise_high < users.noise_low {
+            let expected = "from 1 up, and not above users.noise_high";
+            return Err(kind(file, place, "users.noise_low", expected));
+        }
+        let observation = &self.observation;
+        if observation.skew.0 > 10.0 || observation.tick.0 <= 0.0 {
+            let expected = "at most 10 s, and observation.tick more than 0";
+            return Err(kind(file, place, "observation.skew", expected));
+        }
+        let intervals = [
+            ("platform.probe_interval", self.platform.probe_interval),
+            ("platform.scrape_interval", self.platform.scrape_interval),
+            (
+                "platform.apiserver_interval",
+                self.platform.apiserver_interval,
+            ),
+            ("dns.cdn_ttl", self.dns.cdn_ttl),
+        ];
+        for (key, interval) in intervals {
+            if interval.0 < 0.1 {
+                return Err(kind(file, place, key, "at least 100 ms"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entries<'a>(
+    node: &'a Node,
+    key: &str,
+    file: &str,
+) -> Result<Vec<(&'a str, Place, &'a Node)>, SettingsError> {
+    if node.is_null() {
+        return Ok(Vec::new());
+    }
+    let map = node
+        .as_map()
+        .ok_or_else(|| kind(file, node.at, key, "a mapping"))?;
+    let entries = map.entries.iter();
+    Ok(entries
+        .map(|(key, value)| (&*key.name, key.at, value))
+        .collect())
+}
+
+fn kind(file: &str, at: Place, key: &str, expected: &'static str) -> SettingsError {
+    SettingsError::Kind {
+        file: file.to_owned(),
+        at,
+        key: key.to_owned(),
+        expected,
+    }
+}
+
+fn unknown(file: &str, at: Place, key: &str, known: &str) -> SettingsError {
+    SettingsError::UnknownKey {
+        file: file.to_owned(),
+        at,
+        key: key.to_owned(),
+        known: known.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let mut settings = Settings::default();
+        settings.parse(text, "w.yaml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn knobs_are_taken_over_the_defaults() {
+        let mut settings = Settings::default();
+        let text = "world: {workloads: 7, tunnel: false}\nconnections:\n  lifetime: 2m\n  latency: 250ms\n";
+        settings.parse(text, "w.yaml").unwrap();
+        assert_eq!(settings.world.workloads, 7);
+        assert!(!settings.world.tunnel);
+        assert_eq!(settings.connections.lifetime, Seconds(120.0));
+        assert_eq!(settings.connections.latency, Seconds(0.25));
+        assert_eq!(settings.dns, Settings::default().dns);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        assert_eq!(
+            error("world: {}\nworlds: {}\n"),
+            "w.yaml:2: unknown key 'worlds', expected one of: world, users, connections, dns, platform, observation"
+        );
+        assert!(error("dns:\n  ttl: 3\n").starts_with("w.yaml:2: unknown key 'dns.ttl'"));
+        assert!(error("more: {a: 1}\n").starts_with("w.yaml:1: unknown key 'more'"));
+        assert_eq!(
+            error("observation:\n\n  losses: many\n"),
+            "w.yaml:3: observation.losses must be a number from 0 to 1000000"
+        );
+        assert_eq!(
+            error("platform: {probes: 2}\n"),
+            "w.yaml:1: platform.probes must be a share from 0 to 1"
+        );
+        assert!(error("users: {hours: [1, 2]}\n").contains("24 numbers"));
+        assert!(error("a: [").starts_with("w.yaml:1:"));
+    }
+}
