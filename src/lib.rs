@@ -29,6 +29,8 @@ pub mod review;
 
 pub mod synth;
 
+pub mod redact;
+
 pub mod render;
 
 pub mod serve;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up: each may use those before it.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "flow",
     "proto",
     "wire",
@@ -27,6 +27,7 @@ const ROOMS: [&str; 29] = [
     "review",
     "respond",
     "synth",
+    "redact",
     "render",
     "notify",
     "serve",

@@ -11,6 +11,7 @@ mod policy;
 mod policy_args;
 mod policy_source;
 mod policy_watch;
+mod redact;
 pub mod selection;
 mod serve;
 mod server_info;
@@ -55,6 +56,8 @@ enum Command {
     Status(server_info::StatusArgs),
     /// List nodes or namespaces of a server
     List(server_info::ListArgs),
+    /// Replace names and addresses in recordings and policies, to share them
+    Redact(Box<redact::RedactArgs>),
     /// Make flows of a synthetic cluster
     Synth(Box<synth::SynthArgs>),
     /// Write completions for a shell
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Policy(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Status(args) => args.run(&mut out),
         Command::List(args) => args.run(&mut out),
+        Command::Redact(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Synth(args) => args.run(&mut out, &mut err),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
         Command::Man(args) => args.run(Cli::command()),

@@ -33,7 +33,11 @@ pub(super) fn verdict(
             if name.is_empty() {
                 return unseen;
             }
-            compiled.dns_allowed(subject, peer, protocol, port, name)
+            match compiled.dns_query(subject, peer, protocol, port, name) {
+                RequestVerdict::Allowed => true,
+                RequestVerdict::Denied => false,
+                RequestVerdict::Unknown(cause) => return Verdict::Unknown(cause),
+            }
         }
         Some(L7Record::Http(http)) => {
             let url = row.str(http.url);

@@ -32,6 +32,8 @@ pub enum Cause {
     L7NotVisible,
     /// An expression cannot be evaluated as RE2 would.
     Pattern,
+    /// A pattern that a redaction took out of the policies takes part.
+    Redacted,
     /// The rules that meet at the subject contradict each other: Cilium cannot compute its
     /// policy and keeps the one before.
     RulesInConflict,
@@ -57,6 +59,7 @@ impl Cause {
             Self::MayBeReply => "may be a reply",
             Self::L7NotVisible => "L7 not visible",
             Self::Pattern => "pattern",
+            Self::Redacted => "redacted",
             Self::RulesInConflict => "rules in conflict",
             Self::KindNotModelled => "kind not modelled",
             Self::Version => "version",
@@ -82,6 +85,7 @@ impl Cause {
             Self::MayBeReply => "record policy verdict events, which say who opened a connection",
             Self::L7NotVisible => "turn on L7 visibility, or record the L7 flows",
             Self::Pattern => "write the expression within RE2's limits",
+            Self::Redacted => "ask whoever has the policies before they were redacted",
             Self::RulesInConflict => {
                 "make the rules that meet on one port and selector agree on how to treat it"
             }

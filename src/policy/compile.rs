@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::decide::{Subject, is_plain};
+use super::decide::{Subject, is_plain, is_redacted};
 use super::entry::{Direction, PolicyEntry};
 use super::filter::{Filters, Selected, Surroundings};
 use super::interner::Interner;
@@ -480,10 +480,17 @@ impl Compiled {
 
     fn plan(&self, side: &Side) -> Option<Plan> {
         // An address whose names are not all known may be one that rules name.
-        if side.by_name && !self.names_complete {
+        if side.by_name && (!self.names_complete || self.has_redacted_name(side)) {
             return None;
         }
         Plan::new(side, &self.interner, |decision| self.assumed(decision))
+    }
+
+    fn has_redacted_name(&self, side: &Side) -> bool {
+        side.filters
+            .iter()
+            .flat_map(|(filter, _)| filter.policies())
+            .any(|(id, _)| self.selection.selector(id).is_some_and(is_redacted))
     }
 
     /// A port's name: on ingress the subject's own, on egress the one that all pods agree

@@ -14,6 +14,7 @@ use super::lookup::{self, Hit};
 use super::member::Member;
 use super::options::{AllowLocalhost, Enforcement, OptionName};
 use super::plan::{Packed, Plan, pack, unpack};
+use super::redacted::is_redacted_mark;
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::set::TaintScope;
@@ -404,7 +405,9 @@ impl Compiled {
         let by_name = side.by_name
             && !self.names_complete
             && member.is_some_and(|member| member.external && !member.names_complete);
-        if !unlabelled && !by_name && side.unresolved.is_empty() {
+        // Only what is outside is selected by names.
+        let redacted = side.by_name && member.is_some_and(|member| member.external);
+        if !unlabelled && !redacted && side.unresolved.is_empty() {
             return None;
         }
         let selected =
@@ -421,6 +424,21 @@ impl Compiled {
                                 if !(name.is_empty() && pattern.is_empty())
                         ))
         };
+        let may_be_redacted = |row: &Row| {
+            let selector = self.selection.selector(row.selector);
+            !selected(row) && selector.is_some_and(is_redacted)
+        };
+        if redacted {
+            let lists = side.lists(protocol, port);
+            let doubtful = lists
+                .iter()
+                .flatten()
+                .flat_map(|list| &list.rows)
+                .any(|row| would_change(hit, row) && may_be_redacted(row));
+            if doubtful {
+                return Some(Cause::Redacted);
+            }
+        }
         if unlabelled || by_name {
             let lists = side.lists(protocol, port);
             let doubtful = lists
@@ -458,6 +476,15 @@ impl SubjectState {
 /// Whether a peer is known, has labels, and is not one that rules of their own are about.
 pub(super) fn is_plain(member: &Member) -> bool {
     !member.is_unknown() && !member.unlabelled && !member.is_host()
+}
+
+/// Whether a selector is by a name that a redaction took away.
+pub(super) fn is_redacted(selector: &PeerSelector) -> bool {
+    matches!(
+        selector,
+        PeerSelector::Fqdn { name, pattern }
+            if is_redacted_mark(name) || is_redacted_mark(pattern)
+    )
 }
 
 /// Whether nothing but the agent's own rule for the node's host is among these.

@@ -12,6 +12,7 @@ use super::cause::Cause;
 use super::compile::Compiled;
 use super::entry::{Direction, HeaderMatch, HttpRule, Mismatch};
 use super::l7::L7Cover;
+use super::redacted::is_redacted_mark;
 use super::verdict::Parser;
 use super::world::IdentityIndex;
 use crate::pattern::Re2;
@@ -117,6 +118,9 @@ impl Compiled {
     /// Whether an expression matches the whole of a text.
     fn matches(&self, pattern: &Arc<str>, text: Option<&str>) -> Held {
         let text = text.ok_or(Cause::L7NotVisible)?;
+        if is_redacted_mark(pattern) {
+            return Err(Cause::Redacted);
+        }
         let known = self
             .expressions
             .lock()

@@ -6,12 +6,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::cause::Cause;
 use super::compile::Compiled;
 use super::entry::{AuthMode, Direction, DnsRule, HttpRule, KafkaRule};
 use super::filter::Filter;
+use super::http::RequestVerdict;
 use super::merge::SelectorPolicy;
 use super::names::{NamePattern, canonical};
 use super::options::{AllowLocalhost, Version};
+use super::redacted::is_redacted_mark;
 use super::selection::SelectorId;
 use super::selector::{LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source};
 use super::table::ResolvedPort;
@@ -121,6 +124,13 @@ impl L7Cover {
         Some(format!("^(?:{})$", texts.join("|")))
     }
 
+    fn has_redacted_name(&self) -> bool {
+        let rules = self.policy.l7.dns.iter();
+        rules
+            .flat_map(|rule| [&rule.name, &rule.pattern])
+            .any(|text| is_redacted_mark(text))
+    }
+
     /// `None`: every name passes.
     fn name_patterns(&self, version: Version) -> Option<Vec<NamePattern>> {
         if self.policy.l7.dns.is_empty() {
@@ -223,16 +233,38 @@ impl Compiled {
         port: u16,
         name: &str,
     ) -> bool {
+        self.dns_query(subject, peer, protocol, port, name) == RequestVerdict::Allowed
+    }
+
+    /// As [`Self::dns_allowed`], unknown where only a pattern that was redacted might fit.
+    #[must_use]
+    pub fn dns_query(
+        &self,
+        subject: IdentityIndex,
+        peer: IdentityIndex,
+        protocol: u8,
+        port: u16,
+        name: &str,
+    ) -> RequestVerdict {
         let name = canonical(name);
-        self.l7(subject, Direction::Egress, peer, protocol, port)
+        let mut answer = RequestVerdict::Denied;
+        for cover in self
+            .l7(subject, Direction::Egress, peer, protocol, port)
             .iter()
             .filter(|cover| cover.proxied && cover.ports.protocol == protocol)
             .filter(|cover| cover.ports.first == port)
-            .any(|cover| {
-                cover
-                    .name_patterns(self.options.version)
-                    .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(&name)))
-            })
+        {
+            let fits = cover
+                .name_patterns(self.options.version)
+                .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(&name)));
+            if fits {
+                return RequestVerdict::Allowed;
+            }
+            if cover.has_redacted_name() {
+                answer = RequestVerdict::Unknown(Cause::Redacted);
+            }
+        }
+        answer
     }
 
     fn selects(&self, selector: SelectorId, peer: IdentityIndex) -> bool {

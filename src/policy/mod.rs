@@ -36,6 +36,7 @@ mod plan;
 mod port;
 mod port_prefix;
 mod read;
+mod redacted;
 mod selection;
 mod selector;
 mod set;
@@ -64,6 +65,7 @@ pub use memo::{Memo, Question};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
+pub use redacted::{is_redacted_mark, redacted_mark};
 pub use selector::{
     CidrGroups, LabelSelector, Operator, PeerSelector, Requirement, SelectorKey, Source,
 };

@@ -54,7 +54,10 @@ pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> bool {
             }
             text(3, error, out);
         }),
-        NoticeKind::AgentEvent | NoticeKind::DebugEvent | NoticeKind::Empty => return false,
+        NoticeKind::AgentEvent
+        | NoticeKind::DebugEvent
+        | NoticeKind::Empty
+        | NoticeKind::Unread => return false,
     }
     text(1000, &notice.node, out);
     if notice.time != crate::flow::NO_TIME {

@@ -252,6 +252,14 @@ fn note(question: &Question) -> Option<&'static str> {
     }
 }
 
+fn answer(verdict: RequestVerdict) -> Result<bool, crate::policy::Cause> {
+    match verdict {
+        RequestVerdict::Allowed => Ok(true),
+        RequestVerdict::Denied => Ok(false),
+        RequestVerdict::Unknown(cause) => Err(cause),
+    }
+}
+
 /// Whether the rules of layer 7 let the request pass; `None` where they are not asked.
 fn request_verdict(
     request: &Request,
@@ -263,7 +271,7 @@ fn request_verdict(
     decision.redirect?;
     match request {
         Request::Dns(name) => (direction == Direction::Egress)
-            .then(|| Ok(compiled.dns_allowed(subject, peer, protocol, port, name))),
+            .then(|| answer(compiled.dns_query(subject, peer, protocol, port, name))),
         Request::Http {
             method,
             path,
@@ -280,12 +288,8 @@ fn request_verdict(
                 host: given(host),
                 headers: (!headers.is_empty()).then_some(&headers),
             };
-            let answer = compiled.http_request(subject, direction, peer, protocol, port, &request);
-            Some(match answer {
-                RequestVerdict::Allowed => Ok(true),
-                RequestVerdict::Denied => Ok(false),
-                RequestVerdict::Unknown(cause) => Err(cause),
-            })
+            let verdict = compiled.http_request(subject, direction, peer, protocol, port, &request);
+            Some(answer(verdict))
         }
     }
 }
