@@ -27,6 +27,7 @@ mod policy_coverage;
 mod policy_objects;
 mod proto;
 mod readme;
+mod redact;
 mod reload;
 mod render;
 mod samples;
