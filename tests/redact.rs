@@ -67,7 +67,7 @@ fn edges(path: &Path) -> Vec<(u16, String, usize)> {
     fold.finish(&mut count);
     let mut edges: Vec<_> = counts
         .into_iter()
-        .map(|(edge, count)| (edge.port, edge.protocol.to_string(), count))
+        .map(|(edge, count)| (edge.port, format!("{:?}", edge.protocol), count))
         .collect();
     edges.sort();
     edges
@@ -180,7 +180,9 @@ fn nothing_of_the_original_shows() {
             // A label's key `app.kubernetes.io` is no name.
             let whole = !is_part(before) && !is_part(after);
             let key = outputs[at..].starts_with(&format!("{original}.kubernetes.io"));
-            assert!(!whole || key, "{original} at {at}");
+            // A word of a URL may be that of a field.
+            let field = outputs[at..].starts_with(&format!("{original}\":"));
+            assert!(!whole || key || field, "{original} at {at}");
         }
     }
     assert!(!ran.stderr.contains(KEY));
@@ -212,14 +214,14 @@ fn every_form_of_recording_is_taken() {
     for file in files {
         let ran = redact(&file, KEY).exit(0);
         let read = flowwatch().args("tail -q -o json").path(&file).run();
-        assert!(!ran.stdout.is_empty(), "{}", file.display());
-        assert_eq!(
-            lines(ran.text()).len(),
-            lines(read.exit(0).text()).len(),
-            "{}: {}",
-            file.display(),
-            ran.stderr
-        );
+        // Which losses are shown is `tail`'s to choose.
+        let flows = |text: &str| {
+            let lines = lines(text);
+            lines.iter().filter(|line| line["flow"].is_object()).count()
+        };
+        let wanted = flows(read.exit(0).text());
+        assert!(wanted > 0, "{}", file.display());
+        assert_eq!(flows(ran.text()), wanted, "{}", file.display());
     }
 }
 

@@ -162,7 +162,7 @@ impl Writer<'_> {
             metadata.insert("creationTimestamp".to_owned(), seconds.to_string().into());
         }
         if marks > 0 {
-            let text = format!("{marks} patterns were replaced by marks");
+            let text = format!("patterns replaced by marks: {marks}");
             metadata.insert("annotations".to_owned(), json!({ ANNOTATION: text }));
         }
         Value::Object(metadata)
