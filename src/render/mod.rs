@@ -13,6 +13,7 @@ mod judgement;
 mod line;
 pub mod lint;
 mod number;
+pub mod report;
 pub mod server;
 mod status;
 mod table;

@@ -1,0 +1,32 @@
+//! The report on recorded flows, in its forms.
+//!
+//! Owns words, layout and drawing for terminal, Markdown, HTML, JSON and CSV. What is said
+//! is `outline`'s for those a person reads; JSON and CSV carry the values. Counts nothing.
+
+mod json;
+mod outline;
+mod terminal;
+mod words;
+
+use crate::review::report::Report;
+
+pub use json::{VERSION, json};
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether to colour.
+    pub color: bool,
+    /// Rows of a table, where a form does not show all.
+    pub top: usize,
+}
+
+/// The report for a terminal.
+#[must_use]
+pub fn terminal(report: &Report, options: &Options) -> String {
+    let mut text = String::new();
+    terminal::write(&mut text, &outline::outline(report), options);
+    text
+}
