@@ -76,6 +76,14 @@ impl PolicyArgs {
                 .is_ok_and(|config| !config.policies.is_empty())
     }
 
+    /// The paths as typed.
+    pub(super) fn paths(&self) -> Vec<String> {
+        self.policies
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
     /// Loads the policies; `None` where none were asked for.
     ///
     /// # Errors

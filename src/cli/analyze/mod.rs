@@ -193,6 +193,15 @@ impl AnalyzeArgs {
             width: width(),
             color: self.out.is_none() && self.color.wanted(),
             top: self.top,
+            paths: forms::Paths {
+                policies: self.policies.paths(),
+                flows: self
+                    .paths
+                    .iter()
+                    .chain(&self.input_file)
+                    .map(|path| path.display().to_string())
+                    .collect(),
+            },
         };
         Ok(match self.output {
             Form::Terminal => forms::terminal(report, &options),

@@ -115,7 +115,7 @@ impl State {
                         }
                     }
                 }
-                self.reading.merge(piece.reading);
+                self.reading.merge(piece.input, piece.reading);
                 self.report(piece.input, piece.report);
                 for batch in piece.batches {
                     self.pass.push(piece.input, batch, &mut self.gatherer);

@@ -234,6 +234,7 @@ fn outside(one: &Outside, report: &Report) -> Value {
         })).collect::<Vec<_>>(),
         "more_clients": one.more,
         "every_seconds": one.every,
+        "computed": one.ruling.as_ref().map(ruling),
         "first": first(one.seen),
         "last": last(one.seen),
     })

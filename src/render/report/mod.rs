@@ -12,8 +12,17 @@ use crate::review::report::Report;
 
 pub use json::{VERSION, json};
 
+/// What the report was made of, as the person named it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// Policies.
+    pub policies: Vec<String>,
+    /// Recordings.
+    pub flows: Vec<String>,
+}
+
 /// How a report is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Columns of the terminal.
     pub width: usize,
@@ -21,12 +30,14 @@ pub struct Options {
     pub color: bool,
     /// Rows of a table, where a form does not show all.
     pub top: usize,
+    /// What it was made of.
+    pub paths: Paths,
 }
 
 /// The report for a terminal.
 #[must_use]
 pub fn terminal(report: &Report, options: &Options) -> String {
     let mut text = String::new();
-    terminal::write(&mut text, &outline::outline(report), options);
+    terminal::write(&mut text, &outline::outline(report, &options.paths), options);
     text
 }

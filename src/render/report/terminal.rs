@@ -110,7 +110,7 @@ impl Page<'_> {
                 .map(|column| harmless(cell(row, *column)))
                 .collect();
             self.line(out, table, &used, &widths, &cells, paint_of(row.tone));
-            if let Some(below) = &row.below {
+            for below in &row.below {
                 // A command is copied: it stays on one line.
                 out.push_str(&" ".repeat(MARGIN + 2));
                 out.push_str(&self.paint(&harmless(below), DIM));

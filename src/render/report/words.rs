@@ -6,7 +6,7 @@ use crate::connection::Peer;
 use crate::flow::Protocol;
 use crate::render::escape::{self, Tab};
 use crate::render::thousands;
-use crate::review::report::{Rule, Seen};
+use crate::review::report::{Reading, Rule, Seen};
 
 /// Policies and pods named one by one.
 pub(super) const NAMED: usize = 2;
@@ -26,6 +26,13 @@ pub(super) fn peer(peer: &Peer) -> String {
         Peer::Unknown => "unknown".to_owned(),
         Peer::Others => "others".to_owned(),
     }
+}
+
+/// A node without its cluster, where there is only one.
+pub(super) fn node<'a>(name: &'a str, reading: &Reading) -> &'a str {
+    let only = reading.clusters.iter().next().filter(|_| reading.clusters.len() == 1);
+    only.and_then(|cluster| name.strip_prefix(&**cluster)?.strip_prefix('/'))
+        .unwrap_or(name)
 }
 
 /// `443/TCP`, `ICMPv4 echo request`.

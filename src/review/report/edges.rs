@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::bounded::{Bounded, Seen};
-use crate::connection::{Connection, Edge, Outcome, Peer, PeerId, Peers};
+use super::rules::Ruling;
+use crate::connection::{Computed, Connection, Edge, Outcome, Peer, PeerId, Peers};
+use crate::engine::Policies;
 use crate::flow::{DropClass, Protocol};
-use crate::policy::Gap;
+use crate::policy::{Direction, Gap};
 
 /// Edges that are told apart.
 const MOST_EDGES: usize = 100_000;
@@ -95,6 +97,8 @@ pub struct Outside {
     pub seen: Seen,
     /// Seconds between connections, where they come evenly.
     pub every: Option<f64>,
+    /// What the policies say of the first connection that went through.
+    pub ruling: Option<Ruling>,
 }
 
 /// Encryption between two nodes that encrypt at all.
@@ -123,6 +127,7 @@ struct Out {
     addresses: Bounded<IpAddr, u64>,
     starts: Vec<i64>,
     seen: Seen,
+    computed: Option<Computed>,
 }
 
 pub(super) struct EdgeSums {
@@ -175,11 +180,11 @@ impl Edges {
             return;
         };
         out.connections += weight;
-        out.dropped += if matches!(connection.outcome, Outcome::Dropped(_)) {
-            weight
-        } else {
-            0
-        };
+        if matches!(connection.outcome, Outcome::Dropped(_)) {
+            out.dropped += weight;
+        } else if out.computed.is_none() {
+            out.computed = connection.egress.computed;
+        }
         if let Some(count) = out.clients.entry(edge.client, weight, || 0) {
             *count += weight;
         }
@@ -195,7 +200,7 @@ impl Edges {
         }
     }
 
-    pub(super) fn finish(self, peers: &Peers) -> EdgeSums {
+    pub(super) fn finish(self, peers: &Peers, policies: Option<&Policies>) -> EdgeSums {
         let (other_edges, other_outside) = (self.edges.others(), self.outside.others());
         let mut edges: Vec<EdgeRow> = self
             .edges
@@ -219,12 +224,13 @@ impl Edges {
         let mut outside: Vec<Outside> = self
             .outside
             .into_iter()
-            .map(|(key, out)| out.finish(key, peers))
+            .map(|(key, out)| out.finish(key, peers, policies))
             .collect();
+        // What was never reached comes last.
+        let reached = |server: &Outside| server.connections - server.dropped;
         outside.sort_by(|left, right| {
-            right
-                .connections
-                .cmp(&left.connections)
+            (reached(right), right.connections)
+                .cmp(&(reached(left), left.connections))
                 .then_with(|| left.server.cmp(&right.server))
                 .then_with(|| (left.port, left.protocol).cmp(&(right.port, right.protocol)))
         });
@@ -298,10 +304,16 @@ impl Out {
             addresses: Bounded::new(MOST_CLIENTS),
             starts: Vec::new(),
             seen: Seen::default(),
+            computed: None,
         }
     }
 
-    fn finish(mut self, (server, port, protocol): (PeerId, u16, Protocol), peers: &Peers) -> Outside {
+    fn finish(
+        mut self,
+        (server, port, protocol): (PeerId, u16, Protocol),
+        peers: &Peers,
+        policies: Option<&Policies>,
+    ) -> Outside {
         let more = self.clients.others() + self.addresses.others() > 0;
         let mut clients: Vec<(Peer, u64)> = self
             .clients
@@ -327,6 +339,9 @@ impl Out {
             more,
             seen: self.seen,
             every,
+            ruling: self.computed.zip(policies).map(|(computed, policies)| {
+                Ruling::of(policies, &computed, Direction::Egress)
+            }),
         }
     }
 }

@@ -160,7 +160,7 @@ impl Gatherer {
         policies: Option<&Policies>,
     ) -> Report {
         reading.finish();
-        let edges = self.edges.finish(peers);
+        let edges = self.edges.finish(peers, policies);
         let layer7 = self.layer7.finish(peers);
         let drops = self.drops.finish(peers, policies);
         let mut totals = self.totals;

@@ -26,8 +26,8 @@ const MOST_CLUSTERS: usize = 64;
 const MOST_PODS: usize = 1 << 16;
 /// Holes that are kept one by one; further ones of a node and cause are put together.
 const MOST_HOLES: usize = 1000;
-/// A node that says nothing for so long at either end of the span was not watched there.
-const QUIET: i64 = 60_000_000_000;
+/// Pairs of a node and an input that are remembered.
+const MOST_WATCHES: usize = 1 << 16;
 
 /// What was read, as it is counted.
 #[derive(Debug, Default)]
@@ -57,6 +57,9 @@ pub struct Reading {
     /// Whether it was ended before the end of the input.
     pub interrupted: bool,
     holes: Vec<(Arc<str>, RawHole)>,
+    /// From when to when each input goes, and which nodes it tells of.
+    inputs: BTreeMap<usize, Seen>,
+    watches: BTreeSet<(usize, Arc<str>)>,
     /// Nodes that cannot be reached, since when.
     away: BTreeMap<Arc<str>, i64>,
     pods: HashMap<IpAddr, Arc<str>, RandomState>,
@@ -169,8 +172,10 @@ impl RowReader {
 }
 
 impl Reading {
-    /// Adds what another has counted. Notices are told apart, as their order matters.
-    pub fn merge(&mut self, other: Self) {
+    /// Adds what was counted of a piece of an input. Notices are told apart, as their order
+    /// matters.
+    pub fn merge(&mut self, input: usize, other: Self) {
+        self.inputs.entry(input).or_default().merge(other.seen);
         self.read += other.read;
         self.flows += other.flows;
         self.events += other.events;
@@ -178,6 +183,9 @@ impl Reading {
         self.seen.merge(other.seen);
         self.capabilities.merge(&other.capabilities);
         for (name, reading) in other.nodes {
+            if self.watches.len() < MOST_WATCHES {
+                self.watches.insert((input, name.clone()));
+            }
             self.node(name, reading);
         }
         for name in other.clusters {
@@ -294,7 +302,7 @@ impl Reading {
             .iter()
             .filter_map(|(node, hole)| {
                 Some((
-                    node.clone(),
+                    self.known_name(node),
                     Hole {
                         span: span(hole.first, hole.last)?,
                         cause: hole.cause,
@@ -309,18 +317,31 @@ impl Reading {
         holes
     }
 
+    /// A node as its flows name it: losses are told without the cluster.
+    fn known_name(&self, name: &Arc<str>) -> Arc<str> {
+        if self.nodes.contains_key(name) {
+            return name.clone();
+        }
+        let mut same = self.nodes.keys().filter(|known| {
+            known
+                .strip_suffix(&**name)
+                .is_some_and(|cluster| cluster.ends_with('/'))
+        });
+        match (same.next(), same.next()) {
+            (Some(one), None) => one.clone(),
+            _ => name.clone(),
+        }
+    }
+
     /// Which nodes were watched when, less the holes.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
         let mut completeness = Completeness::default();
-        for (name, node) in &self.nodes {
-            let Some((first, last)) = node.seen.span() else {
-                continue;
-            };
-            let first = if first - self.seen.first <= QUIET { self.seen.first } else { first };
-            let last = if self.seen.last - last <= QUIET { self.seen.last } else { last };
-            if let Some(span) = span(first, last) {
-                completeness.watch(name, span);
+        // A recording tells of a node for as long as it goes, also while nothing happens.
+        for (input, node) in &self.watches {
+            let seen = self.inputs.get(input).copied().unwrap_or_default();
+            if let Some(span) = seen.span().and_then(|(first, last)| span(first, last)) {
+                completeness.watch(node, span);
             }
         }
         for (node, hole) in self.holes() {

@@ -4,16 +4,17 @@ use super::{Row, Section, Table, Tone, number, text};
 use crate::connection::Peer;
 use crate::flow::{DropClass, DropReason, Protocol};
 use crate::policy::{Direction, Verdict};
-use crate::render::report::words::{
-    NAMED, clock, counted, listed, peer, port, rule, spans_days,
-};
+use crate::render::report::Paths;
+use crate::render::report::words::{clock, counted, listed, peer, port, rule, spans_days};
 use crate::render::thousands;
 use crate::review::report::{DropCause, DropGroup, Report};
 
 /// Other ends named in a row.
 const ENDS: usize = 2;
+/// Rules named below a row.
+const RULES: usize = 4;
 
-pub(super) fn section(report: &Report) -> Option<Section> {
+pub(super) fn section(report: &Report, paths: &Paths) -> Option<Section> {
     if report.drops.is_empty() && report.refused.is_empty() {
         return None;
     }
@@ -47,7 +48,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             ],
         );
         for group in groups {
-            table.rows.push(row(group, report, days));
+            table.rows.push(row(group, report, paths, days));
         }
         if class == DropClass::Policy && report.other_drops > 0 {
             table.others = Some(format!(
@@ -72,7 +73,7 @@ fn heading(class: DropClass) -> (&'static str, &'static str) {
     }
 }
 
-fn row(group: &DropGroup, report: &Report, days: bool) -> Row {
+fn row(group: &DropGroup, report: &Report, paths: &Paths, days: bool) -> Row {
     let (first, last) = group.seen.span().map_or(Default::default(), |(first, last)| {
         (clock(first, days), clock(last, days))
     });
@@ -91,7 +92,7 @@ fn row(group: &DropGroup, report: &Report, days: bool) -> Row {
             (_, DropCause::Audited) => Tone::Attention,
             _ => Tone::Bad,
         },
-        below: Some(next(group)),
+        below: rules(group).into_iter().chain([next(group, paths)]).collect(),
     }
 }
 
@@ -167,21 +168,22 @@ fn why(group: &DropGroup) -> String {
             .text()
             .map_or_else(|| reason.to_string(), str::to_owned),
     };
-    let rules: Vec<String> = match &group.ruling {
+    base.trim_end_matches(", ").to_owned()
+}
+
+/// The rules behind it: those of the policies that were given, else those Hubble named.
+fn rules(group: &DropGroup) -> Option<String> {
+    let (word, rules): (&str, Vec<String>) = match &group.ruling {
         Some(ruling) if !matches!(ruling.verdict, Verdict::Unknown(_)) => {
-            ruling.rules.iter().map(rule).collect()
+            ("By", ruling.rules.iter().map(rule).collect())
         }
-        _ => group.named.iter().map(ToString::to_string).collect(),
+        _ => ("Hubble names", group.named.iter().map(ToString::to_string).collect()),
     };
-    if rules.is_empty() {
-        base.trim_end_matches(", ").to_owned()
-    } else {
-        format!("{base} of {}", listed(&rules, NAMED))
-    }
+    (!rules.is_empty()).then(|| format!("{word} {}", listed(&rules, RULES)))
 }
 
 /// What to do next.
-fn next(group: &DropGroup) -> String {
+fn next(group: &DropGroup, paths: &Paths) -> String {
     match (group.cause.class(), group.cause) {
         (_, DropCause::Audited) => {
             "Next: allow it before audit mode is turned off, or it will be denied".to_owned()
@@ -190,7 +192,7 @@ fn next(group: &DropGroup) -> String {
             "Next: look at the mutual authentication of both ends (SPIRE, cilium-agent's auth logs)"
                 .to_owned()
         }
-        (DropClass::Policy, _) => match explain(group) {
+        (DropClass::Policy, _) => match explain(group, paths) {
             Some(command) => format!("Next: {command}"),
             None => "Next: look for the policies of the endpoint with `kubectl get cnp,ccnp,netpol -A`"
                 .to_owned(),
@@ -216,8 +218,13 @@ fn next(group: &DropGroup) -> String {
 }
 
 /// The command that explains the commonest connection of a group.
-fn explain(group: &DropGroup) -> Option<String> {
-    let end = group.ends.first()?;
+fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
+    // Of a port there is more to say than of an echo request.
+    let end = group
+        .ends
+        .iter()
+        .find(|end| end.protocol == Protocol::Tcp)
+        .or(group.ends.first())?;
     let (from, to) = match group.direction {
         Some(Direction::Ingress) => (&end.peer, &group.subject),
         _ => (&group.subject, &end.peer),
@@ -243,8 +250,14 @@ fn explain(group: &DropGroup) -> Option<String> {
         ),
         _ => return None,
     };
+    let given = |paths: &[String], missing: &str| match paths {
+        [] => missing.to_owned(),
+        paths => paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(" "),
+    };
     Some(format!(
-        "flowwatch explain --policies PATH --flows FLOWS --from {} --to {} {to_port}",
+        "flowwatch explain --policies {} --flows {} --from {} --to {} {to_port}",
+        given(&paths.policies, "PATH"),
+        given(&paths.flows, "PATH"),
         side(from)?,
         side(to)?
     ))

@@ -9,6 +9,7 @@ mod read;
 mod short;
 mod traffic;
 
+use super::Paths;
 use crate::review::report::Report;
 
 /// A report to be shown.
@@ -57,8 +58,8 @@ pub(super) struct Column {
 pub(super) struct Row {
     pub(super) cells: Vec<String>,
     pub(super) tone: Tone,
-    /// A sentence below the row: what to do next.
-    pub(super) below: Option<String>,
+    /// Lines below the row: the rules behind it, what to do next.
+    pub(super) below: Vec<String>,
 }
 
 /// How a row is to be taken.
@@ -97,7 +98,7 @@ impl Table {
         self.rows.push(Row {
             cells,
             tone,
-            below: None,
+            below: Vec::new(),
         });
     }
 }
@@ -129,10 +130,10 @@ const fn number(name: &'static str) -> Column {
     }
 }
 
-/// What a report says.
-pub(super) fn outline(report: &Report) -> Outline {
+/// What a report says; `paths` are those of the command, to be named in further ones.
+pub(super) fn outline(report: &Report, paths: &Paths) -> Outline {
     let mut sections = vec![read::section(report)];
-    sections.extend(drops::section(report));
+    sections.extend(drops::section(report, paths));
     sections.extend(policies::section(report));
     sections.extend(traffic::sections(report));
     Outline {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Section, Table, Tone, fixed, number, text};
 use crate::flow::{Hole, HoleCause};
 use crate::render::report::words::{
-    clock, counted, duration, listed, percent, some, spans_days,
+    clock, counted, duration, listed, node as short_node, percent, some, spans_days,
 };
 use crate::render::thousands;
 use crate::review::report::{Reading, Report};
@@ -137,7 +137,7 @@ fn blind(report: &Report) -> Vec<String> {
     }
     if report.totals.joined > 0 {
         notes.push(format!(
-            "{} were open before the recording or a hole; who opened them is taken from the first flow",
+            "Begun before the recording or in a hole: {}; who opened them is taken from their first flow",
             counted(report.totals.joined, "connection")
         ));
     }
@@ -179,7 +179,7 @@ fn hole_table(holes: &[(Arc<str>, Hole)], reading: &Reading) -> Table {
         table.row(
             tone,
             vec![
-                node.to_string(),
+                short_node(&node, reading).to_owned(),
                 clock(hole.span.start().as_nanosecond() as i64, days),
                 if length > 0 { duration(length) } else { String::new() },
                 hole.events.map_or("unknown".to_owned(), thousands),
@@ -205,7 +205,7 @@ fn nodes(reading: &Reading) -> Option<Table> {
         let (first, last) = node.seen.span().map_or(Default::default(), |(first, last)| {
             (clock(first, days), clock(last, days))
         });
-        let name = if name.is_empty() { "without a name" } else { name };
+        let name = if name.is_empty() { "without a name" } else { short_node(name, reading) };
         table.row(
             Tone::Plain,
             vec![name.to_owned(), some(node.flows), first, last],

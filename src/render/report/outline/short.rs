@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::flow::HoleCause;
 use crate::render::report::words::{
-    clock, counted, duration, listed, peer, port, spans_days,
+    clock, counted, duration, latency, listed, node as short_node, peer, port, rule, spans_days,
 };
 use crate::render::thousands;
 use crate::review::report::{DropCause, Report, Standout};
@@ -21,6 +21,7 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
         said.extend(refused(standout));
         said.extend(alone(standout, report));
     }
+    said.extend(errors(report));
     said.extend(audited(report));
     said.extend(policies(report));
     said
@@ -60,11 +61,12 @@ fn holes(report: &Report) -> Option<String> {
         if hole.cause == HoleCause::NodeUnavailable {
             let length = hole.span.end().duration_since(hole.span.start());
             away.push(format!(
-                "{node} could not be reached for {}",
+                "{} could not be reached for {}",
+                short_node(node, &report.reading),
                 duration(length.as_nanos() as i64)
             ));
         } else {
-            *lost.entry(node).or_default() += hole.events.unwrap_or(0);
+            *lost.entry(short_node(node, &report.reading)).or_default() += hole.events.unwrap_or(0);
         }
     }
     let mut parts = Vec::new();
@@ -115,7 +117,7 @@ fn denied(report: &Report) -> Option<String> {
     };
     let more = if reach.more { "more than " } else { "" };
     Some(format!(
-        "{sum}, {share} of {}, which tried {more}{} on {}{times}.",
+        "{sum}, {share} from {}, which tried {more}{} on {}{times}.",
         name(standout),
         counted(reach.addresses as u64, "address"),
         counted(reach.ports as u64, "port"),
@@ -154,15 +156,11 @@ fn refused(standout: &Standout) -> Option<String> {
         .map(|refused| &*refused.request)
         .collect();
     Some(format!(
-        "{} asked {} for {}, which rules of layer 7 refused.",
-        capital(&peer(&first.client)),
+        "{} asked {} for {}, which its rules of layer 7 refused.",
+        peer(&first.client),
         peer(&first.server),
         listed(&requests, 3),
     ))
-}
-
-fn capital(text: &str) -> String {
-    text.to_owned()
 }
 
 fn alone(standout: &Standout, report: &Report) -> Option<String> {
@@ -179,14 +177,55 @@ fn alone(standout: &Standout, report: &Report) -> Option<String> {
     });
     let who = match (&standout.pod, report.standouts.len()) {
         (Some(_), 1) => "The same pod".to_owned(),
-        _ => capital(&name(standout)),
+        _ => capital(name(standout)),
+    };
+    let rules: Vec<String> = server
+        .ruling
+        .iter()
+        .flat_map(|ruling| ruling.rules.iter().map(rule))
+        .collect();
+    let by = if rules.is_empty() {
+        String::new()
+    } else {
+        format!("; {} lets it", listed(&rules, FEW))
     };
     Some(format!(
-        "{who} is the only one that talks to {} ({}): {}{every}{since}.",
+        "{who} is the only one that talks to {} ({}): {}{every}{since}{by}.",
         peer(&server.server),
         port(server.port, server.protocol),
         counted(server.connections, "connection"),
     ))
+}
+
+/// The requests that a server could not answer.
+fn errors(report: &Report) -> Option<String> {
+    let mut failing: Vec<_> = report
+        .paths
+        .iter()
+        .filter(|path| path.server_errors > 0)
+        .collect();
+    failing.sort_by_key(|path| std::cmp::Reverse(path.server_errors));
+    let worst = failing.first()?;
+    let all: u64 = failing.iter().map(|path| path.server_errors).sum();
+    let slow = match latency(worst.slowest) {
+        slow if slow.is_empty() => slow,
+        slow => format!(", the slowest after {slow}"),
+    };
+    Some(format!(
+        "{} failed with 5xx{}: {} ({} {}{slow}).",
+        counted(all, "request"),
+        if failing.len() > 1 { ", most of them" } else { "" },
+        peer(&worst.server),
+        worst.method,
+        worst.path,
+    ))
+}
+
+fn capital(mut text: String) -> String {
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
 }
 
 fn audited(report: &Report) -> Option<String> {
@@ -211,7 +250,7 @@ fn policies(report: &Report) -> Option<String> {
     let judged = report.judged.as_ref()?;
     let mut parts = Vec::new();
     match judged.drift {
-        0 if judged.equal > 0 => parts.push("the cluster did what the policies say".to_owned()),
+        0 if judged.equal > 0 => parts.push("every recorded verdict is what the policies say".to_owned()),
         0 => {}
         drift => parts.push(format!(
             "{} differ from what the policies say",
@@ -220,7 +259,7 @@ fn policies(report: &Report) -> Option<String> {
     }
     if judged.gap_connections > 0 {
         parts.push(format!(
-            "{} passed with no policy asking for it",
+            "{} passed that no policy asks for",
             counted(judged.gap_connections, "connection")
         ));
     }
@@ -228,9 +267,6 @@ fn policies(report: &Report) -> Option<String> {
     if unknown > 0 {
         parts.push(format!("{} could not be told", counted(unknown, "verdict")));
     }
-    let mut text = parts.join(", ");
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    (!text.is_empty()).then(|| format!("{text}."))
+    let text = parts.join(", ");
+    (!text.is_empty()).then(|| format!("{}.", capital(text)))
 }

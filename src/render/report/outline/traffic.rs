@@ -132,7 +132,12 @@ fn outside(report: &Report) -> Option<Section> {
             text("RHYTHM"),
         ],
     );
+    let mut unreached = 0_u64;
     for server in &report.outside {
+        if server.dropped == server.connections {
+            unreached += 1;
+            continue;
+        }
         let clients: Vec<String> = server.clients.iter().map(|(one, _)| peer(one)).collect();
         let pods = match server.addresses.len() {
             1 if !server.more && clients.len() == 1 => " (1 pod)".to_owned(),
@@ -166,12 +171,21 @@ fn outside(report: &Report) -> Option<Section> {
             counted(report.other_outside, "connection")
         ));
     }
-    Some(Section {
+    let mut section = Section {
         id: "outside",
         title: "What goes outside",
-        tables: vec![table],
         ..Section::default()
-    })
+    };
+    if unreached > 0 {
+        section.notes.push(format!(
+            "Tried and never reached: {} at addresses outside; see what was dropped",
+            counted(unreached, "port")
+        ));
+    }
+    if !table.rows.is_empty() {
+        section.tables.push(table);
+    }
+    Some(section)
 }
 
 fn layer7(report: &Report) -> Option<Section> {
