@@ -85,7 +85,11 @@ Examples:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
     Terminal,
+    Html,
+    #[value(alias = "md")]
+    Markdown,
     Json,
+    Csv,
 }
 
 /// What `--fail-on` looks for.
@@ -205,6 +209,9 @@ impl AnalyzeArgs {
         };
         Ok(match self.output {
             Form::Terminal => forms::terminal(report, &options),
+            Form::Html => forms::html(report, &options),
+            Form::Markdown => forms::markdown(report, &options),
+            Form::Csv => forms::csv(report),
             Form::Json => {
                 let value = forms::json(report);
                 let mut text =

@@ -3,7 +3,11 @@
 //! Owns words, layout and drawing for terminal, Markdown, HTML, JSON and CSV. What is said
 //! is `outline`'s for those a person reads; JSON and CSV carry the values. Counts nothing.
 
+mod csv;
+mod html;
 mod json;
+mod map;
+mod markdown;
 mod outline;
 mod terminal;
 mod words;
@@ -39,5 +43,30 @@ pub struct Options {
 pub fn terminal(report: &Report, options: &Options) -> String {
     let mut text = String::new();
     terminal::write(&mut text, &outline::outline(report, &options.paths), options);
+    text
+}
+
+/// The report as one page of HTML.
+#[must_use]
+pub fn html(report: &Report, options: &Options) -> String {
+    let mut text = String::new();
+    let outline = outline::outline(report, &options.paths);
+    html::write(&mut text, report, &outline);
+    text
+}
+
+/// The report as Markdown.
+#[must_use]
+pub fn markdown(report: &Report, options: &Options) -> String {
+    let mut text = String::new();
+    markdown::write(&mut text, &outline::outline(report, &options.paths), options);
+    text
+}
+
+/// The edges of the report as CSV.
+#[must_use]
+pub fn csv(report: &Report) -> String {
+    let mut text = String::new();
+    csv::write(&mut text, report);
     text
 }

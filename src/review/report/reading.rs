@@ -26,6 +26,8 @@ const MOST_CLUSTERS: usize = 64;
 const MOST_PODS: usize = 1 << 16;
 /// Holes that are kept one by one; further ones of a node and cause are put together.
 const MOST_HOLES: usize = 1000;
+/// Between two recordings of a node that lie so close it was watched too: rotations.
+const BRIDGED: i64 = 60_000_000_000;
 /// Pairs of a node and an input that are remembered.
 const MOST_WATCHES: usize = 1 << 16;
 
@@ -338,10 +340,23 @@ impl Reading {
     pub fn completeness(&self) -> Completeness {
         let mut completeness = Completeness::default();
         // A recording tells of a node for as long as it goes, also while nothing happens.
+        let mut spans: BTreeMap<&Arc<str>, Vec<(i64, i64)>> = BTreeMap::new();
         for (input, node) in &self.watches {
             let seen = self.inputs.get(input).copied().unwrap_or_default();
-            if let Some(span) = seen.span().and_then(|(first, last)| span(first, last)) {
-                completeness.watch(node, span);
+            spans.entry(node).or_default().extend(seen.span());
+        }
+        for (node, mut spans) in spans {
+            spans.sort_unstable();
+            let mut reached: Option<i64> = None;
+            for (first, last) in spans {
+                let first = match reached {
+                    Some(before) if first.saturating_sub(before) <= BRIDGED => before.min(first),
+                    _ => first,
+                };
+                reached = reached.max(Some(last));
+                if let Some(span) = span(first, last.max(first)) {
+                    completeness.watch(node, span);
+                }
             }
         }
         for (node, hole) in self.holes() {

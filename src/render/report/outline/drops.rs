@@ -236,18 +236,10 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
         Peer::Unknown | Peer::Others => None,
     };
     let to_port = match end.protocol {
-        Protocol::Tcp => format!("--port {}", end.port),
-        Protocol::Udp | Protocol::Sctp => format!(
-            "--port {} --protocol {}",
-            end.port,
-            end.protocol.name().to_lowercase()
-        ),
-        // An echo request has a type, which explain asks for as a port.
-        Protocol::Icmpv4 | Protocol::Icmpv6 => format!(
-            "--port {} --protocol {}",
-            end.port,
-            end.protocol.name().to_lowercase()
-        ),
+        Protocol::Tcp => end.port.to_string(),
+        Protocol::Udp | Protocol::Sctp | Protocol::Icmpv4 | Protocol::Icmpv6 => {
+            format!("{}/{}", end.port, end.protocol.name().to_lowercase())
+        }
         _ => return None,
     };
     let given = |paths: &[String], missing: &str| match paths {
@@ -255,7 +247,7 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
         paths => paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(" "),
     };
     Some(format!(
-        "flowwatch explain --policies {} --flows {} --from {} --to {} {to_port}",
+        "flowwatch explain --policies {} --flows {} --from {} --to {} --port {to_port}",
         given(&paths.policies, "PATH"),
         given(&paths.flows, "PATH"),
         side(from)?,
