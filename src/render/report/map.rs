@@ -25,6 +25,8 @@ const SWEEPS: usize = 8;
 const WIDTH: usize = 190;
 const HEIGHT: usize = 30;
 const COLUMN: usize = 260;
+/// Columns where there are too many layers.
+const COLUMNS: usize = 5;
 /// Layers up to which the map is made to fit the page.
 const FITTING: usize = 8;
 const LINE: usize = 44;
@@ -63,6 +65,9 @@ pub(super) fn svg(report: &Report) -> String {
         return String::new();
     }
     layer(&mut nodes, &lines);
+    if nodes.iter().any(|node| node.layer >= FITTING) {
+        spread(&mut nodes, &lines);
+    }
     arrange(&mut nodes, &lines);
     draw(&nodes, &lines)
 }
@@ -206,6 +211,24 @@ fn layer(nodes: &mut [Node], lines: &Lines) {
         for &to in &forward[at] {
             nodes[to].layer = nodes[to].layer.max(layer);
         }
+    }
+}
+
+/// Where everybody calls everybody there are no layers to find: those who call more than
+/// they are called stand left, in columns of about one size.
+fn spread(nodes: &mut [Node], lines: &Lines) {
+    let mut balance = vec![0_i64; nodes.len()];
+    for ((from, to), line) in lines {
+        if from != to {
+            balance[*from] -= line.connections as i64;
+            balance[*to] += line.connections as i64;
+        }
+    }
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_by_key(|at| (balance[*at], *at));
+    let tall = nodes.len().div_ceil(COLUMNS);
+    for (place, at) in order.into_iter().enumerate() {
+        nodes[at].layer = place / tall;
     }
 }
 
@@ -384,6 +407,19 @@ mod tests {
         layer(&mut nodes, &lines);
         let layers: Vec<usize> = nodes.iter().map(|node| node.layer).collect();
         assert_eq!(layers, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_long_circle_is_spread_over_few_columns() {
+        let name = |number: usize| format!("n{number:02}");
+        let edges: Vec<EdgeRow> = (0..40)
+            .map(|number| edge(&name(number), &name((number + 1) % 40)))
+            .collect();
+        let (mut nodes, lines) = graph(&edges);
+        layer(&mut nodes, &lines);
+        assert_eq!(nodes.iter().map(|node| node.layer).max(), Some(39));
+        spread(&mut nodes, &lines);
+        assert_eq!(nodes.iter().map(|node| node.layer).max(), Some(COLUMNS - 1));
     }
 
     #[test]

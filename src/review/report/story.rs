@@ -17,6 +17,8 @@ use crate::connection::Peer;
 
 /// Pods a report tells about.
 const MOST: usize = 5;
+/// A share of all that was denied, one in so many, that a client must have.
+const SHARE: u64 = 10;
 /// Different targets from which on a denied client is worth telling about.
 const WIDE: usize = 5;
 
@@ -42,9 +44,12 @@ pub(super) fn standouts(
     refused: &[Refused],
     reading: &Reading,
 ) -> Vec<Standout> {
+    let all: u64 = reaches.values().map(|reach| reach.connections).sum();
     let mut wide: Vec<(&IpAddr, &Reach)> = reaches
         .iter()
-        .filter(|(_, reach)| reach.addresses.max(reach.ports) >= WIDE)
+        .filter(|(_, reach)| {
+            reach.addresses.max(reach.ports) >= WIDE && reach.connections * SHARE >= all
+        })
         .collect();
     wide.sort_by(|left, right| {
         (right.1.connections, left.0).cmp(&(left.1.connections, right.0))
