@@ -14,6 +14,7 @@
 mod agreement;
 mod churn;
 mod conformance;
+mod connection;
 mod corpus;
 mod floors;
 mod fuzz_seeds;

@@ -43,10 +43,9 @@ impl Pairs {
         }
         self.last = self.last.max(at);
         let step = match record {
-            Record::Verdict => 1,
             Record::Drop => -1,
             Record::Either if self.waiting > 0 => -1,
-            Record::Either => 1,
+            Record::Verdict | Record::Either => 1,
         };
         if i32::from(self.waiting.signum()) * i32::from(step) >= 0 {
             self.count = self.count.saturating_add(1);

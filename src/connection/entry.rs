@@ -131,8 +131,8 @@ pub(super) struct Entry {
     drop_reason: i32,
     busy_tick: u32,
     pub(super) busy: u16,
-    /// SYNs, or new entries of connection tracking, by trace point.
-    openings: [u8; 7],
+    /// SYNs, or new entries of connection tracking, by node and trace point.
+    openings: [[u8; 7]; 2],
     points: [Point; 2],
     pub(super) egress: SideState,
     pub(super) ingress: SideState,
@@ -150,7 +150,8 @@ pub(super) struct Place {
     pub(super) timed: bool,
     pub(super) node: u32,
     pub(super) source_is_low: bool,
-    pub(super) reference_hash: u64,
+    /// The hash of its tuple, where it is the one the connection is named by.
+    pub(super) reference: Option<u64>,
 }
 
 impl Entry {
@@ -165,8 +166,8 @@ impl Entry {
             base: place.time,
             first: NO_TIME,
             last: NO_TIME,
-            reference_hash: place.reference_hash,
-            reference_node: place.node,
+            reference_hash: 0,
+            reference_node: 0,
             flags: 0,
             rows: 0,
             exchanges: 0,
@@ -174,7 +175,7 @@ impl Entry {
             drop_reason: 0,
             busy_tick: 0,
             busy: 0,
-            openings: [0; 7],
+            openings: [[0; 7]; 2],
             points: [Point::default(); 2],
             egress: SideState::default(),
             ingress: SideState::default(),
@@ -316,7 +317,7 @@ impl Entry {
         let nodes = (self.ingress.node, self.egress.node);
         (self.egress, self.ingress) = (SideState::default(), SideState::default());
         (self.egress.node, self.ingress.node) = nodes;
-        self.openings = [0; 7];
+        self.openings = [[0; 7]; 2];
         self.flags &= !(bits::OPENED | bits::FIRST_SEEN);
     }
 
@@ -324,6 +325,10 @@ impl Entry {
     pub(super) fn add(&mut self, row: RowRef<'_>, sight: &Sight, place: &Place) {
         let from_client = self.client_is_low() == place.source_is_low;
         self.rows = self.rows.saturating_add(1);
+        if let Some(hash) = place.reference {
+            self.reference_hash = hash;
+            self.reference_node = place.node;
+        }
         self.add_time(place);
         self.add_point(sight, place);
         let side = sight.side(from_client);
@@ -350,10 +355,6 @@ impl Entry {
     fn add_time(&mut self, place: &Place) {
         if !place.timed {
             return;
-        }
-        if self.first == NO_TIME || (place.time, place.node) < (self.first, self.reference_node) {
-            self.reference_hash = place.reference_hash;
-            self.reference_node = place.node;
         }
         if self.first == NO_TIME || place.time < self.first {
             self.first = place.time;
@@ -465,7 +466,14 @@ impl Entry {
                     TracePoint::TO_ENDPOINT => 5,
                     _ => 6,
                 };
-                self.openings[at] = self.openings[at].saturating_add(1);
+                let seen = self
+                    .points
+                    .iter()
+                    .position(|point| point.node == place.node && point.since != NEVER);
+                if let Some(seen) = seen {
+                    let count = &mut self.openings[seen][at];
+                    *count = count.saturating_add(1);
+                }
                 return;
             }
             _ => return,
@@ -482,7 +490,13 @@ impl Entry {
     /// Packets that asked for it.
     pub(super) fn attempts(&self) -> u32 {
         let refused = self.egress.pairs.count().max(self.ingress.pairs.count());
-        let passed = self.openings.iter().copied().max().unwrap_or_default();
+        let passed = self
+            .openings
+            .as_flattened()
+            .iter()
+            .max()
+            .copied()
+            .unwrap_or_default();
         refused
             .max(u32::from(passed))
             .max(u32::from(self.is_opened()))

@@ -3,8 +3,8 @@
 //! Owns pairing them: first in first out among those of one connection that ask for the
 //! same, so that pipelined requests keep their order. Where the client's and the server's
 //! side both have a proxy an exchange is seen twice, once in each direction, and counted
-//! once. A request waits 60 s for its response; an exchange that is complete waits 5 s for
-//! the other side to see it.
+//! once. A request waits 60 s for its response, one that a proxy refused 5 s: the refusal is
+//! a response too. An exchange that is complete waits 5 s for the other side to see it.
 //!
 //! Bounded: beyond its bound what is due first comes out as it is.
 
@@ -258,7 +258,7 @@ impl Pending {
         let own = self.sides[side];
         match part {
             Part::Request => own.request != NO_TIME,
-            Part::Response => own.response != NO_TIME || (self.denied && own.request != NO_TIME),
+            Part::Response => own.response != NO_TIME,
             Part::Whole => true,
         }
     }
@@ -280,7 +280,7 @@ impl Pending {
                     }
             }
             Part::Response => {
-                !self.has(Part::Response, side)
+                own.response == NO_TIME
                     && (own.request != NO_TIME || is_near(other.request) || is_near(other.response))
             }
             Part::Whole => false,

@@ -51,7 +51,7 @@ impl Fold {
             ingress: self.side(&entry.ingress),
             service: self.names.service_name(entry.service),
             reference: (
-                self.node_name(entry.reference_node),
+                self.names.node_name(entry.reference_node),
                 entry.first,
                 entry.reference_hash,
             ),
@@ -88,7 +88,7 @@ impl Fold {
     fn side(&self, side: &SideState) -> Side {
         let judged = self.judged.get(side.judged);
         Side {
-            node: self.node_name(side.node),
+            node: self.names.node_name(side.node),
             recorded: self.recorded.get(side.recorded).cloned(),
             computed: judged.and_then(|judged| judged.computed),
             gap: gap_of(side.gap),

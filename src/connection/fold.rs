@@ -21,8 +21,6 @@
 //! Flows come in the order of time, node and tuple hash. What a flow adds does not depend on
 //! the order within a second, and what comes out not on how flows are put into batches.
 
-use std::sync::Arc;
-
 use super::aggregate::Aggregates;
 use super::entry::{Entry, Place, SECOND, SHORT, bits};
 use super::exchange::{Exchanges, Part, Spoken};
@@ -38,6 +36,8 @@ use super::table::Table;
 use crate::flow::{NO_TIME, RowRef, SockPoint, tuple_hash};
 use crate::policy::{Cause, Direction};
 
+/// How far clocks of nodes are apart that are told to be of one cluster.
+const SKEW: i64 = 3 * SECOND;
 /// What comes out waits for its turn, but no more than this.
 const MOST_READY: usize = 1 << 12;
 /// Tuples that are remembered to have been let go of.
@@ -207,7 +207,7 @@ impl Fold {
         // What ends is looked at by whole seconds, however time came to pass.
         let now = tick.saturating_mul(SECOND);
         while let Some(entry) = self.table.pop_ended(now) {
-            self.close(entry);
+            self.close(&entry);
             if self.ready.len() >= MOST_READY {
                 self.flush(out);
             }
@@ -237,7 +237,7 @@ impl Fold {
         for same in open.chunk_by(|a, b| a.0 == b.0) {
             for &(_, at) in same {
                 if let Some(entry) = self.table.take(at) {
-                    self.close(entry);
+                    self.close(&entry);
                 }
             }
             self.flush(out);
@@ -259,10 +259,10 @@ impl Fold {
         }
     }
 
-    fn close(&mut self, entry: Entry) {
-        let connection = self.connection(&entry);
+    fn close(&mut self, entry: &Entry) {
+        let connection = self.connection(entry);
         self.ready.push(Folded::Connection(connection));
-        self.release(&entry);
+        self.release(entry);
     }
 
     fn release(&mut self, entry: &Entry) {
@@ -324,7 +324,7 @@ impl Fold {
             timed: row.time().is_some(),
             node: self.names.node(row),
             source_is_low,
-            reference_hash: 0,
+            reference: None,
         };
         let at = if from.is_nothing() && to.is_nothing() {
             self.counts.alone += 1;
@@ -357,24 +357,31 @@ impl Fold {
             return Belongs::New;
         }
         let is_before = |entry: &Entry| place.time < entry.began().saturating_sub(SHORT);
-        // The newest connection the node has seen, and the one after it.
-        let (mut at, mut next) = (newest, None);
-        loop {
-            let Some(entry) = self.table.get(at) else {
-                break;
-            };
+        // The newest connection the node has seen, and the one after it; else the oldest
+        // that it may see late.
+        let (mut at, mut next, mut unseen) = (newest, None, newest);
+        while let Some(entry) = self.table.get(at) {
             if entry.is_seen_by(place.node) && !is_before(entry) {
                 if !entry.is_over_for(sight, place) {
                     return Belongs::To(at);
                 }
                 return next.map_or(Belongs::New, Belongs::To);
             }
+            let near = if sight.begins {
+                place.time.abs_diff(entry.began()) <= SKEW.unsigned_abs()
+            } else {
+                place.time >= entry.began().saturating_sub(SKEW)
+                    && place.time <= entry.seen().saturating_add(SKEW)
+            };
+            if near {
+                unseen = at;
+            }
             (next, at) = (Some(at), entry.previous);
         }
         if is_before(entry) {
             return Belongs::Late;
         }
-        Belongs::To(newest)
+        Belongs::To(unseen)
     }
 
     fn open_new(&mut self, key: Key, place: &Place) -> u32 {
@@ -401,7 +408,7 @@ impl Fold {
                 let hash = self.table.hash(&entry.key);
                 self.cut[hash as usize % MOST_CUT] = tag(hash);
             }
-            self.close(entry);
+            self.close(&entry);
         }
     }
 
@@ -433,12 +440,7 @@ impl Fold {
         entry.orient(sight, place);
         let from_client = entry.client_is_low() == place.source_is_low;
         let place = Place {
-            // Most flows are not the first of their connection, and need none.
-            reference_hash: if is_first || place.time <= entry.first {
-                tuple_hash(row)
-            } else {
-                0
-            },
+            reference: reference(row, entry, place, names),
             ..*place
         };
         entry.add(row, sight, &place);
@@ -522,16 +524,25 @@ impl Fold {
     pub fn options(&self) -> FoldOptions {
         self.options
     }
-
-    /// Name of a node, for what comes out.
-    pub(super) fn node_name(&self, number: u32) -> Arc<str> {
-        self.names.node_name(number)
-    }
 }
 
 /// What is remembered of the hash of a tuple; never 0.
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
+}
+
+/// The hash of a flow's tuple, if it is the first one of its connection; of several at one
+/// time the one of the first node, then of the smallest hash.
+fn reference(row: RowRef<'_>, entry: &Entry, place: &Place, names: &Names) -> Option<u64> {
+    if entry.rows > 0 && entry.first != NO_TIME && place.time > entry.first {
+        return None;
+    }
+    let hash = tuple_hash(row);
+    if entry.rows == 0 || entry.first == NO_TIME || place.time < entry.first {
+        return Some(hash);
+    }
+    let known = (names.node_name(entry.reference_node), entry.reference_hash);
+    ((names.node_name(place.node), hash) < known).then_some(hash)
 }
 
 fn source(row: RowRef<'_>) -> Ids {

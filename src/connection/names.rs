@@ -124,21 +124,18 @@ impl Names {
         {
             return;
         }
-        match self.epochs.iter().position(|epoch| epoch.number == number) {
-            Some(at) => self.epochs.swap(0, at),
-            None => {
-                if self.epochs.len() >= MOST_EPOCHS {
-                    self.epochs.pop();
-                }
-                self.epochs.insert(
-                    0,
-                    Epoch {
-                        number,
-                        ..Epoch::default()
-                    },
-                );
-            }
+        if let Some(at) = self.epochs.iter().position(|epoch| epoch.number == number) {
+            self.epochs.swap(0, at);
+            return;
         }
+        if self.epochs.len() >= MOST_EPOCHS {
+            self.epochs.pop();
+        }
+        let epoch = Epoch {
+            number,
+            ..Epoch::default()
+        };
+        self.epochs.insert(0, epoch);
     }
 
     /// The number of the row's node; 0 for none.

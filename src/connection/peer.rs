@@ -96,7 +96,7 @@ impl PeerId {
 /// Peers by their number. Bounded: what comes after the bound is [`Peer::Others`].
 #[derive(Debug)]
 pub struct Peers {
-    peers: Vec<Peer>,
+    table: Vec<Peer>,
     index: HashTable<u32>,
     hasher: RandomState,
     most: usize,
@@ -113,7 +113,7 @@ impl Peers {
     #[must_use]
     pub fn new(most: usize) -> Self {
         let mut peers = Self {
-            peers: Vec::new(),
+            table: Vec::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
             most: most.saturating_add(2).min(u32::MAX as usize),
@@ -126,42 +126,42 @@ impl Peers {
     /// The number of a peer.
     pub fn intern(&mut self, peer: Peer) -> PeerId {
         let hash = self.hasher.hash_one(&peer);
-        let same = |&at: &u32| self.peers[at as usize] == peer;
+        let same = |&at: &u32| self.table[at as usize] == peer;
         if let Some(&at) = self.index.find(hash, same) {
             return PeerId(at);
         }
-        if self.peers.len() >= self.most {
+        if self.table.len() >= self.most {
             return PeerId::OTHERS;
         }
-        let at = self.peers.len() as u32;
-        let (peers, hasher) = (&self.peers, &self.hasher);
+        let at = self.table.len() as u32;
+        let (peers, hasher) = (&self.table, &self.hasher);
         self.index
             .insert_unique(hash, at, |&at| hasher.hash_one(&peers[at as usize]));
-        self.peers.push(peer);
+        self.table.push(peer);
         PeerId(at)
     }
 
     /// The peer of a number; [`Peer::Others`] for one that is not of this table.
     #[must_use]
     pub fn get(&self, id: PeerId) -> &Peer {
-        self.peers.get(id.0 as usize).unwrap_or(&Peer::Others)
+        self.table.get(id.0 as usize).unwrap_or(&Peer::Others)
     }
 
     /// How many there are, [`Peer::Unknown`] and [`Peer::Others`] among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.peers.len()
+        self.table.len()
     }
 
     /// Never: two are there from the start.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.peers.is_empty()
+        self.table.is_empty()
     }
 
     /// All of them, by number.
     pub fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
-        self.peers
+        self.table
             .iter()
             .enumerate()
             .map(|(at, peer)| (PeerId(at as u32), peer))

@@ -19,12 +19,15 @@ use crate::policy::{Direction, Verdict as Answer};
 /// Lists of policies that are remembered within an epoch.
 const MOST_LISTS: usize = 1 << 12;
 
+/// Namespaces and names of policies, as ids of the epoch.
+type Ids = Vec<(u32, u32)>;
+
 /// Lists of policies that flows name, so that a list is made once.
 #[derive(Debug, Default)]
 pub(super) struct Recordings {
     epoch: Option<u64>,
-    lists: HashMap<Vec<(u32, u32)>, Arc<[Arc<str>]>, RandomState>,
-    scratch: Vec<(u32, u32)>,
+    lists: HashMap<Ids, Arc<[Arc<str>]>, RandomState>,
+    scratch: Ids,
     none: Arc<[Arc<str>]>,
 }
 

@@ -113,9 +113,9 @@ impl Sight {
                 (true, Certainty::Certain)
             } else if event == Event::Response {
                 (false, Certainty::Certain)
-            } else if refused && is_policy(row) && !(tcp_flags && ack) {
-                (true, Certainty::Likely)
-            } else if row.destination_service().0 != 0 {
+            } else if (refused && is_policy(row) && !(tcp_flags && ack))
+                || row.destination_service().0 != 0
+            {
                 (true, Certainty::Likely)
             } else if row.source_service().0 != 0 {
                 (false, Certainty::Likely)
@@ -212,12 +212,20 @@ fn event(row: RowRef<'_>) -> Result<Event, Apart> {
         (EventType::POLICY_VERDICT, _) => Ok(Event::PolicyVerdict),
         (EventType::DROP, _) => Ok(Event::Drop),
         (EventType::TRACE, _) => Ok(Event::Trace),
-        (EventType::UNSPECIFIED, Verdict::DROPPED) => Ok(Event::Refusal),
-        (EventType::UNSPECIFIED, Verdict::AUDIT) => Ok(Event::PolicyVerdict),
-        (EventType::UNSPECIFIED, Verdict::TRACED | Verdict::TRANSLATED) => Err(Apart::Socket),
-        (EventType::UNSPECIFIED, _) if row.policy_match_type() != 0 => Ok(Event::PolicyVerdict),
-        (EventType::UNSPECIFIED, _) => Ok(Event::Trace),
+        (EventType::UNSPECIFIED, verdict) => masked(row, verdict),
         _ => Err(Apart::OtherEvent),
+    }
+}
+
+/// The event of a row whose event type was masked.
+fn masked(row: RowRef<'_>, verdict: Verdict) -> Result<Event, Apart> {
+    match verdict {
+        Verdict::DROPPED => Ok(Event::Refusal),
+        Verdict::TRACED | Verdict::TRANSLATED => Err(Apart::Socket),
+        verdict if verdict == Verdict::AUDIT || row.policy_match_type() != 0 => {
+            Ok(Event::PolicyVerdict)
+        }
+        _ => Ok(Event::Trace),
     }
 }
 

@@ -106,16 +106,15 @@ impl Table {
             self.replace(old, now);
         }
         let at = self.put(entry, now);
-        match self.index.find_mut(hash, |&at| Some(at) == old) {
-            Some(place) => *place = at,
-            None => {
-                let (slots, hasher) = (&self.slots, &self.hasher);
-                self.index
-                    .insert_unique(hash, at, |&at| match &slots[at as usize].entry {
-                        Some(entry) => hasher.hash_one(entry.key),
-                        None => 0,
-                    });
-            }
+        if let Some(place) = self.index.find_mut(hash, |&at| Some(at) == old) {
+            *place = at;
+        } else {
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            self.index
+                .insert_unique(hash, at, |&at| match &slots[at as usize].entry {
+                    Some(entry) => hasher.hash_one(entry.key),
+                    None => 0,
+                });
         }
         at
     }

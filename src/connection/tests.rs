@@ -200,12 +200,12 @@ impl Flow {
     }
 
     /// From another port of the client.
-    fn from_port(mut self, port: u32) -> Self {
+    fn port(mut self, port: u32) -> Self {
         self.row.source_port = port;
         self
     }
 
-    fn to_address(mut self, address: &str) -> Self {
+    fn server(mut self, address: &str) -> Self {
         address.clone_into(&mut self.addresses.1);
         self
     }

@@ -11,7 +11,7 @@ fn attempt(start: i64, port: u32, gaps: &[i64], tries: usize) -> Vec<Flow> {
     let mut time = start;
     let mut flows = Vec::new();
     for at in 0..tries {
-        flows.extend(refused(time).into_iter().map(|flow| flow.from_port(port)));
+        flows.extend(refused(time).into_iter().map(|flow| flow.port(port)));
         time += gaps.get(at).copied().unwrap_or_default() * MILLI;
     }
     flows
@@ -89,7 +89,7 @@ fn addresses_of_one_name_are_one_edge() {
             flow.destination = world();
             flow.names = vec!["cdn.example.com"];
             flow.row.direction = Direction::EGRESS;
-            flows.push(flow.to_address(&address));
+            flows.push(flow.server(&address));
         }
     }
     assert_eq!(flows.len(), 218);
@@ -209,7 +209,7 @@ fn a_packet_that_was_consumed_is_no_drop() {
 #[test]
 fn an_aggregated_row_weighs_what_one_side_counted() {
     let aggregated = |node, ingress, egress| {
-        let mut flow = packet(0).on(node).from_port(0);
+        let mut flow = packet(0).on(node).port(0);
         flow.aggregate = Some(Aggregate {
             ingress,
             egress,

@@ -74,8 +74,9 @@ fn a_request_waits_a_minute_and_a_refused_one_is_denied() {
     assert!(!out.exchanges[0].answered && out.exchanges[1].answered);
 
     let refused = request(0).with(|row| row.verdict = Verdict::DROPPED);
-    let out = fold(&[refused]);
-    assert!(out.exchanges[0].denied);
+    let out = fold(&[refused, response(MILLI, 403)]);
+    assert_eq!(out.exchanges.len(), 1);
+    assert!(out.exchanges[0].denied && out.exchanges[0].answered);
     assert_eq!(out.one().outcome, Outcome::RequestDenied);
 }
 

@@ -121,7 +121,7 @@ fn what_does_not_fit_is_cut() {
     };
     let first = [syn(0), syn_ack(1), data(2)];
     let others: Vec<Flow> = (0..20)
-        .map(|at| udp(syn(SECOND + at)).from_port(50_000 + at as u32))
+        .map(|at| udp(syn(SECOND + at)).port(50_000 + at as u32))
         .collect();
     let flows = [&first[..], &others, &[data(2 * SECOND)]].concat();
     let out = fold_with(options, &flows, 3);

@@ -5,7 +5,7 @@ use crate::flow::Workload;
 
 #[test]
 fn a_server_outside_is_named_by_dns_then_prefix_then_address() {
-    let mut flow = syn(0).to_address("192.0.2.7");
+    let mut flow = syn(0).server("192.0.2.7");
     flow.destination = world();
     let shown = |flow: &Flow| {
         let out = fold(std::slice::from_ref(flow));
@@ -28,7 +28,7 @@ fn a_server_outside_is_named_by_dns_then_prefix_then_address() {
 #[test]
 fn a_later_flow_may_tell_the_owner_of_a_pod() {
     let told = {
-        let mut flow = syn(MILLI).on("c/b").from_port(41_000);
+        let mut flow = syn(MILLI).on("c/b").port(41_000);
         flow.destination.workloads = vec![Workload {
             name: "db".into(),
             kind: "StatefulSet".into(),
@@ -45,7 +45,7 @@ fn a_later_flow_may_tell_the_owner_of_a_pod() {
 #[test]
 fn a_socket_tells_the_service_of_what_follows() {
     let socket = |time, point, address: &str| {
-        let mut flow = packet(time).from_port(0).to_address(address);
+        let mut flow = packet(time).port(0).server(address);
         flow.row.flow_type = FlowType::SOCK;
         flow.row.event_type = EventType::TRACE_SOCK.0;
         flow.socket = Some((point, 42));

@@ -23,14 +23,22 @@ fn connection(port: u32, kind: u8, start: i64, skew: i64) -> Vec<Flow> {
             .flat_map(|after| refused(start + after * MILLI))
             .collect(),
         2 => vec![udp(syn(start)), udp(syn_ack(start + MILLI))],
-        _ => vec![data(start), data(there(start + MILLI)).on("c/b")],
+        _ => vec![
+            data(start),
+            data(there(start + MILLI))
+                .on("c/b")
+                .with(|row| row.trace_point = TracePoint::TO_ENDPOINT),
+        ],
     };
-    flows.into_iter().map(|flow| flow.from(port)).collect()
+    flows
+        .into_iter()
+        .map(|flow| flow.client_port(port))
+        .collect()
 }
 
 impl Flow {
     /// As another connection: its client's port, whichever way the packet goes.
-    fn from(mut self, port: u32) -> Self {
+    fn client_port(mut self, port: u32) -> Self {
         if self.row.source_port == CLIENT.1 {
             self.row.source_port = port;
         } else {
@@ -54,7 +62,7 @@ fn stream() -> impl Strategy<Value = Vec<Flow>> {
     })
 }
 
-fn sorted(out: Out) -> Vec<String> {
+fn sorted(out: &Out) -> Vec<String> {
     let mut shown: Vec<String> = out
         .connections
         .iter()
@@ -99,6 +107,6 @@ proptest! {
         });
         let ordered = fold_with(FoldOptions::default(), &flows, 64);
         let shuffled = fold_with(FoldOptions::default(), &shuffled, 64);
-        prop_assert_eq!(sorted(ordered), sorted(shuffled));
+        prop_assert_eq!(sorted(&ordered), sorted(&shuffled));
     }
 }
