@@ -92,7 +92,7 @@ fn picture(out: &mut String, report: &Report) {
     let _ = write!(
         out,
         "<h2 id=\"map\">Map</h2>\n<p class=\"legend\">Callers stand left of those they call; choose one to see its own.\
-<b style=\"color:var(--good)\"></b>forwarded<b style=\"color:var(--attention)\"></b>gap or audit\
+<b style=\"color:var(--good)\"></b>forwarded<b style=\"color:var(--attention)\"></b>gap, audit or few refused\
 <b style=\"color:var(--bad)\"></b>some refused<b style=\"color:var(--bad);border-top-style:dashed\"></b>all refused</p>\n\
 <div class=\"picture\" tabindex=\"0\" aria-label=\"Service map\">{svg}</div>\n"
     );

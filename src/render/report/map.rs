@@ -17,6 +17,8 @@ use crate::review::report::{EdgeRow, Report};
 const MOST_NODES: usize = 150;
 /// Lines drawn at most, those with most connections.
 const MOST_LINES: usize = 600;
+/// From one refused connection in so many on a line is that of a trouble.
+const FEW: u64 = 20;
 /// Addresses outside drawn one by one.
 const MOST_ADDRESSES: usize = 6;
 /// Rounds of putting the nodes of a layer in order.
@@ -330,9 +332,9 @@ fn draw_line(
 ) {
     let class = if line.bad >= line.connections {
         "bad"
-    } else if line.bad > 0 {
+    } else if line.bad * FEW >= line.connections && line.bad > 0 {
         "mixed"
-    } else if line.attention {
+    } else if line.attention || line.bad > 0 {
         "attention"
     } else {
         "good"

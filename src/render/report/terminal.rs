@@ -17,6 +17,8 @@ const SPACE: usize = 2;
 const MARGIN: usize = 2;
 /// A cell is not cut below this.
 const NARROWEST: usize = 12;
+/// Columns that are always shown.
+const FEWEST: usize = 3;
 
 pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
     let page = Page { options };
@@ -95,10 +97,15 @@ impl Page<'_> {
             out.push('\n');
         }
         // A column that says nothing takes no room.
-        let used: Vec<usize> = (0..table.columns.len())
+        let mut used: Vec<usize> = (0..table.columns.len())
             .filter(|column| rows.iter().any(|row| !cell(row, *column).is_empty()))
             .collect();
-        let widths = self.widths(table, rows, &used);
+        let mut widths = self.widths(table, rows, &used);
+        // Where not even narrow columns fit, the last ones are left out.
+        while used.len() > FEWEST && widths.iter().sum::<usize>() > self.room(used.len()) {
+            used.pop();
+            widths = self.widths(table, rows, &used);
+        }
         let header: Vec<String> = used
             .iter()
             .map(|column| table.columns[*column].name.to_owned())
@@ -122,6 +129,13 @@ impl Page<'_> {
         }
     }
 
+    /// Room for the cells of so many columns.
+    fn room(&self, columns: usize) -> usize {
+        self.options
+            .width
+            .saturating_sub(MARGIN + SPACE * columns.saturating_sub(1))
+    }
+
     /// Widths that fit: the widest flexible columns give way first.
     fn widths(&self, table: &Table, rows: &[Row], used: &[usize]) -> Vec<usize> {
         let mut widths: Vec<usize> = used
@@ -134,10 +148,7 @@ impl Page<'_> {
                     .unwrap_or(0)
             })
             .collect();
-        let room = self
-            .options
-            .width
-            .saturating_sub(MARGIN + SPACE * used.len().saturating_sub(1));
+        let room = self.room(used.len());
         while widths.iter().sum::<usize>() > room {
             let widest = (0..used.len())
                 .filter(|at| {

@@ -230,7 +230,12 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
         _ => (&group.subject, &end.peer),
     };
     let side = |one: &Peer| match one {
-        Peer::Workload { .. } | Peer::Entity(_) | Peer::Prefix(_) | Peer::Name(_) => {
+        // The world is many; one of them stands for it.
+        Peer::Entity(name) if &**name == "world" => {
+            group.clients.first().map(|(address, _)| address.to_string())
+        }
+        Peer::Prefix(net) => Some(net.addr().to_string()),
+        Peer::Workload { .. } | Peer::Entity(_) | Peer::Name(_) => {
             Some(quoted(&peer(one)))
         }
         Peer::Unknown | Peer::Others => None,
