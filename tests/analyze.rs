@@ -75,7 +75,10 @@ fn audited_traffic_is_told_apart_from_drops() {
         .run()
         .exit(0)
         .stdout_contains("Only audit mode lets shop/reports talk to");
-    assert!(ran.text().contains("allow it before audit mode is turned off"));
+    assert!(
+        ran.text()
+            .contains("allow it before audit mode is turned off")
+    );
     let report = report("analyze samples/shop.jsonl.gz -q");
     assert_eq!(report["totals"]["audited"], 2);
     assert!(report.get("policies").is_none());
@@ -90,7 +93,10 @@ fn compressed_recordings_give_the_same_report() {
         .stdin(fs::read("samples/shop.jsonl").unwrap())
         .run()
         .exit(0);
-    assert_eq!(serde_json::from_slice::<Value>(&piped.stdout).unwrap(), plain);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&piped.stdout).unwrap(),
+        plain
+    );
 }
 
 /// Scenario: the lines of a recording, newest first, in no order, and one file a node.
@@ -120,7 +126,11 @@ fn the_order_of_lines_and_files_does_not_matter() {
     };
     let sums = |args: &str| {
         let report = report(&format!("analyze {args} -q"));
-        (report["totals"].clone(), report["edges"].clone(), report["read"]["late_rows"].clone())
+        (
+            report["totals"].clone(),
+            report["edges"].clone(),
+            report["read"]["late_rows"].clone(),
+        )
     };
     let wanted = sums("samples/shop.jsonl");
     assert_eq!(wanted.2, 0);
@@ -200,7 +210,10 @@ fn names_from_outside_stay_text_in_every_form() {
     let markdown = text("markdown");
     assert!(!markdown.contains("<script") && !markdown.contains('\u{1b}'));
     let cells = |line: &str| line.replace("\\|", "").matches('|').count();
-    for line in markdown.lines().filter(|line| line.contains("alert") && line.starts_with('|')) {
+    for line in markdown
+        .lines()
+        .filter(|line| line.contains("alert") && line.starts_with('|'))
+    {
         assert!([8, 9].contains(&cells(line)), "{line}");
     }
     assert!(text("csv").contains(r#"""x"#));
@@ -210,7 +223,9 @@ fn names_from_outside_stay_text_in_every_form() {
 fn the_page_asks_for_nothing_else() {
     let ran = flowwatch().args(SHOP).args("-o html").run().exit(0);
     let html = ran.text();
-    for outside in ["http://", "https://", "src=", "@import", "url(http", "<link"] {
+    for outside in [
+        "http://", "https://", "src=", "@import", "url(http", "<link",
+    ] {
         let found = html.find(outside);
         // The requests of the recording are text.
         assert!(found.is_none(), "{outside} at {found:?}");
@@ -221,7 +236,13 @@ fn the_page_asks_for_nothing_else() {
 
 #[test]
 fn a_pipeline_fails_on_what_it_asks_for() {
-    let with = |kinds: &str| flowwatch().args(SHOP).args("-o csv --fail-on").arg(kinds).run();
+    let with = |kinds: &str| {
+        flowwatch()
+            .args(SHOP)
+            .args("-o csv --fail-on")
+            .arg(kinds)
+            .run()
+    };
     with("drift").exit(0);
     with("unknown").exit(0);
     with("drop,drift")

@@ -15,9 +15,7 @@ use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch};
 use crate::review::report::{Gatherer, Reading, Report, RowReader};
-use crate::source::file::{
-    Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, ordered,
-};
+use crate::source::file::{Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, ordered};
 
 /// One step of reading, with the number of its piece.
 enum Work {

@@ -32,9 +32,12 @@ pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
 <button id=\"theme\" type=\"button\">Light / dark</button></header>\n<main>\n"
     );
     out.push_str("<nav aria-label=\"Sections\">");
-    for (id, name) in std::iter::once(("map", "Map"))
-        .chain(outline.sections.iter().map(|section| (section.id, section.title)))
-    {
+    for (id, name) in std::iter::once(("map", "Map")).chain(
+        outline
+            .sections
+            .iter()
+            .map(|section| (section.id, section.title)),
+    ) {
         let _ = write!(out, "<a href=\"#{id}\">{name}</a>");
     }
     out.push_str("</nav>\n<section class=\"short\" aria-label=\"In short\">");
@@ -74,14 +77,30 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 fn title(report: &Report) -> String {
-    let cluster: Vec<&str> = report.reading.clusters.iter().map(AsRef::as_ref).take(2).collect();
+    let cluster: Vec<&str> = report
+        .reading
+        .clusters
+        .iter()
+        .map(AsRef::as_ref)
+        .take(2)
+        .collect();
     let day = report
         .reading
         .seen
         .span()
         .map_or(String::new(), |(first, _)| clock(first, true));
-    let title = format!("Flows {} {}", cluster.join(", "), day.get(..16).unwrap_or_default());
-    escape(title.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+    let title = format!(
+        "Flows {} {}",
+        cluster.join(", "),
+        day.get(..16).unwrap_or_default()
+    );
+    escape(
+        title
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .as_str(),
+    )
 }
 
 fn picture(out: &mut String, report: &Report) {
@@ -142,8 +161,7 @@ fn timeline(out: &mut String, timeline: &Timeline, days: bool) {
     );
     let ticks = 6;
     for tick in 0..=ticks {
-        let at = timeline.start
-            + timeline.width * (timeline.steps.len() * tick / ticks) as i64;
+        let at = timeline.start + timeline.width * (timeline.steps.len() * tick / ticks) as i64;
         let anchor = match tick {
             0 => "start",
             _ if tick == ticks => "end",
@@ -161,7 +179,12 @@ fn timeline(out: &mut String, timeline: &Timeline, days: bool) {
 }
 
 fn section(out: &mut String, section: &Section) {
-    let _ = write!(out, "<h2 id=\"{}\">{}</h2>\n", section.id, escape(section.title));
+    let _ = write!(
+        out,
+        "<h2 id=\"{}\">{}</h2>\n",
+        section.id,
+        escape(section.title)
+    );
     for note in &section.notes {
         let _ = write!(out, "<p class=\"note\">{}</p>\n", escape(note));
     }

@@ -90,7 +90,9 @@ fn graph(edges: &[EdgeRow]) -> (Vec<Node>, Lines) {
     }
     let (nodes, lines) = build(edges, |peer| match peer {
         Peer::Workload { namespace, .. } => (format!("{namespace}/*"), Kind::Workload),
-        Peer::Name(_) | Peer::Prefix(_) => ("names and addresses outside".to_owned(), Kind::Outside),
+        Peer::Name(_) | Peer::Prefix(_) => {
+            ("names and addresses outside".to_owned(), Kind::Outside)
+        }
         peer => named(peer, true),
     });
     if nodes.len() <= MOST_NODES {
@@ -281,10 +283,7 @@ fn draw(nodes: &[Node], lines: &Lines) -> String {
     let place = |node: &Node| {
         // Columns stand in the middle.
         let free = (tallest - sizes[node.layer]) * LINE / 2;
-        (
-            MARGIN + node.layer * COLUMN,
-            MARGIN + free + node.at * LINE,
-        )
+        (MARGIN + node.layer * COLUMN, MARGIN + free + node.at * LINE)
     };
     let mut out = String::new();
     let _ = write!(
@@ -404,7 +403,12 @@ mod tests {
 
     #[test]
     fn callers_stand_left_of_those_they_call_also_in_circles() {
-        let edges = [edge("a", "b"), edge("b", "c"), edge("c", "a"), edge("a", "c")];
+        let edges = [
+            edge("a", "b"),
+            edge("b", "c"),
+            edge("c", "a"),
+            edge("a", "c"),
+        ];
         let (mut nodes, lines) = graph(&edges);
         layer(&mut nodes, &lines);
         let layers: Vec<usize> = nodes.iter().map(|node| node.layer).collect();
@@ -431,7 +435,10 @@ mod tests {
             .collect();
         let (nodes, lines) = graph(&edges);
         assert_eq!(nodes.len(), 41);
-        assert_eq!(lines.values().map(|line| line.connections).sum::<u64>(), 2000);
+        assert_eq!(
+            lines.values().map(|line| line.connections).sum::<u64>(),
+            2000
+        );
         let names: Vec<EdgeRow> = (0..2000)
             .map(|number| edge(&format!("n{number}-a"), "hub-x"))
             .collect();

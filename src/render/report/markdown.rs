@@ -91,6 +91,9 @@ mod tests {
 
     #[test]
     fn text_is_no_markup() {
-        assert_eq!(text("a|b `c` <d> [e](f)"), "a\\|b \\`c\\` &lt;d&gt; \\[e\\](f)");
+        assert_eq!(
+            text("a|b `c` <d> [e](f)"),
+            "a\\|b \\`c\\` &lt;d&gt; \\[e\\](f)"
+        );
     }
 }

@@ -42,7 +42,11 @@ pub struct Options {
 #[must_use]
 pub fn terminal(report: &Report, options: &Options) -> String {
     let mut text = String::new();
-    terminal::write(&mut text, &outline::outline(report, &options.paths), options);
+    terminal::write(
+        &mut text,
+        &outline::outline(report, &options.paths),
+        options,
+    );
     text
 }
 
@@ -59,7 +63,11 @@ pub fn html(report: &Report, options: &Options) -> String {
 #[must_use]
 pub fn markdown(report: &Report, options: &Options) -> String {
     let mut text = String::new();
-    markdown::write(&mut text, &outline::outline(report, &options.paths), options);
+    markdown::write(
+        &mut text,
+        &outline::outline(report, &options.paths),
+        options,
+    );
     text
 }
 

@@ -33,7 +33,11 @@ pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
             page.sentence(out, note, "");
         }
         for table in &section.tables {
-            page.table(out, table, section.tables.len() > 1 || !section.notes.is_empty());
+            page.table(
+                out,
+                table,
+                section.tables.len() > 1 || !section.notes.is_empty(),
+            );
         }
     }
 }
@@ -151,9 +155,7 @@ impl Page<'_> {
         let room = self.room(used.len());
         while widths.iter().sum::<usize>() > room {
             let widest = (0..used.len())
-                .filter(|at| {
-                    table.columns[used[*at]].flexible && widths[*at] > NARROWEST
-                })
+                .filter(|at| table.columns[used[*at]].flexible && widths[*at] > NARROWEST)
                 .max_by_key(|at| widths[*at]);
             let Some(widest) = widest else { break };
             widths[widest] -= 1;

@@ -30,7 +30,11 @@ pub(super) fn peer(peer: &Peer) -> String {
 
 /// A node without its cluster, where there is only one.
 pub(super) fn node<'a>(name: &'a str, reading: &Reading) -> &'a str {
-    let only = reading.clusters.iter().next().filter(|_| reading.clusters.len() == 1);
+    let only = reading
+        .clusters
+        .iter()
+        .next()
+        .filter(|_| reading.clusters.len() == 1);
     only.and_then(|cluster| name.strip_prefix(&**cluster)?.strip_prefix('/'))
         .unwrap_or(name)
 }

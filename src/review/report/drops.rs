@@ -294,11 +294,10 @@ impl Group {
     }
 
     fn finish(self, key: Key, peers: &Peers, policies: Option<&Policies>) -> DropGroup {
-        let ruling = key
-            .computed
-            .zip(policies)
-            .zip(key.direction)
-            .map(|((computed, policies), direction)| Ruling::of(policies, &computed, direction));
+        let ruling =
+            key.computed.zip(policies).zip(key.direction).map(
+                |((computed, policies), direction)| Ruling::of(policies, &computed, direction),
+            );
         DropGroup {
             cause: key.cause,
             direction: key.direction,

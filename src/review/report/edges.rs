@@ -245,9 +245,7 @@ impl Edges {
                 plain,
             })
             .collect();
-        pairs.sort_by(|left, right| {
-            (right.plain, &left.nodes).cmp(&(left.plain, &right.nodes))
-        });
+        pairs.sort_by(|left, right| (right.plain, &left.nodes).cmp(&(left.plain, &right.nodes)));
         EdgeSums {
             edges,
             other_edges,
@@ -283,7 +281,12 @@ impl EdgeSum {
         self.attempts += u64::from(connection.attempts);
         self.seen.at(connection.first);
         self.seen.at(connection.last);
-        let gap = connection.egress.gap.into_iter().chain(connection.ingress.gap).min();
+        let gap = connection
+            .egress
+            .gap
+            .into_iter()
+            .chain(connection.ingress.gap)
+            .min();
         if let Some(gap) = gap {
             self.gaps += weight;
             self.gap = Some(self.gap.map_or(gap, |known| known.min(gap)));
@@ -339,9 +342,10 @@ impl Out {
             more,
             seen: self.seen,
             every,
-            ruling: self.computed.zip(policies).map(|(computed, policies)| {
-                Ruling::of(policies, &computed, Direction::Egress)
-            }),
+            ruling: self
+                .computed
+                .zip(policies)
+                .map(|(computed, policies)| Ruling::of(policies, &computed, Direction::Egress)),
         }
     }
 }

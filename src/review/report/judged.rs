@@ -211,19 +211,21 @@ impl Sides {
         sum.drifts = self
             .drifts
             .into_iter()
-            .map(|((edge, direction, recorded, reason, computed), drift)| DriftRow {
-                direction,
-                client: peers.get(edge.client).clone(),
-                server: peers.get(edge.server).clone(),
-                port: edge.port,
-                protocol: edge.protocol,
-                recorded,
-                reason,
-                ruling: Ruling::of(policies, &computed, direction),
-                connections: drift.connections,
-                seen: drift.seen,
-                reference: drift.reference,
-            })
+            .map(
+                |((edge, direction, recorded, reason, computed), drift)| DriftRow {
+                    direction,
+                    client: peers.get(edge.client).clone(),
+                    server: peers.get(edge.server).clone(),
+                    port: edge.port,
+                    protocol: edge.protocol,
+                    recorded,
+                    reason,
+                    ruling: Ruling::of(policies, &computed, direction),
+                    connections: drift.connections,
+                    seen: drift.seen,
+                    reference: drift.reference,
+                },
+            )
             .collect();
         sum.drifts.sort_by(|left, right| {
             right

@@ -286,14 +286,16 @@ impl Layer7 {
         let mut refused: Vec<Refused> = self
             .refused
             .into_iter()
-            .map(|((client, server, port, request), (exchanges, seen))| Refused {
-                client: peers.get(client).clone(),
-                server: peers.get(server).clone(),
-                port,
-                request,
-                exchanges,
-                seen,
-            })
+            .map(
+                |((client, server, port, request), (exchanges, seen))| Refused {
+                    client: peers.get(client).clone(),
+                    server: peers.get(server).clone(),
+                    port,
+                    request,
+                    exchanges,
+                    seen,
+                },
+            )
             .collect();
         refused.sort_by(|left, right| {
             right
@@ -383,9 +385,15 @@ mod tests {
     #[test]
     fn search_suffixes_are_those_of_the_client() {
         for (query, wanted) in [
-            ("api.mailer.example.shop.svc.cluster.local", "api.mailer.example"),
+            (
+                "api.mailer.example.shop.svc.cluster.local",
+                "api.mailer.example",
+            ),
             ("payments.payments.svc.cluster.local", "payments.payments"),
-            ("payments.payments.shop.svc.cluster.local", "payments.payments"),
+            (
+                "payments.payments.shop.svc.cluster.local",
+                "payments.payments",
+            ),
             ("api.mailer.example.cluster.local", "api.mailer.example"),
             ("api.mailer.example", "api.mailer.example"),
             ("cluster.local", "cluster.local"),

@@ -167,12 +167,7 @@ impl Gatherer {
         totals.exchanges = layer7.exchanges;
         totals.workloads = workloads(&edges.edges);
         Report {
-            standouts: story::standouts(
-                &drops.reaches,
-                &edges.outside,
-                &layer7.refused,
-                &reading,
-            ),
+            standouts: story::standouts(&drops.reaches, &edges.outside, &layer7.refused, &reading),
             judged: policies.map(|policies| self.judged.finish(peers, policies)),
             reading,
             totals,

@@ -150,7 +150,11 @@ impl RowReader {
     fn ends(&mut self, row: RowRef<'_>, into: &mut Reading) {
         for (id, endpoint, address) in [
             (row.source(), row.source_endpoint(), row.source_ip()),
-            (row.destination(), row.destination_endpoint(), row.destination_ip()),
+            (
+                row.destination(),
+                row.destination_endpoint(),
+                row.destination_ip(),
+            ),
         ] {
             let Some(endpoint) = endpoint else { continue };
             if !self.told.insert((id, address)) {

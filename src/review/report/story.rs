@@ -51,9 +51,7 @@ pub(super) fn standouts(
             reach.addresses.max(reach.ports) >= WIDE && reach.connections * SHARE >= all
         })
         .collect();
-    wide.sort_by(|left, right| {
-        (right.1.connections, left.0).cmp(&(left.1.connections, right.0))
-    });
+    wide.sort_by(|left, right| (right.1.connections, left.0).cmp(&(left.1.connections, right.0)));
     wide.into_iter()
         .take(MOST)
         .map(|(address, reach)| {
@@ -68,7 +66,12 @@ pub(super) fn standouts(
                 .cloned()
                 .collect();
             let own = |client: &Peer| match (client, &pod) {
-                (Peer::Workload { namespace, name, .. }, Some(pod)) => pod
+                (
+                    Peer::Workload {
+                        namespace, name, ..
+                    },
+                    Some(pod),
+                ) => pod
                     .strip_prefix(&**namespace)
                     .and_then(|rest| rest.strip_prefix('/'))
                     .is_some_and(|pod| pod.starts_with(&**name)),

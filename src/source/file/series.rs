@@ -425,9 +425,6 @@ mod tests {
     #[test]
     fn an_input_that_is_not_there_fails_and_ends() {
         let steps: Vec<Step> = Series::new(&[Input::File("/nowhere".into())]).collect();
-        assert!(matches!(
-            steps[..],
-            [Step::Failed(0, _), Step::Ended(0)]
-        ));
+        assert!(matches!(steps[..], [Step::Failed(0, _), Step::Ended(0)]));
     }
 }

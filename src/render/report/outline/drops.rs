@@ -74,9 +74,12 @@ fn heading(class: DropClass) -> (&'static str, &'static str) {
 }
 
 fn row(group: &DropGroup, report: &Report, paths: &Paths, days: bool) -> Row {
-    let (first, last) = group.seen.span().map_or(Default::default(), |(first, last)| {
-        (clock(first, days), clock(last, days))
-    });
+    let (first, last) = group
+        .seen
+        .span()
+        .map_or(Default::default(), |(first, last)| {
+            (clock(first, days), clock(last, days))
+        });
     Row {
         cells: vec![
             subject(group, report),
@@ -92,7 +95,10 @@ fn row(group: &DropGroup, report: &Report, paths: &Paths, days: bool) -> Row {
             (_, DropCause::Audited) => Tone::Attention,
             _ => Tone::Bad,
         },
-        below: rules(group).into_iter().chain([next(group, paths)]).collect(),
+        below: rules(group)
+            .into_iter()
+            .chain([next(group, paths)])
+            .collect(),
     }
 }
 
@@ -134,7 +140,11 @@ fn ends(group: &DropGroup) -> String {
         .collect();
     ports.sort_unstable();
     ports.dedup();
-    let more = if group.other_ends > 0 { "more than " } else { "" };
+    let more = if group.other_ends > 0 {
+        "more than "
+    } else {
+        ""
+    };
     let ports = match ports[..] {
         [(protocol, one)] => port(one, protocol),
         _ => counted(ports.len() as u64, "port"),
@@ -177,7 +187,10 @@ fn rules(group: &DropGroup) -> Option<String> {
         Some(ruling) if !matches!(ruling.verdict, Verdict::Unknown(_)) => {
             ("By", ruling.rules.iter().map(rule).collect())
         }
-        _ => ("Hubble names", group.named.iter().map(ToString::to_string).collect()),
+        _ => (
+            "Hubble names",
+            group.named.iter().map(ToString::to_string).collect(),
+        ),
     };
     (!rules.is_empty()).then(|| format!("{word} {}", listed(&rules, RULES)))
 }
@@ -231,13 +244,12 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
     };
     let side = |one: &Peer| match one {
         // The world is many; one of them stands for it.
-        Peer::Entity(name) if &**name == "world" => {
-            group.clients.first().map(|(address, _)| address.to_string())
-        }
+        Peer::Entity(name) if &**name == "world" => group
+            .clients
+            .first()
+            .map(|(address, _)| address.to_string()),
         Peer::Prefix(net) => Some(net.addr().to_string()),
-        Peer::Workload { .. } | Peer::Entity(_) | Peer::Name(_) => {
-            Some(quoted(&peer(one)))
-        }
+        Peer::Workload { .. } | Peer::Entity(_) | Peer::Name(_) => Some(quoted(&peer(one))),
         Peer::Unknown | Peer::Others => None,
     };
     let to_port = match end.protocol {
@@ -249,7 +261,11 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
     };
     let given = |paths: &[String], missing: &str| match paths {
         [] => missing.to_owned(),
-        paths => paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(" "),
+        paths => paths
+            .iter()
+            .map(|path| quoted(path))
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     Some(format!(
         "flowwatch explain --policies {} --flows {} --from {} --to {} --port {to_port}",

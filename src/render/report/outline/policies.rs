@@ -4,7 +4,9 @@ use super::{Section, Table, Tone, fixed, number, text};
 use crate::flow::Verdict as FlowVerdict;
 use crate::policy::{Direction, Verdict};
 use crate::render::gap_name;
-use crate::render::report::words::{NAMED, clock, counted, listed, peer, percent, port, rule, spans_days};
+use crate::render::report::words::{
+    NAMED, clock, counted, listed, peer, percent, port, rule, spans_days,
+};
 use crate::render::{thousands, verdict_name};
 use crate::review::report::{DriftRow, Judged, Report, Ruling};
 
@@ -74,7 +76,10 @@ fn drifts(judged: &Judged, days: bool) -> Option<Table> {
                 recorded(drift),
                 ruling(&drift.ruling),
                 thousands(drift.connections),
-                drift.seen.span().map_or(String::new(), |(first, _)| clock(first, days)),
+                drift
+                    .seen
+                    .span()
+                    .map_or(String::new(), |(first, _)| clock(first, days)),
             ],
         );
     }
@@ -127,9 +132,15 @@ fn gaps(judged: &Judged, days: bool) -> Option<Table> {
                 peer(&gap.client),
                 peer(&gap.server),
                 port(gap.port, gap.protocol),
-                format!("{} for {} of {side}", gap_name(gap.gap), gap.direction.name()),
+                format!(
+                    "{} for {} of {side}",
+                    gap_name(gap.gap),
+                    gap.direction.name()
+                ),
                 thousands(gap.connections),
-                gap.seen.span().map_or(String::new(), |(first, _)| clock(first, days)),
+                gap.seen
+                    .span()
+                    .map_or(String::new(), |(first, _)| clock(first, days)),
             ],
         );
     }
@@ -156,7 +167,11 @@ fn unknown(judged: &Judged) -> Option<Table> {
     for (cause, count) in causes {
         table.row(
             Tone::Attention,
-            vec![thousands(*count), cause.to_string(), cause.hint().to_owned()],
+            vec![
+                thousands(*count),
+                cause.to_string(),
+                cause.hint().to_owned(),
+            ],
         );
     }
     Some(table)

@@ -148,7 +148,13 @@ fn hole_table(holes: &[(Arc<str>, Hole)], reading: &Reading) -> Table {
     let mut table = Table::new(
         "holes",
         "Holes",
-        &[text("NODE"), fixed("FROM"), fixed("FOR"), number("EVENTS LOST"), text("WHY")],
+        &[
+            text("NODE"),
+            fixed("FROM"),
+            fixed("FOR"),
+            number("EVENTS LOST"),
+            text("WHY"),
+        ],
     );
     let days = spans_days(reading.seen);
     // Losses of a node come in many small windows: together they are one line.
@@ -181,7 +187,11 @@ fn hole_table(holes: &[(Arc<str>, Hole)], reading: &Reading) -> Table {
             vec![
                 short_node(&node, reading).to_owned(),
                 clock(hole.span.start().as_nanosecond() as i64, days),
-                if length > 0 { duration(length) } else { String::new() },
+                if length > 0 {
+                    duration(length)
+                } else {
+                    String::new()
+                },
                 hole.events.map_or("unknown".to_owned(), thousands),
                 format!("{}{windows}", hole.cause),
             ],
@@ -202,10 +212,17 @@ fn nodes(reading: &Reading) -> Option<Table> {
     );
     let days = spans_days(reading.seen);
     for (name, node) in &reading.nodes {
-        let (first, last) = node.seen.span().map_or(Default::default(), |(first, last)| {
-            (clock(first, days), clock(last, days))
-        });
-        let name = if name.is_empty() { "without a name" } else { short_node(name, reading) };
+        let (first, last) = node
+            .seen
+            .span()
+            .map_or(Default::default(), |(first, last)| {
+                (clock(first, days), clock(last, days))
+            });
+        let name = if name.is_empty() {
+            "without a name"
+        } else {
+            short_node(name, reading)
+        };
         table.row(
             Tone::Plain,
             vec![name.to_owned(), some(node.flows), first, last],

@@ -35,12 +35,9 @@ fn read(report: &Report) -> String {
     } else {
         format!(" of {}", listed(&clusters, 3))
     };
-    let span = reading
-        .seen
-        .span()
-        .map_or(String::new(), |(first, last)| {
-            format!("{} of ", duration(last - first))
-        });
+    let span = reading.seen.span().map_or(String::new(), |(first, last)| {
+        format!("{} of ", duration(last - first))
+    });
     format!(
         "{span}{}{of}: {}, {} between {}.",
         counted(reading.nodes.len().max(1) as u64, "node"),
@@ -166,7 +163,12 @@ fn refused(standout: &Standout) -> Option<String> {
 fn alone(standout: &Standout, report: &Report) -> Option<String> {
     let mut alone: Vec<_> = standout.alone.iter().collect();
     // What comes in a rhythm is told first.
-    alone.sort_by_key(|server| (server.every.is_none(), std::cmp::Reverse(server.connections)));
+    alone.sort_by_key(|server| {
+        (
+            server.every.is_none(),
+            std::cmp::Reverse(server.connections),
+        )
+    });
     let server = alone.first()?;
     let days = spans_days(report.reading.seen);
     let since = server.seen.span().map_or(String::new(), |(first, last)| {
@@ -214,7 +216,11 @@ fn errors(report: &Report) -> Option<String> {
     Some(format!(
         "{} failed with 5xx{}: {} ({} {}{slow}).",
         counted(all, "request"),
-        if failing.len() > 1 { ", most of them" } else { "" },
+        if failing.len() > 1 {
+            ", most of them"
+        } else {
+            ""
+        },
         peer(&worst.server),
         worst.method,
         worst.path,
@@ -250,7 +256,9 @@ fn policies(report: &Report) -> Option<String> {
     let judged = report.judged.as_ref()?;
     let mut parts = Vec::new();
     match judged.drift {
-        0 if judged.equal > 0 => parts.push("every recorded verdict is what the policies say".to_owned()),
+        0 if judged.equal > 0 => {
+            parts.push("every recorded verdict is what the policies say".to_owned())
+        }
         0 => {}
         drift => parts.push(format!(
             "{} differ from what the policies say",

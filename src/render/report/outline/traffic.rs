@@ -30,7 +30,10 @@ fn edges(report: &Report) -> Section {
         parts.push(format!("{} dropped ({})", thousands(*count), class.name()));
     }
     if totals.audited > 0 {
-        parts.push(format!("{} let pass by audit mode only", thousands(totals.audited)));
+        parts.push(format!(
+            "{} let pass by audit mode only",
+            thousands(totals.audited)
+        ));
     }
     if totals.errors > 0 {
         parts.push(format!("{} with an error", thousands(totals.errors)));
@@ -84,7 +87,11 @@ fn verdict(sum: &EdgeSum) -> (String, Tone) {
     let mut words = Vec::new();
     let mut tone = Tone::Good;
     if sum.denied + sum.dropped == sum.connections {
-        words.push(if sum.dropped == 0 { "denied" } else { "dropped" });
+        words.push(if sum.dropped == 0 {
+            "denied"
+        } else {
+            "dropped"
+        });
         tone = Tone::Bad;
     } else {
         words.push("forwarded");
@@ -150,7 +157,11 @@ fn outside(report: &Report) -> Option<Section> {
                 (clock(first, days), clock(last, days))
             });
         table.row(
-            if server.dropped > 0 { Tone::Bad } else { Tone::Plain },
+            if server.dropped > 0 {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            },
             vec![
                 peer(&server.server),
                 port(server.port, server.protocol),
@@ -263,9 +274,11 @@ fn dns_part(dns: &DnsSum, report: &Report, section: &mut Section) {
             counted(dns.others, "look-up")
         ));
     }
-    section
-        .tables
-        .extend([failing, names].into_iter().filter(|table| !table.rows.is_empty()));
+    section.tables.extend(
+        [failing, names]
+            .into_iter()
+            .filter(|table| !table.rows.is_empty()),
+    );
 }
 
 fn code_name(code: u32) -> String {
@@ -355,7 +368,11 @@ fn encryption(report: &Report) -> Section {
     for pair in &report.encryption {
         let share = pair.encrypted as f64 / (pair.encrypted + pair.plain).max(1) as f64;
         table.row(
-            if pair.plain > 0 { Tone::Bad } else { Tone::Good },
+            if pair.plain > 0 {
+                Tone::Bad
+            } else {
+                Tone::Good
+            },
             vec![
                 pair.nodes.0.to_string(),
                 pair.nodes.1.to_string(),
