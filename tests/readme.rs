@@ -54,7 +54,10 @@ fn commands() -> Vec<Shown> {
     let mut pages = vec!["README.md".to_owned()];
     for entry in fs::read_dir(root.join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
+        if Path::new(&name)
+            .extension()
+            .is_some_and(|ending| ending == "md")
+        {
             pages.push(format!("docs/{name}"));
         }
     }

@@ -49,7 +49,7 @@ impl JudgedBatch {
     /// What the policies say of a row.
     #[must_use]
     pub fn side(&self, row: usize) -> Option<JudgedSide> {
-        self.sides.get(row).cloned().flatten()
+        self.sides.get(row).copied().flatten()
     }
 
     pub(super) fn row(&self, row: u32) -> RowRef<'_> {

@@ -15,7 +15,6 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, errors: &mut V
     let keywords = schema.as_object().expect("a schema is an object");
     for (keyword, rule) in keywords {
         match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "items" | "properties" => {}
             "$ref" => {
                 let name = rule.as_str().and_then(|name| name.strip_prefix('#'));
                 let target = name.and_then(|name| root.pointer(name));
@@ -28,7 +27,6 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, errors: &mut V
             "minimum" if value.as_f64() < rule.as_f64() && value.is_number() => {
                 errors.push(format!("{path}: {value} is below {rule}"));
             }
-            "const" | "enum" | "minimum" => {}
             "type" => {
                 let types = match rule {
                     Value::Array(types) => types.clone(),
@@ -56,7 +54,17 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, errors: &mut V
                     }
                 }
             }
-            "additionalProperties" => {}
+            // They fit, are looked at below, or say nothing of the value.
+            "const"
+            | "enum"
+            | "minimum"
+            | "$schema"
+            | "$defs"
+            | "title"
+            | "description"
+            | "items"
+            | "properties"
+            | "additionalProperties" => {}
             other => panic!("{path}: {other} is not known here"),
         }
     }

@@ -179,14 +179,14 @@ fn timeline(out: &mut String, timeline: &Timeline, days: bool) {
 }
 
 fn section(out: &mut String, section: &Section) {
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<h2 id=\"{}\">{}</h2>\n",
+        "<h2 id=\"{}\">{}</h2>",
         section.id,
         escape(section.title)
     );
     for note in &section.notes {
-        let _ = write!(out, "<p class=\"note\">{}</p>\n", escape(note));
+        let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(note));
     }
     for table in &section.tables {
         self::table(out, table);
@@ -231,14 +231,14 @@ fn table(out: &mut String, table: &Table) {
     }
     out.push_str("</tbody></table></div><p class=\"left\"></p>\n");
     if table.rows.len() > MOST_ROWS {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<p class=\"others\">The first {MOST_ROWS} of {}; -o json has all</p>\n",
+            "<p class=\"others\">The first {MOST_ROWS} of {}; -o json has all</p>",
             table.rows.len()
         );
     }
     if let Some(others) = &table.others {
-        let _ = write!(out, "<p class=\"others\">And {}</p>\n", escape(others));
+        let _ = writeln!(out, "<p class=\"others\">And {}</p>", escape(others));
     }
 }
 

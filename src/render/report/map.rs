@@ -131,9 +131,8 @@ fn graph(edges: &[EdgeRow]) -> (Vec<Node>, Lines) {
 fn named(one: &Peer, many: bool) -> (String, Kind) {
     match one {
         Peer::Workload { .. } => (peer(one), Kind::Workload),
-        Peer::Name(_) => (peer(one), Kind::Outside),
         Peer::Prefix(_) if many => ("addresses outside".to_owned(), Kind::Outside),
-        Peer::Prefix(_) => (peer(one), Kind::Outside),
+        Peer::Name(_) | Peer::Prefix(_) => (peer(one), Kind::Outside),
         _ => (peer(one), Kind::Entity),
     }
 }

@@ -9,15 +9,15 @@ use super::words::harmless;
 pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
     out.push_str("# Flows\n\n");
     for sentence in &outline.short {
-        let _ = write!(out, "- {}\n", text(sentence));
+        let _ = writeln!(out, "- {}", text(sentence));
     }
     for section in &outline.sections {
-        let _ = write!(out, "\n## {}\n", section.title);
+        let _ = writeln!(out, "\n## {}", section.title);
         if !section.notes.is_empty() {
             out.push('\n');
         }
         for note in &section.notes {
-            let _ = write!(out, "- {}\n", text(note));
+            let _ = writeln!(out, "- {}", text(note));
         }
         for one in &section.tables {
             table(out, one, options.top);
@@ -44,10 +44,10 @@ fn table(out: &mut String, table: &Table, top: usize) {
         out.push('\n');
     }
     if table.rows.len() > top {
-        let _ = write!(out, "\nThe first {top} of {} rows.\n", table.rows.len());
+        let _ = writeln!(out, "\nThe first {top} of {} rows.", table.rows.len());
     }
     if let Some(others) = &table.others {
-        let _ = write!(out, "\nAnd {}.\n", text(others));
+        let _ = writeln!(out, "\nAnd {}.", text(others));
     }
     // A table has no room for lines below a row.
     let below: Vec<(&str, &String)> = table
@@ -63,7 +63,7 @@ fn table(out: &mut String, table: &Table, top: usize) {
         out.push('\n');
     }
     for (who, line) in below {
-        let _ = write!(out, "- {}: {}\n", text(who), text(line));
+        let _ = writeln!(out, "- {}: {}", text(who), text(line));
     }
 }
 

@@ -114,7 +114,7 @@ pub struct NodePair {
 
 #[derive(Debug)]
 pub(super) struct Edges {
-    edges: Bounded<Edge, EdgeSum>,
+    sums: Bounded<Edge, EdgeSum>,
     outside: Bounded<(PeerId, u16, Protocol), Out>,
     pairs: Bounded<(Arc<str>, Arc<str>), (u64, u64)>,
 }
@@ -141,7 +141,7 @@ pub(super) struct EdgeSums {
 impl Edges {
     pub(super) fn new() -> Self {
         Self {
-            edges: Bounded::new(MOST_EDGES),
+            sums: Bounded::new(MOST_EDGES),
             outside: Bounded::new(MOST_OUTSIDE),
             pairs: Bounded::new(MOST_PAIRS),
         }
@@ -149,7 +149,7 @@ impl Edges {
 
     pub(super) fn connection(&mut self, connection: &Connection, peers: &Peers) {
         let weight = connection.weight;
-        if let Some(sum) = self.edges.entry(connection.edge, weight, EdgeSum::default) {
+        if let Some(sum) = self.sums.entry(connection.edge, weight, EdgeSum::default) {
             sum.add(connection);
         }
         if is_outside(peers.get(connection.edge.server)) {
@@ -201,9 +201,9 @@ impl Edges {
     }
 
     pub(super) fn finish(self, peers: &Peers, policies: Option<&Policies>) -> EdgeSums {
-        let (other_edges, other_outside) = (self.edges.others(), self.outside.others());
+        let (other_edges, other_outside) = (self.sums.others(), self.outside.others());
         let mut edges: Vec<EdgeRow> = self
-            .edges
+            .sums
             .into_iter()
             .map(|(edge, sum)| EdgeRow {
                 client: peers.get(edge.client).clone(),

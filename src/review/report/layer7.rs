@@ -98,12 +98,15 @@ pub struct Refused {
     pub seen: Seen,
 }
 
+/// Client, server, its port, and what was asked.
+type Request = (PeerId, PeerId, u16, Arc<str>);
+
 #[derive(Debug)]
 pub(super) struct Layer7 {
     dns: DnsSum,
     names: Bounded<Arc<str>, Name>,
     paths: Bounded<(PeerId, Arc<str>, Arc<str>), Path>,
-    refused: Bounded<(PeerId, PeerId, u16, Arc<str>), (u64, Seen)>,
+    refused: Bounded<Request, (u64, Seen)>,
     exchanges: u64,
     http: u64,
     other: BTreeMap<Arc<str>, u64>,

@@ -84,7 +84,7 @@ impl Timeline {
         let shift = usize::from(start < self.start);
         let mut steps = vec![Step::default(); (self.steps.len() + shift).div_ceil(2)];
         for (at, step) in self.steps.iter().enumerate() {
-            steps[(at + shift) / 2].add(*step);
+            steps[at.midpoint(shift)].add(*step);
         }
         *self = Self {
             start,

@@ -257,7 +257,7 @@ fn policies(report: &Report) -> Option<String> {
     let mut parts = Vec::new();
     match judged.drift {
         0 if judged.equal > 0 => {
-            parts.push("every recorded verdict is what the policies say".to_owned())
+            parts.push("every recorded verdict is what the policies say".to_owned());
         }
         0 => {}
         drift => parts.push(format!(

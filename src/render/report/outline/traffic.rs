@@ -1,5 +1,7 @@
 //! Who talks to whom, what goes outside, what was asked at layer 7, encryption.
 
+use std::fmt::Write as _;
+
 use super::{Section, Table, Tone, fixed, number, text};
 use crate::render::report::words::{
     clock, counted, duration, latency, listed, peer, percent, port, some, spans_days,
@@ -229,10 +231,11 @@ fn dns_part(dns: &DnsSum, report: &Report, section: &mut Section) {
     }
     let mut note = format!("DNS: {}", parts.join(", "));
     if dns.search > 0 {
-        note.push_str(&format!(
+        let _ = write!(
+            note,
             "; {} of the NXDOMAIN answers are search suffixes tried in vain",
             thousands(dns.search)
-        ));
+        );
     }
     section.notes.push(note);
     let days = spans_days(report.reading.seen);
