@@ -12,6 +12,7 @@
 )]
 
 mod agreement;
+mod analyze;
 mod churn;
 mod conformance;
 mod connection;

@@ -1,5 +1,6 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
+mod analyze;
 pub mod connection;
 mod error;
 mod explain;
@@ -45,6 +46,8 @@ enum Command {
     /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Report on recorded flows: drops, policies, who talks to whom
+    Analyze(Box<analyze::AnalyzeArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
     /// Serve recorded flows as an Observer API
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
     let mut err = std::io::stderr();
     let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
