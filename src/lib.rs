@@ -23,6 +23,8 @@ pub mod policy;
 
 pub mod engine;
 
+pub mod archive;
+
 pub mod review;
 
 pub mod synth;

@@ -1,5 +1,6 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
+mod archive;
 pub mod connection;
 mod error;
 mod explain;
@@ -7,8 +8,10 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod pieces;
 mod policy;
 mod policy_args;
+mod record;
 pub mod selection;
 mod serve;
 mod server_info;
@@ -44,6 +47,10 @@ enum Command {
     Tail(Box<tail::TailArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Record flows into a columnar archive
+    Record(Box<record::RecordArgs>),
+    /// Look after an archive
+    Archive(archive::ArchiveArgs),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -76,6 +83,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
+        Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)
