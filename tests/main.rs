@@ -12,6 +12,7 @@
 )]
 
 mod agreement;
+mod archive;
 mod churn;
 mod conformance;
 mod corpus;

@@ -40,7 +40,6 @@ pub(super) struct Journal {
     notices_path: PathBuf,
     encoder: Encoder,
     bytes: u64,
-    rows: u64,
     is_dirty: bool,
 }
 
@@ -74,7 +73,6 @@ impl Journal {
             notices_path,
             encoder: Encoder::new(with_uuid),
             bytes: 0,
-            rows: 0,
             is_dirty: false,
         })
     }
@@ -87,16 +85,6 @@ impl Journal {
     /// Bytes of flows.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// Flows.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Whether something is written that is not synced.
-    pub(super) fn is_dirty(&self) -> bool {
-        self.is_dirty
     }
 
     /// Appends the flows of a batch.
@@ -114,7 +102,6 @@ impl Journal {
         append(&mut self.flows, &bytes, self.bytes)
             .map_err(ArchiveError::io("write", &self.path))?;
         self.bytes += bytes.len() as u64;
-        self.rows += batch.len() as u64;
         self.is_dirty = true;
         Ok(())
     }

@@ -11,13 +11,23 @@ use std::time::{Duration, Instant};
 use super::journal::{self, Journal};
 use super::store::Store;
 use super::writer::WriterOptions;
-use crate::flow::{FlowBatch, HoleCause, Manifest, NO_TIME, Notice, NoticeKind};
+use crate::flow::{
+    Collector, FlowBatch, HoleCause, LooseRows, Manifest, NO_TIME, Notice, NoticeKind,
+};
 use crate::source::archive::ArchiveError;
 
 /// How long what came may be unsafe.
 pub const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a journal that is sealed before the hour ends.
 pub const SEAL_BYTES: u64 = 64 << 20;
+/// How long rows wait to be written to the journal together.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// Rows that wait at most.
+const MOST_WAITING: usize = 8192;
+/// Rows that are kept while the journal cannot be written.
+const MOST_KEPT: usize = 64 << 10;
+/// Bytes of dictionaries of what waits.
+const DICTIONARY_BYTES: usize = 16 << 20;
 /// Nanoseconds of an hour.
 const HOUR: i64 = 3_600_000_000_000;
 
@@ -38,6 +48,11 @@ pub struct Recorder {
     store: Store,
     options: WriterOptions,
     journal: Option<Journal>,
+    /// Rows and notices that are not in the journal yet.
+    collector: Collector,
+    waiting: LooseRows,
+    notices: Vec<(i64, Notice)>,
+    written: Instant,
     seal_bytes: u64,
     synced: Instant,
     /// The hour of the newest row, in hours since 1970.
@@ -57,6 +72,10 @@ impl Recorder {
             store: Store::open(folder)?,
             options,
             journal: None,
+            collector: Collector::new(DICTIONARY_BYTES),
+            waiting: LooseRows::default(),
+            notices: Vec::new(),
+            written: Instant::now(),
             seal_bytes: SEAL_BYTES,
             synced: Instant::now(),
             hour: None,
@@ -84,11 +103,14 @@ impl Recorder {
         self.rows
     }
 
-    /// Takes a batch. It is safe against the end of the process at once, against that of
-    /// the machine after [`Recorder::tick`].
+    /// Takes a batch. A second later it is safe against the end of the process, and
+    /// after [`SYNC_EVERY`] against that of the machine, as long as [`Recorder::tick`] is
+    /// called.
     ///
     /// # Errors
-    /// [`ArchiveError`] when it cannot be written: then none of it is there.
+    /// [`ArchiveError`] when something cannot be written. What was taken waits to be
+    /// tried again, unless there is too much of it: then this batch is not taken, and
+    /// [`Recorder::rows`] stays as it was.
     pub fn push(&mut self, batch: &FlowBatch) -> Result<(), ArchiveError> {
         let hour = newest_hour(batch);
         if let (Some(hour), Some(before)) = (hour, self.hour)
@@ -96,14 +118,23 @@ impl Recorder {
         {
             self.seal()?;
         }
+        if self.waiting.len() >= MOST_KEPT {
+            self.write()?;
+        }
+        let rows: Vec<u32> = (0..batch.len() as u32).collect();
+        self.collector.push(batch, &rows, &mut self.waiting);
         let placed = self.placed(batch);
-        let journal = self.journal()?;
-        journal.flows(batch)?;
-        journal.notices(&placed)?;
-        let is_full = journal.bytes() >= self.seal_bytes;
+        self.notices.extend(placed);
         self.hour = self.hour.max(hour);
         self.rows += batch.len() as u64;
-        if is_full {
+        if self.waiting.len() >= MOST_WAITING || self.collector.is_full() {
+            self.write()?;
+        }
+        if self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| journal.bytes() >= self.seal_bytes)
+        {
             self.seal()?;
         }
         Ok(())
@@ -132,18 +163,54 @@ impl Recorder {
             },
             raw: None,
         };
-        self.journal()?.notices(&[(last, notice)])
+        self.notices.push((last, notice));
+        self.write()
     }
 
-    /// Syncs the journal when it is time to. To be called now and then.
+    /// Writes and syncs the journal when it is time to. To be called often.
     ///
     /// # Errors
     /// [`ArchiveError`] when the system cannot.
     pub fn tick(&mut self) -> Result<(), ArchiveError> {
+        if self.written.elapsed() >= WRITE_EVERY {
+            self.write()?;
+        }
         if self.synced.elapsed() >= SYNC_EVERY {
             self.synced = Instant::now();
             if let Some(journal) = &mut self.journal {
                 journal.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits to the journal.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the system cannot; it still waits then.
+    pub fn write(&mut self) -> Result<(), ArchiveError> {
+        self.written = Instant::now();
+        if !self.waiting.is_empty() {
+            self.journal()?;
+            let batch = self.collector.batch(std::mem::take(&mut self.waiting));
+            let Some(journal) = &mut self.journal else {
+                return Ok(());
+            };
+            if let Err(error) = journal.flows(&batch) {
+                let rows: Vec<u32> = (0..batch.len() as u32).collect();
+                self.collector.reset();
+                self.collector.push(&batch, &rows, &mut self.waiting);
+                return Err(error);
+            }
+            if self.collector.is_full() {
+                self.collector.reset();
+            }
+        }
+        if !self.notices.is_empty() {
+            self.journal()?;
+            if let Some(journal) = &mut self.journal {
+                journal.notices(&self.notices)?;
+                self.notices.clear();
             }
         }
         Ok(())
@@ -154,6 +221,7 @@ impl Recorder {
     /// # Errors
     /// [`ArchiveError`]; the journal is then still there, and sealed at the next start.
     pub fn seal(&mut self) -> Result<(), ArchiveError> {
+        self.write()?;
         let Some(mut journal) = self.journal.take() else {
             return Ok(());
         };
@@ -193,7 +261,8 @@ impl Recorder {
         Ok(recovery)
     }
 
-    fn journal(&mut self) -> Result<&mut Journal, ArchiveError> {
+    /// Makes sure that there is a journal.
+    fn journal(&mut self) -> Result<(), ArchiveError> {
         if self.journal.is_none() {
             let now = jiff::Timestamp::now().as_millisecond();
             // In order, and never twice: the manifest remembers names.
@@ -201,11 +270,7 @@ impl Recorder {
             let journal = Journal::create(self.store.folder(), id, self.options.with_uuid)?;
             self.journal = Some(journal);
         }
-        match &mut self.journal {
-            Some(journal) => Ok(journal),
-            // Made above.
-            None => unreachable!(),
-        }
+        Ok(())
     }
 
     /// Notices with the times of their places.

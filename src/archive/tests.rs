@@ -154,7 +154,7 @@ fn a_span_of_time_is_read_and_no_more() {
     let mut scan = archive.scan(&query);
     let rows: usize = scan.by_ref().map(|batch| batch.unwrap().len()).sum();
     assert_eq!(rows, 360);
-    let most = archive.manifest().bytes() / 20;
+    let most = archive.manifest().bytes() / 10;
     assert!(scan.bytes_read() < most, "{} of {most}", scan.bytes_read());
 }
 

@@ -422,8 +422,8 @@ mod tests {
         let text = manifest().to_json();
         for (from, to, says) in [
             ("\"version\": 1", "\"version\": 2", "use a newer one"),
-            ("\"rows\": 3", "\"rows\": -3", "files[0].nodes[0].rows"),
-            ("cluster=c/date", "../date", "files[0].path"),
+            ("\"rows\": 3", "\"rows\": -3", "files[0].rows"),
+            ("cluster=c/date", "../date", ".path"),
             ("\"path\": \"cluster", "\"path\": \"/cluster", "files[0]."),
             ("\"files\"", "\"folders\"", "files"),
             ("deadbeef", "deadbeefs", "files[0].crc32"),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::{Field, Schema};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -219,6 +219,31 @@ impl Part {
         Ok(filter.is_none_or(|filter| texts.iter().any(|text| filter.check(text.as_str()))))
     }
 
+    /// The bytes of the columns that are read, neighbours at once.
+    fn fetch(&self, group: &RowGroupMetaData) -> Result<Fetched, ParquetError> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (leaf, column) in group.columns().iter().enumerate() {
+            if !self.mask.leaf_included(leaf) {
+                continue;
+            }
+            let (start, length) = column.byte_range();
+            let end = start.saturating_add(length);
+            match ranges.last_mut() {
+                Some((_, last)) if *last == start => *last = end,
+                _ => ranges.push((start, end)),
+            }
+        }
+        let ranges = ranges.into_iter().map(|(start, end)| {
+            let length = usize::try_from(end - start)
+                .map_err(|_| ParquetError::General("a column is too large".to_owned()))?;
+            Ok((start, self.file.get_bytes(start, length)?))
+        });
+        Ok(Fetched {
+            length: self.file.length,
+            ranges: ranges.collect::<Result<_, ParquetError>>()?,
+        })
+    }
+
     fn damaged(&self, offset: u64, cause: ParquetError) -> ArchiveError {
         ArchiveError::Damaged {
             path: self.path.clone(),
@@ -243,15 +268,14 @@ impl Group {
             });
         }
         let damaged = |cause| part.damaged(offset, cause);
-        let mut reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            part.file.clone(),
-            part.metadata.clone(),
-        )
-        .with_row_groups(vec![self.index])
-        .with_batch_size(rows.max(1) as usize)
-        .with_projection(part.mask.clone())
-        .build()
-        .map_err(damaged)?;
+        let fetched = part.fetch(group).map_err(damaged)?;
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, part.metadata.clone())
+                .with_row_groups(vec![self.index])
+                .with_batch_size(rows.max(1) as usize)
+                .with_projection(part.mask.clone())
+                .build()
+                .map_err(damaged)?;
         let record = match reader.next() {
             Some(record) => record.map_err(|cause| damaged(cause.into()))?,
             None => arrow::array::RecordBatch::new_empty(Arc::clone(part.metadata.schema())),
@@ -378,6 +402,48 @@ impl ChunkReader for Counted {
         self.file.read_exact_at(&mut bytes, start)?;
         self.read.fetch_add(length as u64, Ordering::Relaxed);
         Ok(bytes.into())
+    }
+}
+
+/// Parts of a file that were read.
+struct Fetched {
+    length: u64,
+    /// In order, each with where it begins.
+    ranges: Vec<(u64, Bytes)>,
+}
+
+impl Fetched {
+    /// What was read from `start` on.
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let range = self.ranges.iter().rev().find(|(first, _)| *first <= start);
+        range
+            .and_then(|(first, bytes)| {
+                let at = usize::try_from(start - first).ok()?;
+                (at <= bytes.len()).then(|| bytes.slice(at..))
+            })
+            .ok_or_else(|| ParquetError::EOF(format!("byte {start} is of no column")))
+    }
+}
+
+impl Length for Fetched {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Fetched {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start}")));
+        }
+        Ok(bytes.slice(..length))
     }
 }
 
