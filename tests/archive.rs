@@ -126,7 +126,7 @@ fn real_recordings_come_back_as_they_were() {
     for input in inputs(&[corpus.join("flows")]).unwrap() {
         lines += assert_round_trip(&input);
     }
-    assert!(lines > 1000, "{lines}");
+    assert!(lines > 150, "{lines}");
 }
 
 /// Guarantees: an archive of this version, as it was once written, is read.

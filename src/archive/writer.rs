@@ -51,6 +51,7 @@ pub struct FlowWriter {
     rows: u64,
     /// Time of the row before, for notices that have none.
     last: i64,
+    last_cluster: Option<usize>,
     /// Goes on with every use, to know which part was used last.
     clock: u64,
 }
@@ -77,6 +78,7 @@ impl FlowWriter {
             clusters: Vec::new(),
             rows: 0,
             last: NO_TIME,
+            last_cluster: None,
             clock: 0,
         }
     }
@@ -97,8 +99,9 @@ impl FlowWriter {
             self.write_all()?;
             self.collector.reset();
         }
+        let partitioned = self.partitioned(batch);
         self.notices(batch)?;
-        for (key, rows) in self.partitioned(batch) {
+        for (key, rows) in partitioned {
             let at = self.part(key)?;
             let open = &mut self.open[at];
             open.part
@@ -119,7 +122,11 @@ impl FlowWriter {
     /// # Errors
     /// As [`FlowWriter::push`].
     pub fn notice(&mut self, at: i64, notice: Notice) -> Result<(), ArchiveError> {
-        let cluster = self.cluster(cluster_of(&notice.node));
+        // Lost events name nodes without their cluster: that of the flows around them.
+        let cluster = match self.last_cluster {
+            Some(cluster) if !notice.node.contains('/') => cluster,
+            _ => self.cluster(cluster_of(&notice.node)),
+        };
         let part = self.part((cluster, hour_of(at)))?;
         self.open[part].part.notice(at, notice);
         Ok(())
@@ -189,6 +196,9 @@ impl FlowWriter {
                 };
             }
             found[at].1.push(row.index() as u32);
+        }
+        if let Some(((cluster, _), _)) = found.get(at) {
+            self.last_cluster = Some(*cluster);
         }
         found
     }
