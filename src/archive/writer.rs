@@ -3,6 +3,7 @@
 //! Owns which recording a row goes to: `cluster=NAME/date=YYYY-MM-DD/hour=HH/`, and how
 //! many are open. Nothing of it exists until its entries are committed.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
@@ -147,10 +148,9 @@ impl FlowWriter {
         for notice in batch.notices() {
             let before = notice.before_row.checked_sub(1);
             let row = before.and_then(|row| batch.row(row).time());
-            let at = match (notice.time, row) {
-                (NO_TIME, Some(time)) => time,
-                (NO_TIME, None) => self.last,
-                (time, _) => time,
+            let at = match notice.time {
+                NO_TIME => row.unwrap_or(self.last),
+                time => time,
             };
             let mut kept = notice.clone();
             kept.raw = None;
@@ -175,25 +175,22 @@ impl FlowWriter {
         for row in batch.rows() {
             let node = row.node();
             if last != (node, last.1) || last.1 == usize::MAX {
-                let cluster = match clusters.get(&node) {
-                    Some(&cluster) => cluster,
-                    None => {
-                        let cluster = self.cluster(cluster_of(row.str(node)));
-                        clusters.insert(node, cluster);
-                        cluster
-                    }
+                let cluster = if let Some(&cluster) = clusters.get(&node) {
+                    cluster
+                } else {
+                    let cluster = self.cluster(cluster_of(row.str(node)));
+                    clusters.insert(node, cluster);
+                    cluster
                 };
                 last = (node, cluster);
             }
             let key = (last.1, hour_of(row.time().unwrap_or(NO_TIME)));
             if found.get(at).is_none_or(|(same, _)| *same != key) {
-                at = match found.iter().position(|(same, _)| *same == key) {
-                    Some(at) => at,
-                    None => {
-                        found.push((key, Vec::with_capacity(batch.len())));
-                        found.len() - 1
-                    }
-                };
+                let known = found.iter().position(|(same, _)| *same == key);
+                at = known.unwrap_or(found.len());
+                if known.is_none() {
+                    found.push((key, Vec::with_capacity(batch.len())));
+                }
             }
             found[at].1.push(row.index() as u32);
         }
@@ -306,7 +303,7 @@ fn escaped(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
             out.push(byte.into());
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

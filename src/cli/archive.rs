@@ -2,6 +2,7 @@
 //! smaller.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -120,18 +121,19 @@ fn info(args: &FolderArgs, out: &mut dyn Write) -> Result<(), CommandError> {
         lost += file.notices.as_ref().map_or(0, |notices| notices.lost);
     }
     for (cluster, (files, rows, bytes)) in clusters {
-        text.push_str(&format!(
-            "cluster {cluster}: {} flows in {} {}, {}\n",
+        let _ = writeln!(
+            text,
+            "cluster {cluster}: {} flows in {} {}, {}",
             thousands(rows),
             thousands(files),
             if files == 1 { "file" } else { "files" },
             size_text(bytes)
-        ));
+        );
     }
     if lost > 0 {
-        text.push_str(&format!("lost: {} events\n", thousands(lost)));
+        let _ = writeln!(text, "lost: {} events", thousands(lost));
     }
-    text.push_str(&format!("written by {}\n", manifest.generator));
+    let _ = writeln!(text, "written by {}", manifest.generator);
     sink::all(out, text.as_bytes())
 }
 

@@ -209,7 +209,7 @@ fn a_torn_journal_is_sealed_with_a_hole() {
     drop(recorder);
     let found = everything(folder.path());
     assert_eq!(described(&found), described([&batch]));
-    let holes: Vec<_> = found.iter().flat_map(|batch| batch.notices()).collect();
+    let holes: Vec<_> = found.iter().flat_map(FlowBatch::notices).collect();
     assert_eq!(
         holes[0].kind,
         NoticeKind::Hole {

@@ -5,6 +5,7 @@
 //! (a full disk), what comes meanwhile is counted and not kept, a hole says so once
 //! writing works again, and the recording goes on.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::thread;
@@ -30,7 +31,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often a terminal is told how it goes.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How often old hours are looked for.
-const RETAIN_EVERY: Duration = Duration::from_secs(600);
+const RETAIN_EVERY: Duration = Duration::from_mins(10);
 /// How long after a failure writing is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A step of the clock that is worth a word, beyond what passed.
@@ -391,7 +392,8 @@ impl<'a> Session<'a> {
                 "{error}; the journal is kept and sealed at the next start"
             ))
         })?;
-        if !self.plan.quiet && !(nothing && failed > 0) {
+        let is_silent = self.plan.quiet || (nothing && failed > 0);
+        if !is_silent {
             let mut text = format!(
                 "{}: {} flows recorded",
                 self.plan.folder.display(),
@@ -403,7 +405,7 @@ impl<'a> Session<'a> {
                 (self.undecoded, "messages not decoded"),
             ] {
                 if count > 0 {
-                    text.push_str(&format!(", {} {what}", thousands(count)));
+                    let _ = write!(text, ", {} {what}", thousands(count));
                 }
             }
             say(self.err, &text);

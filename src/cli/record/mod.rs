@@ -156,8 +156,8 @@ mod tests {
 
     #[test]
     fn ages_and_sizes_are_read() {
-        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        assert_eq!(age("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(age("30d"), Ok(Duration::from_hours(720)));
+        assert_eq!(age("1h30m"), Ok(Duration::from_mins(90)));
         assert!(age("d").is_err() && age("-1h").is_err() && age("soon").is_err());
         assert_eq!(size("50GB"), Ok(50_000_000_000));
         assert_eq!(size("2GiB"), Ok(2 << 30));

@@ -1,9 +1,11 @@
 //! What was recorded, in a sentence.
 
+use std::fmt::Write as _;
+
 use crate::flow::FileEntry;
 use crate::render::thousands;
 
-/// `12,480 flows of 3 nodes, 2026-06-16T14:00:00Z to …, 140 kB (11.2 B a flow)`.
+/// `12,480 flows of 3 nodes, 2026-06-16T14:00:00Z to 2026-06-16T15:00:00Z, 140 kB (11.2 B a flow)`.
 pub(in crate::cli) fn of(files: &[FileEntry]) -> String {
     let rows: u64 = files.iter().map(|file| file.rows).sum();
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
@@ -25,11 +27,11 @@ pub(in crate::cli) fn of(files: &[FileEntry]) -> String {
     let span = spans.reduce(|left, right| (left.0.min(right.0), left.1.max(right.1)));
     if let Some((first, last)) = span {
         let time = |at: i64| jiff::Timestamp::from_nanosecond(at.into()).unwrap_or_default();
-        text.push_str(&format!(", {:.3} to {:.3}", time(first), time(last)));
+        let _ = write!(text, ", {:.3} to {:.3}", time(first), time(last));
     }
-    text.push_str(&format!(", {}", size(bytes)));
+    let _ = write!(text, ", {}", size(bytes));
     if rows > 0 {
-        text.push_str(&format!(" ({:.1} B a flow)", bytes as f64 / rows as f64));
+        let _ = write!(text, " ({:.1} B a flow)", bytes as f64 / rows as f64);
     }
     text
 }

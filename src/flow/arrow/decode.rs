@@ -439,6 +439,9 @@ fn endpoint(interner: &mut Interner, texts: &[Option<Texts<'_>>; 6], key: &Endpo
 
 type Extras = Vec<Option<Box<Extra>>>;
 
+/// A column, and the part of a whole that it holds.
+type Named<Whole, Part> = (&'static str, fn(&mut Whole) -> &mut Part);
+
 fn at(extras: &mut Extras, row: usize) -> &mut Extra {
     extras[row].get_or_insert_default()
 }
@@ -588,7 +591,7 @@ fn sparse(input: &Input<'_>, interner: &mut Interner, extras: &mut Extras) -> De
     numbers::<UInt32Type>(input, "file_line", extras, |extra, line| {
         extra.file.get_or_insert_with(File::default).line = line;
     })?;
-    let sums: [(&'static str, fn(&mut Aggregate) -> &mut u32); 3] = [
+    let sums: [Named<Aggregate, u32>; 3] = [
         ("aggregate_ingress", |sums| &mut sums.ingress),
         ("aggregate_egress", |sums| &mut sums.egress),
         ("aggregate_unknown", |sums| &mut sums.unknown),
@@ -624,7 +627,7 @@ fn dns(input: &Input<'_>, interner: &mut Interner, extras: &mut Extras) -> Decod
         |text| interner.text(text).0,
         |extra, id| dns_of(extra).observation_source = StrId(id),
     )?;
-    let lists: [(&'static str, fn(&mut Dns) -> &mut ListId); 4] = [
+    let lists: [Named<Dns, ListId>; 4] = [
         ("dns_ips", |dns| &mut dns.ips),
         ("dns_cnames", |dns| &mut dns.cnames),
         ("dns_qtypes", |dns| &mut dns.qtypes),
@@ -643,7 +646,7 @@ fn dns(input: &Input<'_>, interner: &mut Interner, extras: &mut Extras) -> Decod
 }
 
 fn http(input: &Input<'_>, interner: &mut Interner, extras: &mut Extras) -> Decoded<()> {
-    let parts: [(&'static str, fn(&mut Http) -> &mut StrId); 3] = [
+    let parts: [Named<Http, StrId>; 3] = [
         ("http_method", |http| &mut http.method),
         ("http_url", |http| &mut http.url),
         ("http_protocol", |http| &mut http.protocol),
