@@ -13,6 +13,7 @@
 
 mod agreement;
 mod analyze;
+mod archive;
 mod churn;
 mod conformance;
 mod connection;

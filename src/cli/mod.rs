@@ -1,6 +1,7 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
 mod analyze;
+mod archive;
 pub mod connection;
 mod error;
 mod explain;
@@ -8,10 +9,12 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod pieces;
 mod policy;
 mod policy_args;
 mod policy_source;
 mod policy_watch;
+mod record;
 pub mod selection;
 mod serve;
 mod server_info;
@@ -50,6 +53,10 @@ enum Command {
     Analyze(Box<analyze::AnalyzeArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Record flows into a columnar archive
+    Record(Box<record::RecordArgs>),
+    /// Look after an archive
+    Archive(archive::ArchiveArgs),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -85,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
+        Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

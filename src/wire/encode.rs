@@ -22,7 +22,7 @@ pub fn encode_row(row: RowRef<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends the response of a notice. False for what has none: events that are no flows, what
-/// could not be read, and envelopes without a body; then nothing is written.
+/// was not seen or could not be read, and envelopes without a body; then nothing is written.
 pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> bool {
     match &notice.kind {
         NoticeKind::Lost {
@@ -57,6 +57,7 @@ pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> bool {
         NoticeKind::AgentEvent
         | NoticeKind::DebugEvent
         | NoticeKind::Unread
+        | NoticeKind::Hole { .. }
         | NoticeKind::Empty => return false,
     }
     text(1000, &notice.node, out);

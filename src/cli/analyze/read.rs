@@ -14,13 +14,18 @@ use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch};
 use crate::review::report::{Gatherer, Reading, Report, RowReader};
+use crate::source::archive::Query;
 use crate::source::file::{
     Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered, threads,
 };
 
+/// Bytes of a row of an archive in memory, about.
+const ROW_BYTES: usize = 200;
+
 /// One step of reading, with the number of its piece.
 enum Work {
     Piece(u64, usize, Chunk),
+    Rows(u64, usize, Box<FlowBatch>, u64),
     Other(Step),
 }
 
@@ -40,7 +45,12 @@ struct DonePiece {
 
 /// Reads all of the inputs, or until the person has had enough.
 pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> Report {
-    let series = Series::new(&plan.inputs);
+    let query = Query {
+        since: plan.since.unwrap_or(i64::MIN),
+        until: plan.until.unwrap_or(i64::MAX),
+        ..Query::default()
+    };
+    let series = Series::new(&plan.inputs, query);
     let mut state = State {
         reading: Reading::default(),
         pass: Pass::new(FoldOptions::default()),
@@ -60,6 +70,10 @@ pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> R
             pieces += 1;
             Work::Piece(pieces - 1, input, chunk)
         }
+        Step::Rows(input, batch, bytes) => {
+            pieces += 1;
+            Work::Rows(pieces - 1, input, batch, bytes)
+        }
         step => Work::Other(step),
     });
     let maker = Worker::maker(plan);
@@ -68,6 +82,7 @@ pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> R
         work,
         |work| match work {
             Work::Piece(_, _, chunk) => chunk.bytes.len(),
+            Work::Rows(_, _, batch, _) => batch.len() * ROW_BYTES,
             Work::Other(_) => 0,
         },
         move || {
@@ -75,6 +90,9 @@ pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> R
             move |work| match work {
                 Work::Piece(number, input, chunk) => {
                     Done::Piece(Box::new(worker.piece(number, input, &chunk)))
+                }
+                Work::Rows(number, input, batch, bytes) => {
+                    Done::Piece(Box::new(worker.rows(number, input, *batch, bytes)))
                 }
                 Work::Other(step) => Done::Other(step),
             }
@@ -124,7 +142,7 @@ impl State {
             Done::Other(Step::Ended(input)) => self.pass.close(input, &mut self.gatherer),
             Done::Other(Step::Sorted(input, report)) => self.report(input, report),
             Done::Other(Step::Failed(_, message)) => self.reading.failed.push(message),
-            Done::Other(Step::Piece(..)) => {}
+            Done::Other(Step::Piece(..) | Step::Rows(..)) => {}
         }
     }
 
@@ -181,6 +199,34 @@ impl Worker {
     fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
         let mut held: Vec<FlowBatch> = Vec::new();
         let report = self.decoder.decode(chunk, |_, batch| held.push(batch));
+        let (reading, batches) = self.judge(number, input, held);
+        DonePiece {
+            input,
+            bytes: chunk.bytes.len() as u64,
+            report,
+            reading,
+            batches,
+        }
+    }
+
+    /// The same for rows of an archive, which are decoded.
+    fn rows(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
+        let (reading, batches) = self.judge(number, input, vec![batch]);
+        DonePiece {
+            input,
+            bytes,
+            report: PieceReport::default(),
+            reading,
+            batches,
+        }
+    }
+
+    fn judge(
+        &mut self,
+        number: u64,
+        input: usize,
+        held: Vec<FlowBatch>,
+    ) -> (Reading, Vec<JudgedBatch>) {
         let mut reading = Reading::default();
         if let Some(judge) = &mut self.judge {
             judge.begin(number, input, &held);
@@ -194,13 +240,7 @@ impl Worker {
                 None => JudgedBatch::unjudged(batch).keeping(kept),
             });
         }
-        DonePiece {
-            input,
-            bytes: chunk.bytes.len() as u64,
-            report,
-            reading,
-            batches,
-        }
+        (reading, batches)
     }
 
     /// Which rows take part; empty for all.

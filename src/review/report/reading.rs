@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::bounded::Seen;
 use crate::engine::cluster;
 use crate::flow::{
-    Completeness, EndpointId, FlowBatch, Hole, HoleCause, LostSource, NodeState, Notice,
+    Completeness, EndpointId, FlowBatch, Hole, HoleCause, LostSource, NO_TIME, NodeState, Notice,
     NoticeKind, RowRef, Span, StrId,
 };
 use crate::source::file::{Capabilities, Missing, SkipReason, Skips};
@@ -226,6 +226,21 @@ impl Reading {
                     last: last.unwrap_or(notice.time),
                     cause,
                     events: Some(*events),
+                };
+                self.lose(notice.node.clone(), hole);
+            }
+            NoticeKind::Hole {
+                cause,
+                events,
+                first,
+                last,
+            } => {
+                let known = |time: i64| if time == NO_TIME { notice.time } else { time };
+                let hole = RawHole {
+                    first: known(*first),
+                    last: known(*last),
+                    cause: *cause,
+                    events: *events,
                 };
                 self.lose(notice.node.clone(), hole);
             }

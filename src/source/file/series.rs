@@ -13,7 +13,8 @@ use super::backward::{BackwardReader, FileOrder};
 use super::chunk::{Chunk, ChunkReader};
 use super::decode::{LineDecoder, PieceReport};
 use super::open::Input;
-use crate::flow::{BatchBuilder, Raw, tuple_hash};
+use crate::flow::{BatchBuilder, FlowBatch, Raw, tuple_hash};
+use crate::source::archive::{Archive, Query, Scan};
 use crate::source::merge::WATERMARK_DELAY;
 use crate::source::sort::{DEFAULT_MEMORY, ExternalSorter, Sorted, order_key};
 use crate::source::spill::SpillError;
@@ -32,6 +33,8 @@ const TOLERATED: usize = 100;
 pub enum Step {
     /// The next piece of an input, by its number.
     Piece(usize, Chunk),
+    /// The next rows of an archive, with the bytes that were read for them.
+    Rows(usize, Box<FlowBatch>, u64),
     /// An input has ended.
     Ended(usize),
     /// An input was read once to sort it; this is what it held beside flows.
@@ -45,6 +48,8 @@ pub struct Series {
     sources: Vec<Source>,
     /// What has happened and was not told yet.
     told: Vec<Step>,
+    /// What archives are asked for.
+    query: Query,
 }
 
 struct Source {
@@ -65,7 +70,7 @@ enum Way {
 
 enum State {
     Closed,
-    Open(Reader, Option<Chunk>),
+    Open(Reader, Option<Part>),
     Ended,
 }
 
@@ -73,15 +78,31 @@ enum Reader {
     Forward(ChunkReader<Box<dyn Read + Send>>),
     Backward(BackwardReader),
     Sorted(Box<Sorted>),
+    /// With the bytes that were read before.
+    Archive(Box<Scan>, u64),
+}
+
+/// What a reader gives at once.
+enum Part {
+    Text(Chunk),
+    Rows(Box<FlowBatch>, u64),
+}
+
+/// Why a reader stops.
+enum Stop {
+    /// The input is at its end, or of no more use.
+    For(String),
+    /// A file of an archive cannot be read; others can.
+    Over(String),
 }
 
 impl Series {
-    /// Looks at the inputs; none is kept open.
+    /// Looks at the inputs; none is kept open. Archives are asked for `query`.
     #[must_use]
-    pub fn new(inputs: &[Input]) -> Self {
+    pub fn new(inputs: &[Input], query: Query) -> Self {
         let sample = (SAMPLES / inputs.len().max(1)).clamp(SAMPLE.0, SAMPLE.1);
         let sources = inputs.iter().map(|input| {
-            let (way, next) = look(input, sample);
+            let (way, next) = look(input, sample, &query);
             Source {
                 input: input.clone(),
                 way,
@@ -92,6 +113,7 @@ impl Series {
         Self {
             sources: sources.collect(),
             told: Vec::new(),
+            query,
         }
     }
 
@@ -127,7 +149,7 @@ impl Iterator for Series {
                 .filter(|(_, source)| !matches!(source.state, State::Ended))
                 .min_by_key(|(_, source)| source.next)?;
             match &mut source.state {
-                State::Closed => match source.open(at, &mut self.told) {
+                State::Closed => match source.open(at, &self.query, &mut self.told) {
                     Ok(reader) => {
                         source.state = State::Open(reader, None);
                         source.fill(at, &mut self.told);
@@ -138,15 +160,19 @@ impl Iterator for Series {
                         self.told.push(Step::Failed(at, message));
                     }
                 },
-                State::Open(_, chunk) => {
-                    let chunk = chunk.take();
+                State::Open(_, part) => {
+                    let part = part.take();
                     // The next one is read right away: it says whose turn it is. What came
                     // from a stream is handed on first.
-                    if !source.input.is_stream() || chunk.is_none() {
+                    if !source.input.is_stream() || part.is_none() {
                         source.fill(at, &mut self.told);
                     }
-                    if let Some(chunk) = chunk {
-                        return Some(Step::Piece(at, chunk));
+                    match part {
+                        Some(Part::Text(chunk)) => return Some(Step::Piece(at, chunk)),
+                        Some(Part::Rows(batch, bytes)) => {
+                            return Some(Step::Rows(at, batch, bytes));
+                        }
+                        None => {}
                     }
                 }
                 State::Ended => return None,
@@ -156,10 +182,14 @@ impl Iterator for Series {
 }
 
 impl Source {
-    fn open(&self, at: usize, told: &mut Vec<Step>) -> Result<Reader, String> {
+    fn open(&self, at: usize, query: &Query, told: &mut Vec<Step>) -> Result<Reader, String> {
         let path = match &self.input {
             Input::File(path) => Some(path),
             Input::Stdin => None,
+            Input::Archive(folder) => {
+                let archive = Archive::open(folder).map_err(|error| error.to_string())?;
+                return Ok(Reader::Archive(Box::new(archive.scan(query)), 0));
+            }
         };
         match (self.way, path) {
             (Way::Backward, Some(path)) => match BackwardReader::open(path) {
@@ -190,18 +220,23 @@ impl Source {
             return;
         };
         match reader.next() {
-            Ok(Some(chunk)) => {
+            Ok(Some(part)) => {
                 // Without a time it is as far as the piece before.
-                if let Some(time) = first_time(&chunk.bytes) {
+                let time = match &part {
+                    Part::Text(chunk) => first_time(&chunk.bytes),
+                    Part::Rows(batch, _) => batch.rows().next().and_then(|row| row.time()),
+                };
+                if let Some(time) = time {
                     self.next = time;
                 }
-                *next = Some(chunk);
+                *next = Some(part);
             }
             Ok(None) => {
                 self.state = State::Ended;
                 told.push(Step::Ended(at));
             }
-            Err(cause) => {
+            Err(Stop::Over(message)) => told.push(Step::Failed(at, message)),
+            Err(Stop::For(cause)) => {
                 self.state = State::Ended;
                 told.push(Step::Ended(at));
                 told.push(Step::Failed(
@@ -214,22 +249,34 @@ impl Source {
 }
 
 impl Reader {
-    fn next(&mut self) -> Result<Option<Chunk>, SpillError> {
+    fn next(&mut self) -> Result<Option<Part>, Stop> {
         match self {
-            Self::Forward(reader) => Ok(reader.next_chunk()),
-            Self::Backward(reader) => Ok(reader.next_chunk()),
+            Self::Forward(reader) => Ok(reader.next_chunk().map(Part::Text)),
+            Self::Backward(reader) => Ok(reader.next_chunk().map(Part::Text)),
+            Self::Archive(scan, before) => match scan.next() {
+                Some(Ok(batch)) => {
+                    let read = scan.bytes_read() - *before;
+                    *before += read;
+                    Ok(Some(Part::Rows(Box::new(batch), read)))
+                }
+                Some(Err(error)) => Err(Stop::Over(error.to_string())),
+                None => Ok(None),
+            },
             Self::Sorted(sorted) => {
                 let mut bytes = Vec::new();
+                let failed = |error: SpillError| Stop::For(error.to_string());
                 while bytes.len() < PIECE
-                    && let Some(line) = sorted.next_record()?
+                    && let Some(line) = sorted.next_record().map_err(failed)?
                 {
                     bytes.extend_from_slice(line);
                     bytes.push(b'\n');
                 }
-                Ok((!bytes.is_empty()).then(|| Chunk {
-                    bytes: bytes.into(),
-                    dropped: 0,
-                    damaged: None,
+                Ok((!bytes.is_empty()).then(|| {
+                    Part::Text(Chunk {
+                        bytes: bytes.into(),
+                        dropped: 0,
+                        damaged: None,
+                    })
                 }))
             }
         }
@@ -237,9 +284,17 @@ impl Reader {
 }
 
 /// How an input has to be read, and when it begins.
-fn look(input: &Input, sample: usize) -> (Way, i64) {
-    let Input::File(path) = input else {
-        return (Way::Forward, i64::MIN);
+fn look(input: &Input, sample: usize, query: &Query) -> (Way, i64) {
+    let path = match input {
+        Input::File(path) => path,
+        Input::Stdin => return (Way::Forward, i64::MIN),
+        Input::Archive(folder) => {
+            let begin = Archive::open(folder)
+                .ok()
+                .and_then(|archive| archive.manifest().begin())
+                .map_or(i64::MIN, |begin| begin.max(query.since));
+            return (Way::Forward, begin);
+        }
     };
     if input.is_stream() {
         return (Way::Forward, i64::MIN);
@@ -401,7 +456,7 @@ mod tests {
             write(folder.path(), "b", 40..60),
             write(folder.path(), "a", 0..20),
         ];
-        let series = Series::new(&inputs);
+        let series = Series::new(&inputs, Query::default());
         assert_eq!(series.starts().flatten().count(), 2);
         let order: Vec<usize> = read(series).into_iter().map(|(input, _)| input).collect();
         assert_eq!(order, [1, 0]);
@@ -414,7 +469,7 @@ mod tests {
         let down = write(folder.path(), "down", (0..100).rev());
         let mixed = write(folder.path(), "mixed", (0..100).map(|at| at * 37 % 100));
         for input in [down, mixed] {
-            let times: Vec<i64> = read(Series::new(&[input]))
+            let times: Vec<i64> = read(Series::new(&[input], Query::default()))
                 .into_iter()
                 .flat_map(|(_, times)| times)
                 .collect();
@@ -424,7 +479,8 @@ mod tests {
 
     #[test]
     fn an_input_that_is_not_there_fails_and_ends() {
-        let steps: Vec<Step> = Series::new(&[Input::File("/nowhere".into())]).collect();
+        let steps: Vec<Step> =
+            Series::new(&[Input::File("/nowhere".into())], Query::default()).collect();
         assert!(matches!(steps[..], [Step::Failed(0, _), Step::Ended(0)]));
     }
 }
