@@ -25,6 +25,8 @@ pub mod connection;
 
 pub mod engine;
 
+pub mod archive;
+
 pub mod review;
 
 pub mod synth;

@@ -12,6 +12,8 @@
 )]
 
 mod agreement;
+mod analyze;
+mod archive;
 mod churn;
 mod conformance;
 mod connection;

@@ -53,7 +53,13 @@ fn commands() -> Vec<Shown> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec!["README.md".to_owned()];
     for entry in fs::read_dir(root.join("docs")).unwrap() {
-        pages.push(format!("docs/{}", entry.unwrap().file_name().display()));
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if Path::new(&name)
+            .extension()
+            .is_some_and(|ending| ending == "md")
+        {
+            pages.push(format!("docs/{name}"));
+        }
     }
     pages.sort();
     let read = |page: String| in_page(&page, &fs::read_to_string(root.join(&page)).unwrap());

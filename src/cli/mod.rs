@@ -1,5 +1,7 @@
 //! One file a command: arguments as typed, a resolved plan, the calls.
 
+mod analyze;
+mod archive;
 pub mod connection;
 mod error;
 mod explain;
@@ -7,10 +9,12 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod pieces;
 mod policy;
 mod policy_args;
 mod policy_source;
 mod policy_watch;
+mod record;
 mod redact;
 pub mod selection;
 mod serve;
@@ -46,8 +50,14 @@ enum Command {
     /// Show flows, of recordings or live
     #[command(visible_alias = "observe")]
     Tail(Box<tail::TailArgs>),
+    /// Report on recorded flows: drops, policies, who talks to whom
+    Analyze(Box<analyze::AnalyzeArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Record flows into a columnar archive
+    Record(Box<record::RecordArgs>),
+    /// Look after an archive
+    Archive(archive::ArchiveArgs),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -83,7 +93,10 @@ pub fn main() -> ExitCode {
     let mut err = std::io::stderr();
     let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
+        Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

@@ -57,6 +57,14 @@ pub(super) struct AgentArgs {
 }
 
 impl PolicyArgs {
+    /// The paths as typed.
+    pub(super) fn paths(&self) -> Vec<String> {
+        self.policies
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
     /// Where the policies are; `None` where none were asked for. Reads the configuration
     /// file, and no policies yet.
     ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::peer::Edge;
 use crate::flow::{DropReason, Protocol, Verdict as FlowVerdict};
-use crate::policy::{Cause, Decision, Direction, Gap, Verdict};
+use crate::policy::{Cause, Decision, Direction, Gap, IdentityIndex, Verdict};
 
 /// The 5-tuple, client first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,8 @@ pub struct Recorded {
 pub struct Computed {
     /// The cluster whose policies were asked, as the judge counts them.
     pub cluster: u32,
+    /// Whose policies, in that cluster.
+    pub subject: IdentityIndex,
     /// The decision about the connection.
     pub decision: Decision,
     /// The verdict: that of the decision unless something about the flow leaves it unknown.

@@ -251,6 +251,25 @@ impl Policies {
         cluster
     }
 
+    /// The number of a cluster's policies, the same on every thread.
+    #[must_use]
+    pub fn place(&self, policies: &Arc<ClusterPolicies>) -> u32 {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        clusters
+            .iter()
+            .position(|(_, known)| Arc::ptr_eq(known, policies))
+            .map_or(u32::MAX, |place| place as u32)
+    }
+
+    /// The policies of a cluster by its number.
+    #[must_use]
+    pub fn at(&self, place: u32) -> Option<Arc<ClusterPolicies>> {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        clusters
+            .get(place as usize)
+            .map(|(_, policies)| policies.clone())
+    }
+
     fn compile(&self, options: &Options) -> ClusterPolicies {
         let set = self.set(Some(&options.cluster_name));
         let pods: Vec<Identity> = self

@@ -147,6 +147,7 @@ impl Watches {
         let (nodes, time) = match &notice.kind {
             NoticeKind::Unread => (node, notice.time),
             NoticeKind::Lost { last, .. } => (node, last.unwrap_or(NO_TIME).max(notice.time)),
+            NoticeKind::Hole { last, .. } => (node, (*last).max(notice.time)),
             NoticeKind::Nodes { state, names, .. } if *state != NodeState::NODE_CONNECTED => {
                 let nodes = if names.is_empty() { node } else { names };
                 (nodes, notice.time)

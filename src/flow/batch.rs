@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::completeness::HoleCause;
 use super::drop::DropReason;
 use super::enums::{Direction, FlowType, LostSource, NodeState, TracePoint, TraceReason, Verdict};
 use super::extra::{Extra, Service};
-use super::intern::{Endpoint, EndpointId, ListId, PairId, Snapshot, StrId};
+use super::intern::{Endpoint, EndpointId, Interner, ListId, PairId, Snapshot, StrId};
 use super::row::{Columns, NO_TIME, Protocol, Reply};
 
 /// The dictionaries of one batch: a snapshot that shares its segments with the
@@ -26,6 +27,17 @@ pub struct Dictionaries {
 }
 
 impl Dictionaries {
+    /// What an interner holds now.
+    pub(crate) fn of(interner: &mut Interner) -> Self {
+        Self {
+            epoch: interner.epoch(),
+            strings: interner.string_snapshot(),
+            endpoints: interner.endpoint_snapshot(),
+            pairs: interner.pair_snapshot(),
+            lists: interner.list_snapshot(),
+        }
+    }
+
     /// Ids of batches with the same epoch mean the same.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -132,6 +144,17 @@ pub enum NoticeKind {
     DebugEvent,
     /// Something that could not be read and may have been a flow, of whatever node.
     Unread,
+    /// Events may be missing, as the recorder or its source saw.
+    Hole {
+        /// Why.
+        cause: HoleCause,
+        /// How many, where that is known.
+        events: Option<u64>,
+        /// From, in nanoseconds; [`NO_TIME`] where unknown.
+        first: i64,
+        /// Until, in nanoseconds; [`NO_TIME`] where unknown.
+        last: i64,
+    },
     /// An envelope without a body, or with one this version does not know.
     Empty,
 }

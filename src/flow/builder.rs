@@ -166,13 +166,7 @@ impl BatchBuilder {
 
     /// The batch of everything pushed since the last call.
     pub fn finish(&mut self) -> FlowBatch {
-        let dictionaries = Arc::new(Dictionaries {
-            epoch: self.interner.epoch(),
-            strings: self.interner.string_snapshot(),
-            endpoints: self.interner.endpoint_snapshot(),
-            pairs: self.interner.pair_snapshot(),
-            lists: self.interner.list_snapshot(),
-        });
+        let dictionaries = Arc::new(Dictionaries::of(&mut self.interner));
         self.settle();
         self.columns.complete();
         let rows = self.len();

@@ -35,6 +35,39 @@ pub enum HoleCause {
     Disconnected,
     /// We were too slow for our own bound.
     BackPressure,
+    /// The recorder was stopped, or could not write.
+    Recorder,
+}
+
+impl HoleCause {
+    /// Every cause and its name in recordings.
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::PerfRing, "perf-ring"),
+        (Self::ObserverQueue, "observer-queue"),
+        (Self::HubbleRing, "hubble-ring"),
+        (Self::NodeUnavailable, "node-unavailable"),
+        (Self::Disconnected, "disconnected"),
+        (Self::BackPressure, "back-pressure"),
+        (Self::Recorder, "recorder"),
+    ];
+
+    /// Its name in recordings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(cause, _)| *cause == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// The cause of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(cause, _)| *cause)
+    }
 }
 
 impl fmt::Display for HoleCause {
@@ -46,6 +79,7 @@ impl fmt::Display for HoleCause {
             Self::NodeUnavailable => "the node could not be reached",
             Self::Disconnected => "the connection was cut",
             Self::BackPressure => "we were too slow",
+            Self::Recorder => "the recorder was stopped or could not write",
         })
     }
 }

@@ -59,6 +59,128 @@ pub struct Extra {
     pub policy_log: ListId,
     /// Counters of an aggregated export.
     pub aggregate: Option<Aggregate>,
+    /// What distributions add: type and value.
+    pub extensions: Option<Box<Extensions>>,
+    /// A time that nanoseconds since 1970 cannot hold.
+    pub odd_time: Option<Seconds>,
+    /// The envelope, where it is not that of the flow.
+    pub envelope: Option<Box<Envelope>>,
+}
+
+/// Renames ids, one method a kind.
+pub(crate) trait Renamed {
+    /// The new id of a text.
+    fn str(&mut self, id: StrId) -> StrId;
+    /// The new id of a list.
+    fn list(&mut self, id: ListId) -> ListId;
+}
+
+impl Extra {
+    /// Renames every id in it.
+    pub(crate) fn rename(&mut self, to: &mut impl Renamed) {
+        let mut text = |id: &mut StrId| *id = to.str(*id);
+        text(&mut self.source_xlated);
+        if let Some((_, group)) = &mut self.igmp {
+            text(group);
+        }
+        if let Some(tunnel) = &mut self.tunnel {
+            text(&mut tunnel.source);
+            text(&mut tunnel.destination);
+        }
+        if let Some((_, name)) = &mut self.interface {
+            text(name);
+        }
+        if let Some(id) = &mut self.trace_id {
+            text(id);
+        }
+        if let Some(file) = &mut self.file {
+            text(&mut file.name);
+        }
+        if let Some(any) = &mut self.extensions {
+            text(&mut any.type_url);
+        }
+        if let Some(envelope) = &mut self.envelope {
+            text(&mut envelope.node);
+        }
+        let lists = [
+            &mut self.egress_allowed_by,
+            &mut self.ingress_allowed_by,
+            &mut self.egress_denied_by,
+            &mut self.ingress_denied_by,
+        ];
+        for policy in lists.into_iter().flatten() {
+            for id in [&mut policy.name, &mut policy.namespace, &mut policy.kind] {
+                *id = to.str(*id);
+            }
+            policy.labels = to.list(policy.labels);
+        }
+        self.policy_log = to.list(self.policy_log);
+        if let Some(record) = self.l7.as_mut().and_then(|l7| l7.record.as_mut()) {
+            record.rename(to);
+        }
+    }
+}
+
+impl L7Record {
+    fn rename(&mut self, to: &mut impl Renamed) {
+        match self {
+            Self::Dns(dns) => {
+                for id in [&mut dns.query, &mut dns.observation_source] {
+                    *id = to.str(*id);
+                }
+                let lists = [
+                    &mut dns.ips,
+                    &mut dns.cnames,
+                    &mut dns.qtypes,
+                    &mut dns.rrtypes,
+                ];
+                for id in lists {
+                    *id = to.list(*id);
+                }
+            }
+            Self::Http(http) => {
+                for id in [&mut http.method, &mut http.url, &mut http.protocol] {
+                    *id = to.str(*id);
+                }
+                for header in &mut http.headers {
+                    header.key = to.str(header.key);
+                    header.value = to.str(header.value);
+                }
+            }
+            Self::Kafka(kafka) => {
+                for id in [&mut kafka.api_key, &mut kafka.topic] {
+                    *id = to.str(*id);
+                }
+            }
+        }
+    }
+}
+
+/// A protobuf `Any`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Its type.
+    pub type_url: StrId,
+    /// Its value, undecoded.
+    pub value: Arc<[u8]>,
+}
+
+/// A time as protobuf has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seconds {
+    /// Since 1970 UTC.
+    pub seconds: i64,
+    /// Of the second.
+    pub nanos: i32,
+}
+
+/// Node and time beside a flow that are not its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// Node, empty where there is none.
+    pub node: StrId,
+    /// Time.
+    pub time: Option<Seconds>,
 }
 
 /// ICMP header, version 4 or 6 by the row's protocol.
@@ -83,6 +205,8 @@ pub struct Tunnel {
     pub ports: Option<(u32, u32)>,
     /// Virtual network.
     pub vni: u32,
+    /// The whole message in wire format, where the fields above are not all it says.
+    pub message: Option<Arc<[u8]>>,
 }
 
 /// BPF source position.

@@ -94,7 +94,8 @@ impl<T> Snapshot<T> {
             .get(id as usize & (SEGMENT - 1))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flat_map(|segment| segment.iter())
     }
 }

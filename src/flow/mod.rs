@@ -8,20 +8,26 @@
 mod arrow;
 mod batch;
 mod builder;
+mod collect;
 mod completeness;
 mod drop;
 mod enums;
 mod extra;
 mod intern;
+mod manifest;
 mod recent;
 mod reference;
 mod row;
 mod url;
 mod workload;
 
-pub use self::arrow::{SCHEMA_VERSION, schema};
+pub use self::arrow::{
+    DecodeError, Encoder, SCHEMA_VERSION, column_type, join, notice_schema, notices_from,
+    notices_to, schema, split,
+};
 pub use batch::{Dictionaries, FlowBatch, Notice, NoticeKind, Raw, RowRef};
 pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
+pub use collect::{Collector, Decoder, Gathered, LooseRows, StoredRows};
 pub use completeness::{Completeness, Hole, HoleCause, InvertedSpan, Seen, Span};
 pub use drop::{DropClass, DropReason};
 pub use enums::{
@@ -29,11 +35,16 @@ pub use enums::{
     SockPoint, TracePoint, TraceReason, Verdict, identity_name,
 };
 pub use extra::{
-    Aggregate, Dns, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record, Policy, Service, Tunnel,
+    Aggregate, Dns, Envelope, Extensions, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record,
+    Policy, Seconds, Service, Tunnel,
 };
 pub(crate) use intern::RawKind;
 pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
+pub use manifest::{
+    FileEntry, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError, NodeEntry,
+    NoticesEntry,
+};
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::batch::RowRef;
+use super::row::Protocol;
 
 /// Names one flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,12 +41,21 @@ impl fmt::Display for FlowReference {
 /// Hash of protocol, addresses and ports of a row.
 #[must_use]
 pub fn tuple_hash(row: RowRef<'_>) -> u64 {
+    hash_of(
+        row.protocol(),
+        (row.str(row.source_ip()), row.source_port()),
+        (row.str(row.destination_ip()), row.destination_port()),
+    )
+}
+
+/// The same of its parts: address and port of both sides.
+pub(super) fn hash_of(protocol: Protocol, source: (&str, u32), destination: (&str, u32)) -> u64 {
     let mut hash = Fnv::default();
-    hash.add(row.protocol().name().as_bytes());
-    hash.add(row.str(row.source_ip()).as_bytes());
-    hash.add(&row.source_port().to_le_bytes());
-    hash.add(row.str(row.destination_ip()).as_bytes());
-    hash.add(&row.destination_port().to_le_bytes());
+    hash.add(protocol.name().as_bytes());
+    for (address, port) in [source, destination] {
+        hash.add(address.as_bytes());
+        hash.add(&port.to_le_bytes());
+    }
     hash.0
 }
 

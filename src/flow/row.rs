@@ -38,6 +38,11 @@ pub mod flags {
     /// `node` is that of the envelope: the flow has none of its own.
     pub const ENVELOPE_NODE: u32 = 1 << 16;
     pub const HAS_EMITTER: u32 = 1 << 17;
+    /// The envelope does not repeat node and time of the flow: what it says instead, if
+    /// anything, is in [`super::Extra::envelope`].
+    pub const OTHER_ENVELOPE: u32 = 1 << 18;
+    /// The trace context has a parent; only of interest where its id is empty.
+    pub const HAS_TRACE_PARENT: u32 = 1 << 19;
 }
 
 /// Layer 4 protocol: which arm of `Layer4` is set.
@@ -146,6 +151,30 @@ macro_rules! columns {
                     extra: Vec::with_capacity(rows),
                     rows: 0,
                 }
+            }
+
+            /// Rows that say nothing.
+            pub(crate) fn empty(rows: usize) -> Self {
+                let mut columns = Self {
+                    rows,
+                    ..Self::default()
+                };
+                columns.complete();
+                columns
+            }
+
+            /// The rows that `order` names, in that order, added to `into`. The sparse
+            /// part is moved: a row can be taken once.
+            pub(crate) fn take(&mut self, order: &[u32], into: &mut Self) {
+                $(into.$field.extend(order.iter().map(|&row| self.$field[row as usize]));)+
+                into.extra
+                    .extend(order.iter().map(|&row| self.extra[row as usize].take()));
+                into.rows += order.len();
+            }
+
+            /// Counts rows that were put into every column.
+            pub(crate) fn add_rows(&mut self, rows: usize) {
+                self.rows += rows;
             }
 
             pub(crate) fn rows(&self) -> usize {

@@ -3,10 +3,11 @@
 //! Owns the choice between passing a recorded line on and writing it anew.
 
 use super::escape;
-use crate::flow::Raw;
+use crate::flow::{Notice, Raw, RowRef};
 use crate::wire::json_read::{JsonError, Record, record_to_wire};
 use crate::wire::json_write::{WireError, wire_to_json};
 use crate::wire::mask::FieldMask;
+use crate::wire::restore::{notice_to_wire, row_to_wire};
 use crate::wire::shape;
 
 /// A row that cannot be written.
@@ -25,6 +26,7 @@ pub enum JsonLineError {
 pub struct JsonRenderer {
     mask: Option<FieldMask>,
     masked: Vec<u8>,
+    wire: Vec<u8>,
 }
 
 impl JsonRenderer {
@@ -34,6 +36,7 @@ impl JsonRenderer {
         Self {
             mask: mask.filter(|mask| !mask.keeps_all()),
             masked: Vec::new(),
+            wire: Vec::new(),
         }
     }
 
@@ -56,6 +59,42 @@ impl JsonRenderer {
                 _ => return Ok(()),
             },
         }
+        escape::json_controls(out, start);
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Appends a row that did not keep what it was decoded from.
+    ///
+    /// # Errors
+    /// [`JsonLineError::Write`]; `out` is then as it was.
+    pub fn row(&mut self, row: RowRef<'_>, out: &mut Vec<u8>) -> Result<(), JsonLineError> {
+        let mut wire = std::mem::take(&mut self.wire);
+        wire.clear();
+        row_to_wire(row, &mut wire);
+        let written = self.line(&wire, out);
+        self.wire = wire;
+        written
+    }
+
+    /// Appends a notice; nothing for one that is no response of Hubble's.
+    ///
+    /// # Errors
+    /// [`JsonLineError`]; `out` is then as it was.
+    pub fn notice(&mut self, notice: &Notice, out: &mut Vec<u8>) -> Result<(), JsonLineError> {
+        if let Some(raw) = &notice.raw {
+            return self.write(raw, out);
+        }
+        let mut wire = Vec::new();
+        if notice_to_wire(notice, &mut wire) {
+            self.line(&wire, out)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), JsonLineError> {
+        let start = out.len();
+        self.message(wire, out)?;
         escape::json_controls(out, start);
         out.push(b'\n');
         Ok(())

@@ -14,6 +14,7 @@ mod judgement;
 mod line;
 pub mod lint;
 mod number;
+pub mod report;
 pub mod server;
 mod status;
 mod table;

@@ -1,6 +1,7 @@
-//! What policies come to, looked at as a whole.
+//! What policies and flows come to, looked at as a whole.
 //!
-//! Owns the values of reports about policy: which workloads they cover. Does not show
-//! them, and opens no file.
+//! Owns the values of reports: which workloads policies cover, what a recording tells.
+//! Does not show them, and opens no file.
 
 pub mod coverage;
+pub mod report;

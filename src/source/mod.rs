@@ -1,5 +1,6 @@
 //! Where flows come from.
 
+pub mod archive;
 pub mod file;
 pub mod merge;
 pub mod observer;

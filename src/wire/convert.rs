@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
+
+use super::restore;
 use crate::flow::{
-    Aggregate, AuthType, BatchBuilder, CaptureEnum, Direction, Dns, DropReason, Endpoint, Extra,
-    File, FlowType, Header, Http, Icmp, Interner, Kafka, L7, L7Record, L7Type, LostSource, NO_TIME,
-    NodeState, NoticeKind, Policy, Protocol, Raw, Reply, Row, SockPoint, StrId, TracePoint,
-    TraceReason, Tunnel, Verdict, Workload, flags,
+    Aggregate, AuthType, BatchBuilder, CaptureEnum, Direction, Dns, DropReason, Endpoint, Envelope,
+    Extensions, Extra, File, FlowType, Header, Http, Icmp, Interner, Kafka, L7, L7Record, L7Type,
+    LostSource, NO_TIME, NodeState, NoticeKind, Policy, Protocol, Raw, Reply, Row, Seconds,
+    SockPoint, StrId, TracePoint, TraceReason, Tunnel, Verdict, Workload, flags,
 };
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
@@ -25,10 +28,12 @@ pub fn push_response(
     raw: impl FnOnce() -> Raw,
 ) {
     let time = response.time.as_ref().map_or(NO_TIME, nanoseconds);
+    let exact = response.time.as_ref().map(seconds);
     match &response.response_types {
         Some(ResponseTypes::Flow(flow)) => {
             let mut row = flow_row(builder.interner(), flow);
-            envelope(builder.interner(), &mut row, &response.node_name, time);
+            let node = builder.interner().text(&response.node_name);
+            envelope(&mut row, node, time, exact);
             builder.push(row, raw);
         }
         Some(ResponseTypes::LostEvents(lost)) => {
@@ -42,15 +47,44 @@ pub fn push_response(
 }
 
 /// Fills node and time from the envelope where the flow has none of its own.
-pub(crate) fn envelope(interner: &mut Interner, row: &mut Row, node: &str, time: i64) {
+///
+/// `exact` is what the envelope says, `time` the nanoseconds of it. What is not the
+/// flow's own is kept.
+#[inline]
+pub(crate) fn envelope(row: &mut Row, node: StrId, time: i64, exact: Option<Seconds>) {
     if row.time == NO_TIME && time != NO_TIME {
         row.time = time;
         row.flags |= flags::ENVELOPE_TIME;
     }
-    if row.node == StrId(0) && !node.is_empty() {
-        row.node = interner.text(node);
+    if row.node == StrId(0) && node != StrId(0) {
+        row.node = node;
         row.flags |= flags::ENVELOPE_NODE;
     }
+    if row.node != node || row.time != time || (time == NO_TIME && exact.is_some()) {
+        other_envelope(row, node, exact);
+    }
+}
+
+#[cold]
+fn other_envelope(row: &mut Row, node: StrId, time: Option<Seconds>) {
+    row.flags |= flags::OTHER_ENVELOPE;
+    if node != StrId(0) || time.is_some() {
+        row.extra().envelope = Some(Box::new(Envelope { node, time }));
+    }
+}
+
+pub(crate) fn seconds(time: &prost_types::Timestamp) -> Seconds {
+    Seconds {
+        seconds: time.seconds,
+        nanos: time.nanos,
+    }
+}
+
+pub(crate) fn set_extensions(interner: &mut Interner, row: &mut Row, any: &prost_types::Any) {
+    row.extra().extensions = Some(Box::new(Extensions {
+        type_url: interner.text(&any.type_url),
+        value: any.value.as_slice().into(),
+    }));
 }
 
 /// A decoded flow as a row.
@@ -113,6 +147,14 @@ pub fn flow_row(interner: &mut Interner, flow: &pb::Flow) -> Row {
 }
 
 fn set_extra(interner: &mut Interner, row: &mut Row, flow: &pb::Flow) {
+    if let Some(time) = &flow.time
+        && nanoseconds(time) == NO_TIME
+    {
+        row.extra().odd_time = Some(seconds(time));
+    }
+    if let Some(any) = &flow.extensions {
+        set_extensions(interner, row, any);
+    }
     if flow.auth_type != 0 {
         row.extra().auth_type = AuthType(flow.auth_type);
     }
@@ -343,22 +385,26 @@ fn flag_bits(tcp: &pb::TcpFlags) -> u32 {
     .sum()
 }
 
-pub(crate) fn set_tunnel(interner: &mut Interner, row: &mut Row, tunnel: &pb::Tunnel) {
+pub(crate) fn set_tunnel(interner: &mut Interner, row: &mut Row, message: &pb::Tunnel) {
     use pb::layer4::Protocol as Arm;
-    let ip = tunnel.ip.clone().unwrap_or_default();
-    let ports = match tunnel.l4.as_ref().and_then(|l4| l4.protocol.as_ref()) {
+    let ip = message.ip.clone().unwrap_or_default();
+    let ports = match message.l4.as_ref().and_then(|l4| l4.protocol.as_ref()) {
         Some(Arm::Tcp(tcp)) => Some((tcp.source_port, tcp.destination_port)),
         Some(Arm::Udp(udp)) => Some((udp.source_port, udp.destination_port)),
         Some(Arm::Sctp(sctp)) => Some((sctp.source_port, sctp.destination_port)),
         _ => None,
     };
-    let tunnel = Tunnel {
-        protocol: tunnel.protocol,
+    let mut tunnel = Tunnel {
+        protocol: message.protocol,
         source: interner.text(&ip.source),
         destination: interner.text(&ip.destination),
         ports,
-        vni: tunnel.vni,
+        vni: message.vni,
+        message: None,
     };
+    if restore::usual_tunnel(&ip.source, &ip.destination, &tunnel) != *message {
+        tunnel.message = Some(message.encode_to_vec().into());
+    }
     row.extra().tunnel = Some(Box::new(tunnel));
 }
 
@@ -416,6 +462,9 @@ pub(crate) fn set_trace_context(
         .as_ref()
         .map_or("", |parent| &parent.trace_id);
     row.extra().trace_id = Some(interner.text(id));
+    if context.parent.is_some() {
+        row.flags |= flags::HAS_TRACE_PARENT;
+    }
 }
 
 pub(crate) fn set_file(interner: &mut Interner, row: &mut Row, file: &pb::FileInfo) {

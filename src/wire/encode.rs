@@ -21,8 +21,8 @@ pub fn encode_row(row: RowRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the response of a notice. False for what has none: events that are no flows, and
-/// envelopes without a body; then nothing is written.
+/// Appends the response of a notice. False for what has none: events that are no flows, what
+/// was not seen or could not be read, and envelopes without a body; then nothing is written.
 pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> bool {
     match &notice.kind {
         NoticeKind::Lost {
@@ -56,8 +56,9 @@ pub fn encode_notice(notice: &Notice, out: &mut Vec<u8>) -> bool {
         }),
         NoticeKind::AgentEvent
         | NoticeKind::DebugEvent
-        | NoticeKind::Empty
-        | NoticeKind::Unread => return false,
+        | NoticeKind::Unread
+        | NoticeKind::Hole { .. }
+        | NoticeKind::Empty => return false,
     }
     text(1000, &notice.node, out);
     if notice.time != crate::flow::NO_TIME {

@@ -16,6 +16,7 @@ mod pieces;
 mod put;
 pub(crate) mod read;
 mod record;
+pub mod restore;
 mod rfc3339;
 pub mod shape;
 pub mod walk;

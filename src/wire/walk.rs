@@ -13,8 +13,8 @@ use super::put;
 use super::read::{self, Odd, Wire};
 use crate::flow::{
     AuthType, BatchBuilder, CaptureEnum, Direction, DropReason, EndpointId, Extra, FlowType,
-    Interner, ListId, NO_TIME, PairId, Policy, Protocol, Raw, RawKind, Reply, Row, SockPoint,
-    StrId, TracePoint, TraceReason, Verdict, flags, same,
+    Interner, ListId, NO_TIME, PairId, Policy, Protocol, Raw, RawKind, Reply, Row, Seconds,
+    SockPoint, StrId, TracePoint, TraceReason, Verdict, flags, same,
 };
 use crate::proto::flow as pb;
 use crate::proto::observer::GetFlowsResponse;
@@ -166,12 +166,13 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
             tag::ENVELOPE_TIME if time.is_none() => {
                 let bytes = wire.bytes()?;
                 // Mostly that of the flow, which was read.
-                time = Some(match body {
+                let read = match body {
                     Some(Body {
                         time: Some(read), ..
                     }) if same(read, bytes) => row.time,
                     _ => timestamp(bytes)?,
-                });
+                };
+                time = Some((read, bytes));
             }
             // Another kind of response, a second flow or time, or a wrong wire type.
             tag if matches!(tag >> 3, 1..=3 | 1000 | 1001) => return Err(Odd),
@@ -181,13 +182,15 @@ fn response(interner: &mut Interner, message: &[u8], row: &mut Row) -> Result<()
     if body.is_none() {
         return Err(Odd);
     }
-    if row.time == NO_TIME && time.is_some_and(|time| time != NO_TIME) {
-        row.time = time.unwrap_or(NO_TIME);
-        row.flags |= flags::ENVELOPE_TIME;
-    }
-    if row.node == StrId(0) && !node.is_empty() {
-        row.node = id(interner, node)?;
-        row.flags |= flags::ENVELOPE_NODE;
+    let node = match body {
+        Some(body) if same(body.node, node) => row.node,
+        _ => id(interner, node)?,
+    };
+    match time {
+        // The usual case, without decoding the time a second time.
+        Some((time, _)) if row.node == node && row.time == time && time != NO_TIME => {}
+        Some((time, bytes)) => convert::envelope(row, node, time, Some(seconds(bytes)?)),
+        None => convert::envelope(row, node, NO_TIME, None),
     }
     Ok(())
 }
@@ -234,6 +237,9 @@ fn flow<'a>(interner: &mut Interner, message: &'a [u8], row: &mut Row) -> Result
             tag::TIME => {
                 let bytes = seen.part(tag, &mut wire)?;
                 row.time = timestamp(bytes)?;
+                if row.time == NO_TIME {
+                    row.extra().odd_time = Some(seconds(bytes)?);
+                }
                 body.time = Some(bytes);
             }
             tag::VERDICT => row.verdict = Verdict(wire.varint()? as i32),
@@ -391,7 +397,8 @@ fn rare<'a>(
         }
         tag::EXTENSIONS => {
             seen.once(62)?;
-            part::<prost_types::Any>(tag, wire.bytes()?)?;
+            let any = part::<prost_types::Any>(tag, wire.bytes()?)?;
+            convert::set_extensions(interner, row, &any);
         }
         // A known field of a wrong wire type, or a list that goes on elsewhere.
         _ => return Err(Odd),
@@ -439,6 +446,12 @@ fn timestamp(message: &[u8]) -> Result<i64, Odd> {
         Some((seconds, nanos)) => Ok(convert::nanoseconds_of(seconds, nanos)),
         None => odd_timestamp(message),
     }
+}
+
+/// A `Timestamp` as it is.
+#[cold]
+fn seconds(message: &[u8]) -> Result<Seconds, Odd> {
+    part::<prost_types::Timestamp>(tag::TIME, message).map(|time| convert::seconds(&time))
 }
 
 #[inline(never)]

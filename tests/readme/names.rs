@@ -108,7 +108,13 @@ fn pages() -> Vec<(String, String)> {
         "README.md".to_owned(),
     ];
     for entry in fs::read_dir(root.join("docs")).unwrap() {
-        pages.push(format!("docs/{}", entry.unwrap().file_name().display()));
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if Path::new(&name)
+            .extension()
+            .is_some_and(|ending| ending == "md")
+        {
+            pages.push(format!("docs/{name}"));
+        }
     }
     let read = |page: String| {
         let text = fs::read_to_string(root.join(&page)).unwrap();

@@ -4,7 +4,7 @@
 //! then put the texts out in order, with the limits of `--first` and `--last`. What was
 //! skipped is told at the end, with the first place of each reason.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,15 @@ use super::plan::{Files, Plan};
 use super::tally::{Tally, agreement_lines};
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
+use crate::cli::pieces::{Piece, pieces};
 use crate::cli::policy_watch::Report;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
-use crate::flow::BatchBuilder;
+use crate::flow::{BatchBuilder, FlowBatch};
+use crate::source::archive::Query;
 use crate::source::file::{
-    Capabilities, Chunk, ChunkReader, Field, Follower, Input, LineDecoder, PieceReport, Skips,
-    Turn, dictionary_bytes, ordered, threads,
+    Capabilities, Chunk, Field, Follower, Input, LineDecoder, PieceReport, Skips, Turn,
+    dictionary_bytes, ordered, threads,
 };
 
 /// How long a followed file is waited for before the interrupt is looked at.
@@ -31,14 +33,6 @@ const FOLLOW_WAIT: Duration = Duration::from_millis(200);
 
 /// Room that is made for the text of a piece ahead of it.
 const MOST_WRITTEN: usize = 1 << 20;
-
-/// What one step of reading gives.
-enum Piece {
-    /// Number of the piece, of its input, and what it holds.
-    Chunk(u64, usize, Chunk),
-    /// An input that cannot be opened.
-    Failed(String),
-}
 
 /// What a worker makes of a piece.
 enum Done {
@@ -109,16 +103,16 @@ fn read(
     let mut stopped = Ok(());
     ordered(
         threads,
-        pieces(files.inputs.clone()),
-        |piece| match piece {
-            Piece::Chunk(_, _, chunk) => chunk.bytes.len(),
-            Piece::Failed(_) => 0,
-        },
+        pieces(files.inputs.clone(), query(plan)),
+        Piece::size,
         move || {
             let mut worker = maker();
             move |piece| match piece {
                 Piece::Chunk(number, input, chunk) => {
                     Done::Piece(input, Box::new(worker.piece(number, input, &chunk)))
+                }
+                Piece::Batch(number, input, batch, bytes) => {
+                    Done::Piece(input, Box::new(worker.batch(number, input, *batch, bytes)))
                 }
                 Piece::Failed(message) => Done::Failed(message),
             }
@@ -356,31 +350,35 @@ impl Worker {
             text,
         }
     }
+
+    /// The same for rows of an archive, which are decoded.
+    fn batch(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
+        let mut text = Text::with_capacity(self.written + self.written / 8);
+        self.capabilities.observe(&batch);
+        let batches = [batch];
+        if self.writer.is_judging() {
+            self.writer.begin(number, input, &batches);
+        }
+        for batch in &batches {
+            self.writer.batch(batch, &mut text);
+        }
+        self.written = text.out.len().min(MOST_WRITTEN);
+        DonePiece {
+            report: PieceReport::default(),
+            bytes,
+            capabilities: self.capabilities.clone(),
+            text,
+        }
+    }
 }
 
-/// The pieces of all inputs, one input after the other.
-fn pieces(inputs: Vec<Input>) -> impl Iterator<Item = Piece> + Send + 'static {
-    let mut next = 0;
-    let mut number = 0;
-    let mut current: Option<ChunkReader<Box<dyn Read + Send>>> = None;
-    std::iter::from_fn(move || {
-        loop {
-            if let Some(reader) = &mut current {
-                if let Some(chunk) = reader.next_chunk() {
-                    number += 1;
-                    return Some(Piece::Chunk(number - 1, next - 1, chunk));
-                }
-                current = None;
-            }
-            let input = inputs.get(next)?;
-            next += 1;
-            match input.open() {
-                Ok(reader) if input.is_stream() => current = Some(ChunkReader::eager(reader)),
-                Ok(reader) => current = Some(ChunkReader::new(reader)),
-                Err(error) => return Some(Piece::Failed(error.to_string())),
-            }
-        }
-    })
+/// What an archive is asked for.
+fn query(plan: &Plan) -> Query {
+    Query {
+        since: plan.since.unwrap_or(i64::MIN),
+        until: plan.until.unwrap_or(i64::MAX),
+        ..Query::default()
+    }
 }
 
 /// A bar on a terminal, when the flows themselves go elsewhere.

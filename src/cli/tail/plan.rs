@@ -13,6 +13,7 @@ use crate::engine::Current;
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
 use crate::render::JudgementKind;
+use crate::source::archive::is_archive;
 use crate::source::file::{Input, inputs};
 use crate::source::observer::{ConnectConfig, Needs, mask_for};
 
@@ -126,6 +127,9 @@ impl TailArgs {
                 *mask = None;
             }
             refuse_table(&output, selection.follow)?;
+            if selection.follow && paths.iter().any(|path| is_archive(path)) {
+                return Err(UsageError::new("an archive cannot be followed").into());
+            }
             Source::Files(Files {
                 inputs: paths.iter().flat_map(named).collect(),
                 follow: selection.follow,

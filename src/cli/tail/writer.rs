@@ -167,10 +167,11 @@ impl BatchWriter {
             match &mut self.form {
                 Form::Lines(renderer) => renderer.flow(row, &mut text.out),
                 Form::Json(renderer) => {
-                    let written = batch
-                        .raw(row.index())
-                        .map(|raw| renderer.write(raw, &mut text.out));
-                    if !matches!(written, Some(Ok(()))) {
+                    let written = match batch.raw(row.index()) {
+                        Some(raw) => renderer.write(raw, &mut text.out),
+                        None => renderer.row(row, &mut text.out),
+                    };
+                    if written.is_err() {
                         text.failed += 1;
                         continue;
                     }
@@ -205,9 +206,7 @@ impl BatchWriter {
                 match &mut self.form {
                     Form::Lines(renderer) => renderer.notice(notice, &mut text.out),
                     Form::Json(renderer) => {
-                        if let Some(raw) = &notice.raw {
-                            text.failed += u64::from(renderer.write(raw, &mut text.out).is_err());
-                        }
+                        text.failed += u64::from(renderer.notice(notice, &mut text.out).is_err());
                     }
                 }
                 if text.out.len() > before {
@@ -224,10 +223,8 @@ impl BatchWriter {
                     match &mut self.form {
                         Form::Lines(renderer) => renderer.node_status(notice, &mut text.err),
                         Form::Json(renderer) => {
-                            if let Some(raw) = &notice.raw {
-                                text.failed +=
-                                    u64::from(renderer.write(raw, &mut text.err).is_err());
-                            }
+                            text.failed +=
+                                u64::from(renderer.notice(notice, &mut text.err).is_err());
                         }
                     }
                 }

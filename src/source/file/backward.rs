@@ -39,25 +39,34 @@ impl FileOrder {
     /// # Errors
     /// [`io::Error`] of opening and reading it.
     pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::of_sample(path, SAMPLE)?.map_or(Self::Unknown, |(order, _)| order))
+    }
+
+    /// As [`FileOrder::of`], looking at `sample` bytes at either end, with the times seen
+    /// there; `None` for what is no plain file with an object a line.
+    pub(super) fn of_sample(
+        path: &Path,
+        sample: usize,
+    ) -> io::Result<Option<(Self, Vec<Vec<i64>>)>> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         if !is_reversible(&file)? {
-            return Ok(Self::Unknown);
+            return Ok(None);
         }
-        let samples = if length <= 2 * SAMPLE as u64 {
+        let samples = if length <= 2 * sample as u64 {
             vec![times(&read_at(&file, 0, length as usize)?)]
         } else {
             // Both end in the middle of a line, which the decoder counts and leaves.
             vec![
-                times(&read_at(&file, 0, SAMPLE)?),
-                times(&read_at(&file, length - SAMPLE as u64, SAMPLE)?),
+                times(&read_at(&file, 0, sample)?),
+                times(&read_at(&file, length - sample as u64, sample)?),
             ]
         };
-        Ok(Self::of_samples(&samples))
+        Ok(Some((Self::of_samples(&samples), samples)))
     }
 
     /// Four of five steps must go one way, and the whole too.
-    fn of_samples(samples: &[Vec<i64>]) -> Self {
+    pub(super) fn of_samples(samples: &[Vec<i64>]) -> Self {
         let (mut up, mut down) = (0_u64, 0_u64);
         for pair in samples.iter().flat_map(|times| times.windows(2)) {
             up += u64::from(pair[0] < pair[1]);

@@ -82,6 +82,11 @@ impl Follower {
             .map(|input| match input {
                 Input::Stdin => Ok(Followed::StandardInput(StandardInput::start())),
                 Input::File(path) => open_file(input, path),
+                Input::Archive(path) => {
+                    let cause =
+                        io::Error::new(io::ErrorKind::Unsupported, "an archive cannot be followed");
+                    Err(OpenError::new(path, cause))
+                }
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

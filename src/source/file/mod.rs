@@ -17,6 +17,7 @@ mod lines;
 mod open;
 mod pipeline;
 mod scan;
+mod series;
 mod skip;
 mod standard_input;
 
@@ -27,4 +28,5 @@ pub use decode::{LineDecoder, PieceReport};
 pub use follow::{Change, Follower};
 pub use open::{Input, OpenError, inputs};
 pub use pipeline::{Turn, dictionary_bytes, ordered, threads};
+pub use series::{Series, Step};
 pub use skip::{Place, SkipReason, Skips};

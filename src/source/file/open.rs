@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::source::archive::{Archive, JsonLines, is_archive};
+
 /// Something to read flows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -16,6 +18,8 @@ pub enum Input {
     Stdin,
     /// A file.
     File(PathBuf),
+    /// The folder of an archive.
+    Archive(PathBuf),
 }
 
 impl Input {
@@ -24,7 +28,7 @@ impl Input {
     pub fn name(&self) -> String {
         match self {
             Self::Stdin => "standard input".to_owned(),
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Archive(path) => path.display().to_string(),
         }
     }
 
@@ -33,6 +37,7 @@ impl Input {
     pub fn is_stream(&self) -> bool {
         match self {
             Self::Stdin => true,
+            Self::Archive(_) => false,
             Self::File(path) => path.metadata().is_ok_and(|metadata| !metadata.is_file()),
         }
     }
@@ -42,6 +47,9 @@ impl Input {
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::Stdin => None,
+            Self::Archive(path) => Archive::open(path)
+                .ok()
+                .map(|archive| archive.manifest().bytes()),
             Self::File(path) => path
                 .metadata()
                 .ok()
@@ -50,13 +58,20 @@ impl Input {
         }
     }
 
-    /// Opens it, and decompresses by what it holds, not by its name.
+    /// Opens it, and decompresses by what it holds, not by its name. An archive is read
+    /// as the lines it would be.
     ///
     /// # Errors
     /// [`OpenError`], which names the file.
     pub fn open(&self) -> Result<Box<dyn Read + Send>, OpenError> {
         let reader: Box<dyn Read + Send> = match self {
             Self::Stdin => Box::new(io::stdin()),
+            Self::Archive(path) => {
+                let opened = Archive::open(path);
+                let archive =
+                    opened.map_err(|error| OpenError::new(path, io::Error::other(error)))?;
+                return Ok(Box::new(JsonLines::new(&archive)));
+            }
             Self::File(path) => {
                 Box::new(File::open(path).map_err(|cause| OpenError::new(path, cause))?)
             }
@@ -86,7 +101,7 @@ impl OpenError {
 }
 
 /// The inputs that command-line paths name: `-` is standard input, a directory is the
-/// recordings in it, oldest first.
+/// recordings in it, oldest first, or an archive.
 ///
 /// # Errors
 /// [`OpenError`] for a path that does not exist or cannot be listed.
@@ -100,7 +115,9 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, OpenError> {
         let metadata = path
             .metadata()
             .map_err(|cause| OpenError::new(path, cause))?;
-        if metadata.is_dir() {
+        if is_archive(path) {
+            inputs.push(Input::Archive(path.clone()));
+        } else if metadata.is_dir() {
             let files = rotations(path).map_err(|cause| OpenError::new(path, cause))?;
             inputs.extend(files.into_iter().map(Input::File));
         } else {

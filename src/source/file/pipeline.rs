@@ -24,7 +24,7 @@ const DICTIONARIES: usize = 32 << 20;
 /// Pieces a worker may have open: being worked on, or done and waiting for their turn.
 const IN_FLIGHT: usize = 3;
 /// Bytes of pieces that are worked on or wait, but for one piece of any size.
-const BYTES: usize = 12 << 20;
+const BYTES: usize = 8 << 20;
 /// Bytes of a piece that holds a line of unusual length.
 const LARGE: usize = 1 << 20;
 /// How often a consumer that waits is asked whether it still wants to.

@@ -12,8 +12,8 @@ use super::clock::Clock;
 use super::cursor::{Cursor, Odd};
 use crate::flow::{
     AuthType, CaptureEnum, Direction, DropReason, EndpointId, FlowType, Interner, ListId, NO_TIME,
-    PairId, Protocol, RawKind, Reply, Row, SockPoint, StrId, TracePoint, TraceReason, Verdict,
-    flags,
+    PairId, Protocol, RawKind, Reply, Row, Seconds, SockPoint, StrId, TracePoint, TraceReason,
+    Verdict, flags,
 };
 use crate::proto::flow as pb;
 use crate::wire::{convert, json_read};
@@ -63,19 +63,16 @@ fn wrapped(
             _ => return Err(Odd),
         }
     }
-    if row.time == NO_TIME
-        && let Some(time) = time
-    {
-        row.time = time;
-        row.flags |= flags::ENVELOPE_TIME;
-    }
-    if row.node == StrId(0)
-        && let Some(node) = node
-        && node != StrId(0)
-    {
-        row.node = node;
-        row.flags |= flags::ENVELOPE_NODE;
-    }
+    let exact = time.map(|time| Seconds {
+        seconds: time.div_euclid(1_000_000_000),
+        nanos: time.rem_euclid(1_000_000_000) as i32,
+    });
+    convert::envelope(
+        &mut row,
+        node.unwrap_or_default(),
+        time.unwrap_or(NO_TIME),
+        exact,
+    );
     Ok(row)
 }
 

@@ -1,0 +1,369 @@
+//! One recording being written: rows of a cluster and an hour.
+//!
+//! Owns the order of rows inside row groups, and what the manifest says of the file.
+//! Which rows go here is `writer`'s.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use flate2::Crc;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+use super::columns::{GROUP_ROWS, flow_properties, notice_properties};
+use crate::flow::{
+    Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
+    NodeEntry, Notice, NoticeKind, NoticesEntry, SCHEMA_VERSION, StrId, notice_schema, notices_to,
+};
+use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
+
+/// Rows that wait: two row groups, so that what comes late is put in order.
+const MOST_WAITING: usize = 2 * GROUP_ROWS;
+
+/// A recording being written.
+pub(super) struct Part {
+    folder: PathBuf,
+    /// Path below the archive's folder, without its ending.
+    stem: String,
+    cluster: String,
+    waiting: LooseRows,
+    notices: Vec<(i64, Notice)>,
+    writer: Option<ArrowWriter<Summed>>,
+    rows: u64,
+    span: Option<(i64, i64)>,
+    untimed: bool,
+    nodes: Vec<NodeEntry>,
+    with_uuid: bool,
+}
+
+impl Part {
+    /// A part of the archive in `folder`, at `stem` below it. Nothing is written yet.
+    pub(super) fn new(folder: &Path, stem: String, cluster: String, with_uuid: bool) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            stem,
+            cluster,
+            waiting: LooseRows::default(),
+            notices: Vec::new(),
+            writer: None,
+            rows: 0,
+            span: None,
+            untimed: false,
+            nodes: Vec::new(),
+            with_uuid,
+        }
+    }
+
+    /// Rows that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Adds rows of a batch, and writes a row group when there are enough.
+    pub(super) fn push(
+        &mut self,
+        collector: &mut Collector,
+        encoder: &mut Encoder,
+        batch: &FlowBatch,
+        rows: &[u32],
+    ) -> Result<(), ArchiveError> {
+        collector.push(batch, rows, &mut self.waiting);
+        if self.waiting.len() >= MOST_WAITING {
+            self.write(collector, encoder, GROUP_ROWS)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a notice at its place.
+    pub(super) fn notice(&mut self, at: i64, notice: Notice) {
+        self.notices.push((at, notice));
+    }
+
+    /// Writes what waits, until at most `keep` rows do: the earliest first.
+    pub(super) fn write(
+        &mut self,
+        collector: &mut Collector,
+        encoder: &mut Encoder,
+        keep: usize,
+    ) -> Result<(), ArchiveError> {
+        let times = self.waiting.times();
+        let mut by_time: Vec<u32> = (0..times.len() as u32).collect();
+        if !times.is_sorted() {
+            by_time.sort_by_key(|&row| times[row as usize]);
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut at = 0;
+        while by_time.len() - at > keep {
+            let end = (at + GROUP_ROWS).min(by_time.len());
+            let group = collector.batch(waiting.take(&by_time[at..end]));
+            at = end;
+            self.group(encoder, &group)?;
+        }
+        self.waiting = waiting.take(&by_time[at..]);
+        Ok(())
+    }
+
+    fn group(&mut self, encoder: &mut Encoder, group: &FlowBatch) -> Result<(), ArchiveError> {
+        self.note(group);
+        let order = sorted(group);
+        let path = self.path(PART_ENDING);
+        let failed = |cause| ArchiveError::Write {
+            path: path.clone(),
+            cause,
+        };
+        let record = encoder
+            .encode(group, &order)
+            .map_err(|cause| failed(cause.into()))?;
+        if self.writer.is_none() {
+            self.writer = Some(create(&path, encoder.schema(), flow_properties())?);
+        }
+        if let Some(writer) = &mut self.writer {
+            writer
+                .write(&record)
+                .and_then(|()| writer.flush())
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Takes from a group what the manifest says of it.
+    fn note(&mut self, group: &FlowBatch) {
+        self.rows += group.len() as u64;
+        let mut known: Vec<(StrId, usize)> = Vec::new();
+        let mut last: Option<(StrId, usize)> = None;
+        for row in group.rows() {
+            let time = row.time();
+            match time {
+                Some(time) => widen(&mut self.span, time),
+                None => self.untimed = true,
+            }
+            let id = row.node();
+            let at = match last {
+                Some((same, at)) if same == id => Some(at),
+                _ => match known.iter().find(|(same, _)| *same == id) {
+                    Some(&(_, at)) => Some(at),
+                    None => self.node(row.str(id)).inspect(|&at| known.push((id, at))),
+                },
+            };
+            let Some(at) = at else { continue };
+            last = Some((id, at));
+            let node = &mut self.nodes[at];
+            node.rows += 1;
+            if let Some(time) = time {
+                widen(&mut node.span, time);
+            }
+        }
+    }
+
+    fn node(&mut self, name: &str) -> Option<usize> {
+        if let Some(at) = self.nodes.iter().position(|node| node.name == name) {
+            return Some(at);
+        }
+        if self.nodes.len() >= MOST_NODES {
+            return None;
+        }
+        self.nodes.push(NodeEntry {
+            name: name.to_owned(),
+            ..NodeEntry::default()
+        });
+        Some(self.nodes.len() - 1)
+    }
+
+    /// Writes the rest and closes the file, safely on disk; its entry in the manifest.
+    pub(super) fn finish(
+        mut self,
+        collector: &mut Collector,
+        encoder: &mut Encoder,
+    ) -> Result<FileEntry, ArchiveError> {
+        self.write(collector, encoder, 0)?;
+        let path = self.path(PART_ENDING);
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            // Notices only.
+            None => create(&path, encoder.schema(), flow_properties())?,
+        };
+        let (bytes, crc32) = close(writer, &path)?;
+        let notices = self.write_notices()?;
+        self.nodes.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(FileEntry {
+            path: format!("{}{PART_ENDING}", self.stem),
+            rows: self.rows,
+            bytes,
+            crc32,
+            span: self.span,
+            untimed: self.untimed,
+            cluster: self.cluster,
+            nodes: self.nodes,
+            schema_version: SCHEMA_VERSION,
+            with_uuid: self.with_uuid,
+            notices,
+        })
+    }
+
+    fn write_notices(&mut self) -> Result<Option<NoticesEntry>, ArchiveError> {
+        if self.notices.is_empty() {
+            return Ok(None);
+        }
+        let path = self.path(NOTICES_ENDING);
+        self.notices.sort_by_key(|(at, _)| *at);
+        let failed = |cause| ArchiveError::Write {
+            path: path.clone(),
+            cause,
+        };
+        let record = notices_to(&self.notices).map_err(|cause| failed(cause.into()))?;
+        let mut writer = create(&path, Arc::new(notice_schema()), notice_properties())?;
+        writer.write(&record).map_err(failed)?;
+        let (bytes, crc32) = close(writer, &path)?;
+        let lost = self.notices.iter().map(|(_, notice)| match notice.kind {
+            NoticeKind::Lost { events, .. } => events,
+            NoticeKind::Hole { events, .. } => events.unwrap_or_default(),
+            _ => 0,
+        });
+        let mut span = None;
+        for &(at, _) in &self.notices {
+            widen(&mut span, at);
+        }
+        Ok(Some(NoticesEntry {
+            path: format!("{}{NOTICES_ENDING}", self.stem),
+            rows: self.notices.len() as u64,
+            bytes,
+            crc32,
+            lost: lost.fold(0, u64::saturating_add),
+            // One without a place has no span to be left out by.
+            span: span.filter(|(first, _)| *first != NO_TIME),
+        }))
+    }
+
+    fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}{ending}", self.stem))
+    }
+}
+
+fn widen(span: &mut Option<(i64, i64)>, time: i64) {
+    *span = Some(match *span {
+        None => (time, time),
+        Some((first, last)) => (first.min(time), last.max(time)),
+    });
+}
+
+/// The rows by (source, destination, port, time): neighbours alike compress best.
+fn sorted(group: &FlowBatch) -> Vec<u32> {
+    let ranks = ranks(group);
+    let rank = |id: EndpointId| u64::from(ranks.get(id.0 as usize).copied().unwrap_or_default());
+    let mut keys: Vec<(u64, u32, i64, u32)> = group
+        .rows()
+        .map(|row| {
+            (
+                rank(row.source()) << 32 | rank(row.destination()),
+                row.destination_port(),
+                row.time().unwrap_or(NO_TIME),
+                row.index() as u32,
+            )
+        })
+        .collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|(.., row)| row).collect()
+}
+
+/// The place of each endpoint by its names; 0 for none.
+fn ranks(group: &FlowBatch) -> Vec<u32> {
+    let words = group.dictionaries();
+    let mut seen: Vec<bool> = Vec::new();
+    let mut found: Vec<EndpointId> = Vec::new();
+    for row in group.rows() {
+        for id in [row.source(), row.destination()] {
+            let at = id.0 as usize;
+            if at >= seen.len() {
+                seen.resize(at + 1, false);
+            }
+            if id.0 != 0 && !seen[at] {
+                seen[at] = true;
+                found.push(id);
+            }
+        }
+    }
+    found.sort_by_cached_key(|&id| {
+        words.endpoint(id).map(|endpoint| {
+            let workload = endpoint.workloads.first();
+            (
+                endpoint.namespace.clone(),
+                workload.map(|workload| workload.name.clone()),
+                endpoint.pod.clone(),
+                endpoint.identity,
+                endpoint.id,
+                id.0,
+            )
+        })
+    });
+    let mut ranks = vec![0; seen.len()];
+    for (rank, id) in (1..).zip(found) {
+        ranks[id.0 as usize] = rank;
+    }
+    ranks
+}
+
+fn create(
+    path: &Path,
+    schema: SchemaRef,
+    properties: WriterProperties,
+) -> Result<ArrowWriter<Summed>, ArchiveError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(ArchiveError::io("create", folder))?;
+    }
+    let file = File::create_new(path).map_err(ArchiveError::io("create", path))?;
+    // Without Arrow's own description other readers see plain texts, not dictionaries.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    let sink = Summed {
+        file: BufWriter::with_capacity(1 << 18, file),
+        crc: Crc::new(),
+        bytes: 0,
+    };
+    ArrowWriter::try_new_with_options(sink, schema, options).map_err(|cause| ArchiveError::Write {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Size and checksum of the closed file, which is on disk.
+fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
+    let failed = |cause: ParquetError| ArchiveError::Write {
+        path: path.to_owned(),
+        cause,
+    };
+    let sink = writer.into_inner().map_err(failed)?;
+    let (bytes, crc32) = (sink.bytes, sink.crc.sum());
+    let synced = sink
+        .file
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(|file| file.sync_all());
+    synced.map_err(ArchiveError::io("write", path))?;
+    Ok((bytes, crc32))
+}
+
+/// A file with its size and checksum.
+struct Summed {
+    file: BufWriter<File>,
+    crc: Crc,
+    bytes: u64,
+}
+
+impl Write for Summed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(buffer)?;
+        self.crc.update(&buffer[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

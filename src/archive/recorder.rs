@@ -1,0 +1,352 @@
+//! Recording what goes on: journal, seal, commit.
+//!
+//! Owns when a journal is synced and sealed, and what a crash between any two steps
+//! leaves: rows are in the journal until the manifest has them, the manifest says which
+//! journals it has, and a journal it has is deleted, now or at the next start. So nothing
+//! is lost beyond what was not synced, and nothing comes twice.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::journal::{self, Journal};
+use super::store::Store;
+use super::writer::WriterOptions;
+use crate::flow::{
+    Collector, FlowBatch, HoleCause, LooseRows, Manifest, NO_TIME, Notice, NoticeKind,
+};
+use crate::source::archive::ArchiveError;
+
+/// How long what came may be unsafe.
+pub const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of a journal that is sealed before the hour ends.
+pub const SEAL_BYTES: u64 = 64 << 20;
+/// How long rows wait to be written to the journal together.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// Rows that wait at most.
+const MOST_WAITING: usize = 8192;
+/// Rows that are kept while the journal cannot be written.
+const MOST_KEPT: usize = 64 << 10;
+/// Bytes of dictionaries of what waits.
+const DICTIONARY_BYTES: usize = 16 << 20;
+/// Nanoseconds of an hour.
+const HOUR: i64 = 3_600_000_000_000;
+
+/// What a start found of the run before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Journals that were sealed.
+    pub journals: u64,
+    /// Flows that came out of them.
+    pub rows: u64,
+    /// Bytes at the ends of journals that could not be read.
+    pub torn_bytes: u64,
+}
+
+/// Records batches into an archive.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    options: WriterOptions,
+    journal: Option<Journal>,
+    /// Rows and notices that are not in the journal yet.
+    collector: Collector,
+    waiting: LooseRows,
+    notices: Vec<(i64, Notice)>,
+    written: Instant,
+    seal_bytes: u64,
+    synced: Instant,
+    /// The hour of the newest row, in hours since 1970.
+    hour: Option<i64>,
+    last: i64,
+    rows: u64,
+}
+
+impl Recorder {
+    /// Records into the archive in `folder`. What an earlier run has left unsealed is
+    /// sealed first; where its end is torn, a hole says so.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the archive cannot be opened or written.
+    pub fn open(folder: &Path, options: WriterOptions) -> Result<(Self, Recovery), ArchiveError> {
+        let mut recorder = Self {
+            store: Store::open(folder)?,
+            options,
+            journal: None,
+            collector: Collector::new(DICTIONARY_BYTES),
+            waiting: LooseRows::default(),
+            notices: Vec::new(),
+            written: Instant::now(),
+            seal_bytes: SEAL_BYTES,
+            synced: Instant::now(),
+            hour: None,
+            last: NO_TIME,
+            rows: 0,
+        };
+        let recovery = recorder.recover()?;
+        Ok((recorder, recovery))
+    }
+
+    /// What the archive has, without what is in the journal.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        self.store.manifest()
+    }
+
+    /// The archive, for what else is to be done with it.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Flows recorded by this run.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes a batch. A second later it is safe against the end of the process, and
+    /// after [`SYNC_EVERY`] against that of the machine, as long as [`Recorder::tick`] is
+    /// called.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when something cannot be written. What was taken waits to be
+    /// tried again, unless there is too much of it: then this batch is not taken, and
+    /// [`Recorder::rows`] stays as it was.
+    pub fn push(&mut self, batch: &FlowBatch) -> Result<(), ArchiveError> {
+        let hour = newest_hour(batch);
+        if let (Some(hour), Some(before)) = (hour, self.hour)
+            && hour > before
+        {
+            self.seal()?;
+        }
+        if self.waiting.len() >= MOST_KEPT {
+            self.write()?;
+        }
+        let rows: Vec<u32> = (0..batch.len() as u32).collect();
+        self.collector.push(batch, &rows, &mut self.waiting);
+        let placed = self.placed(batch);
+        self.notices.extend(placed);
+        self.hour = self.hour.max(hour);
+        self.rows += batch.len() as u64;
+        if self.waiting.len() >= MOST_WAITING || self.collector.is_full() {
+            self.write()?;
+        }
+        if self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| journal.bytes() >= self.seal_bytes)
+        {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that something may be missing.
+    ///
+    /// # Errors
+    /// As [`Recorder::push`].
+    pub fn hole(
+        &mut self,
+        node: &str,
+        cause: HoleCause,
+        events: Option<u64>,
+        (first, last): (i64, i64),
+    ) -> Result<(), ArchiveError> {
+        let notice = Notice {
+            before_row: 0,
+            node: node.into(),
+            time: last,
+            kind: NoticeKind::Hole {
+                cause,
+                events,
+                first,
+                last,
+            },
+            raw: None,
+        };
+        self.notices.push((last, notice));
+        self.write()
+    }
+
+    /// Writes and syncs the journal when it is time to. To be called often.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the system cannot.
+    pub fn tick(&mut self) -> Result<(), ArchiveError> {
+        if self.written.elapsed() >= WRITE_EVERY {
+            self.write()?;
+        }
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.synced = Instant::now();
+            if let Some(journal) = &mut self.journal {
+                journal.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits to the journal.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the system cannot; it still waits then.
+    pub fn write(&mut self) -> Result<(), ArchiveError> {
+        self.written = Instant::now();
+        if !self.waiting.is_empty() {
+            self.journal()?;
+            let batch = self.collector.batch(std::mem::take(&mut self.waiting));
+            let Some(journal) = &mut self.journal else {
+                return Ok(());
+            };
+            if let Err(error) = journal.flows(&batch) {
+                let rows: Vec<u32> = (0..batch.len() as u32).collect();
+                self.collector.reset();
+                self.collector.push(&batch, &rows, &mut self.waiting);
+                return Err(error);
+            }
+            if self.collector.is_full() {
+                self.collector.reset();
+            }
+        }
+        if !self.notices.is_empty() {
+            self.journal()?;
+            if let Some(journal) = &mut self.journal {
+                journal.notices(&self.notices)?;
+                self.notices.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what the journal has into recordings.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; the journal is then still there, and sealed at the next start.
+    pub fn seal(&mut self) -> Result<(), ArchiveError> {
+        self.write()?;
+        let Some(mut journal) = self.journal.take() else {
+            return Ok(());
+        };
+        journal.sync()?;
+        let id = journal.id().to_owned();
+        drop(journal);
+        seal(&mut self.store, &id, self.options)?;
+        Ok(())
+    }
+
+    /// Seals what is left and ends.
+    ///
+    /// # Errors
+    /// As [`Recorder::seal`].
+    pub fn finish(mut self) -> Result<Manifest, ArchiveError> {
+        self.seal()?;
+        Ok(self.store.manifest().clone())
+    }
+
+    fn recover(&mut self) -> Result<Recovery, ArchiveError> {
+        let folder = self.store.folder().to_owned();
+        let mut recovery = Recovery::default();
+        for id in journal::journals(&folder)? {
+            if self.store.manifest().sealed.contains(&id) {
+                // Committed, but not deleted before the end.
+                journal::delete(&folder, &id)?;
+                continue;
+            }
+            let sealed = seal(&mut self.store, &id, self.options)?;
+            recovery.journals += 1;
+            recovery.rows += sealed.rows;
+            recovery.torn_bytes += sealed.torn_bytes;
+        }
+        let left = journal::journals(&folder)?;
+        self.store
+            .forget_sealed(|id| left.iter().any(|own| own == id));
+        Ok(recovery)
+    }
+
+    /// Makes sure that there is a journal.
+    fn journal(&mut self) -> Result<(), ArchiveError> {
+        if self.journal.is_none() {
+            let now = jiff::Timestamp::now().as_millisecond();
+            // In order, and never twice: the manifest remembers names.
+            let id = format!("{now:014}-{:08x}", rand::random::<u32>());
+            let journal = Journal::create(self.store.folder(), id, self.options.with_uuid)?;
+            self.journal = Some(journal);
+        }
+        Ok(())
+    }
+
+    /// Notices with the times of their places.
+    fn placed(&mut self, batch: &FlowBatch) -> Vec<(i64, Notice)> {
+        let placed = batch.notices().iter().map(|notice| {
+            let row = notice.before_row.checked_sub(1);
+            let time = row.and_then(|row| batch.row(row).time());
+            let at = match notice.time {
+                NO_TIME => time.unwrap_or(self.last),
+                time => time,
+            };
+            (at, notice.clone())
+        });
+        let placed = placed.collect();
+        if let Some(time) = batch
+            .len()
+            .checked_sub(1)
+            .and_then(|row| batch.row(row).time())
+        {
+            self.last = time;
+        }
+        placed
+    }
+}
+
+fn newest_hour(batch: &FlowBatch) -> Option<i64> {
+    let times = batch.rows().filter_map(|row| row.time());
+    let newest = times.max()?.div_euclid(HOUR);
+    // A node whose clock is ahead does not end our hour.
+    let now = jiff::Timestamp::now().as_nanosecond() as i64;
+    Some(newest.min(now.div_euclid(HOUR)))
+}
+
+struct Sealed {
+    rows: u64,
+    torn_bytes: u64,
+}
+
+/// Journal to Parquet, commit, delete.
+fn seal(store: &mut Store, id: &str, options: WriterOptions) -> Result<Sealed, ArchiveError> {
+    let folder = store.folder().to_owned();
+    let mut writer = store.writer(options);
+    let mut last = NO_TIME;
+    let flows = journal::read_flows(&folder, id, |batch| {
+        last = batch
+            .rows()
+            .filter_map(|row| row.time())
+            .fold(last, i64::max);
+        writer.push(&batch)
+    })?;
+    let notices = journal::read_notices(&folder, id, |at, notice| writer.notice(at, notice))?;
+    let torn_bytes = flows.bytes + notices.bytes;
+    if torn_bytes > 0 {
+        let last = if last == NO_TIME { 0 } else { last };
+        let until = last.saturating_add(SYNC_EVERY.as_nanos() as i64);
+        let notice = Notice {
+            before_row: 0,
+            node: "".into(),
+            time: last,
+            kind: NoticeKind::Hole {
+                cause: HoleCause::Recorder,
+                events: None,
+                first: last,
+                last: until,
+            },
+            raw: None,
+        };
+        writer.notice(last, notice)?;
+    }
+    let rows = writer.rows();
+    let entries = writer.finish()?;
+    store.commit_sealed(entries, &[], Some(id.to_owned()))?;
+    journal::delete(&folder, id)?;
+    store.forget_sealed(|sealed| sealed != id);
+    Ok(Sealed { rows, torn_bytes })
+}
+
+#[cfg(test)]
+mod tests;

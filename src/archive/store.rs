@@ -1,0 +1,228 @@
+//! The archive as one who writes has it: the lock, the commit, and what a crash left.
+//!
+//! Owns the manifest's file. A commit writes the new manifest beside the old one, and
+//! renames it: there is the old archive or the new one, never something between.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::columns::generator;
+use super::writer::{FlowWriter, WriterOptions};
+use crate::flow::{FileEntry, MANIFEST_NAME, Manifest};
+use crate::source::archive::{Archive, ArchiveError, PART_ENDING};
+
+/// Name of the file that a writer holds locked.
+const LOCK_NAME: &str = "lock";
+/// Name of a manifest that is not committed yet.
+const NEW_MANIFEST: &str = "manifest.json.new";
+
+/// An archive that this process may write. Others may read it all the time.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// Held for as long as the store is.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the archive in `folder` to write, and makes it where there is none. Files
+    /// that a crash has left without an entry are removed.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Locked`] while someone else writes; else what the system refuses
+    /// or the manifest lacks.
+    pub fn open(folder: &Path) -> Result<Self, ArchiveError> {
+        fs::create_dir_all(folder).map_err(ArchiveError::io("create", folder))?;
+        let path = folder.join(LOCK_NAME);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(ArchiveError::io("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(ArchiveError::Locked {
+                    path: folder.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::Error(cause)) => {
+                return Err(ArchiveError::io("lock", &path)(cause));
+            }
+        }
+        let archive = Archive::open_or_empty(folder)?;
+        let mut store = Self {
+            folder: folder.to_owned(),
+            manifest: archive.manifest().clone(),
+            _lock: lock,
+        };
+        store.remove_orphans()?;
+        if !folder.join(MANIFEST_NAME).exists() {
+            store.commit(Vec::new(), &[])?;
+        }
+        Ok(store)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it has.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Begins new recordings, which exist once their entries are committed.
+    #[must_use]
+    pub fn writer(&self, options: WriterOptions) -> FlowWriter {
+        FlowWriter::new(&self.folder, unique_name(), options)
+    }
+
+    /// Adds recordings, and removes those at the paths `without`, at once. The files of
+    /// the latter are deleted after that.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the manifest cannot be written: then nothing has changed.
+    pub fn commit(&mut self, add: Vec<FileEntry>, without: &[String]) -> Result<(), ArchiveError> {
+        self.commit_sealed(add, without, None)
+    }
+
+    /// As [`Store::commit`], saying also that a journal is now among the recordings.
+    pub(super) fn commit_sealed(
+        &mut self,
+        add: Vec<FileEntry>,
+        without: &[String],
+        sealed: Option<String>,
+    ) -> Result<(), ArchiveError> {
+        let mut manifest = self.manifest.clone();
+        let mut removed = Vec::new();
+        manifest.files.retain(|file| {
+            let keep = !without.contains(&file.path);
+            if !keep {
+                removed.push(file.clone());
+            }
+            keep
+        });
+        for file in &add {
+            sync_folders(&self.folder, &file.path)?;
+        }
+        manifest.files.extend(add);
+        manifest.generator = generator();
+        manifest.sealed.extend(sealed);
+        self.write(&manifest)?;
+        self.manifest = manifest;
+        for file in removed {
+            // A file that stays is an orphan, and is removed at the next start.
+            let _ = fs::remove_file(self.folder.join(&file.path));
+            if let Some(notices) = &file.notices {
+                let _ = fs::remove_file(self.folder.join(&notices.path));
+            }
+            remove_empty_folders(&self.folder, &file.path);
+        }
+        Ok(())
+    }
+
+    /// Forgets sealed journals that are deleted. The next commit writes it.
+    pub(super) fn forget_sealed(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.manifest.sealed.retain(|id| is_there(id));
+    }
+
+    fn write(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        let new = self.folder.join(NEW_MANIFEST);
+        let path = self.folder.join(MANIFEST_NAME);
+        let write = || {
+            let mut file = File::create(&new)?;
+            file.write_all(manifest.to_json().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(ArchiveError::io("write", &path))
+    }
+
+    /// Removes recordings that were being written when a process ended: files of our
+    /// names that the manifest does not know.
+    fn remove_orphans(&self) -> Result<(), ArchiveError> {
+        let mut known = hashbrown::HashSet::<&str, foldhash::fast::RandomState>::default();
+        for file in &self.manifest.files {
+            known.insert(&file.path);
+            known.extend(file.notices.iter().map(|notices| notices.path.as_str()));
+        }
+        let failed = |path: &Path, cause| ArchiveError::io("list", path)(cause);
+        let folders = |path: &Path, prefix: &'static str| -> io::Result<Vec<(PathBuf, String)>> {
+            let mut found = Vec::new();
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with(prefix) && entry.file_type()?.is_dir() {
+                    found.push((entry.path(), name));
+                }
+            }
+            Ok(found)
+        };
+        let list = |path: &Path, prefix| folders(path, prefix).map_err(|cause| failed(path, cause));
+        for (cluster, cluster_name) in list(&self.folder, "cluster=")? {
+            for (date, date_name) in list(&cluster, "date=")? {
+                for (hour, hour_name) in list(&date, "hour=")? {
+                    let entries = fs::read_dir(&hour).map_err(|cause| failed(&hour, cause))?;
+                    for entry in entries.filter_map(Result::ok) {
+                        let name = entry.file_name().to_string_lossy().into_owned();
+                        let path = format!("{cluster_name}/{date_name}/{hour_name}/{name}");
+                        if is_ours(&name) && !known.contains(path.as_str()) {
+                            let path = entry.path();
+                            fs::remove_file(&path).map_err(ArchiveError::io("remove", &path))?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names files of one transaction: no two processes or runs give the same.
+fn unique_name() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// Whether a name is one that this program gives its recordings.
+fn is_ours(name: &str) -> bool {
+    let stem = name.strip_suffix(PART_ENDING).unwrap_or_default();
+    let stem = stem.strip_suffix(".notices").unwrap_or(stem);
+    stem.split_once('-').is_some_and(|(run, number)| {
+        run.len() == 16
+            && run.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && number.len() >= 4
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// Makes names of new files and folders safe: those of the path's folders.
+fn sync_folders(root: &Path, path: &str) -> Result<(), ArchiveError> {
+    let mut folder = root.join(path);
+    while folder.pop() {
+        File::open(&folder)
+            .and_then(|file| file.sync_all())
+            .map_err(ArchiveError::io("sync", &folder))?;
+        if folder == root {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the folders of a path that have become empty.
+fn remove_empty_folders(root: &Path, path: &str) {
+    let mut folder = root.join(path);
+    while folder.pop() && folder != root {
+        if fs::remove_dir(&folder).is_err() {
+            break;
+        }
+    }
+}

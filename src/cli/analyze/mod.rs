@@ -1,0 +1,286 @@
+//! `flowwatch analyze`: recorded flows in one pass, and a report.
+//!
+//! Owns the arguments, what they mean, and when the command fails. Reading is `read`'s;
+//! what the report says is `review::report`'s, its forms are `render::report`'s.
+
+mod progress;
+mod read;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::error::{CommandError, UsageError};
+use super::flow_filter::FlowFilterArgs;
+use super::format::Color;
+use super::policy_args::PolicyArgs;
+use super::policy_source::say_remarks;
+use super::signal::Interrupt;
+use super::sink;
+use super::time_arg::parse_time;
+use crate::engine::Policies;
+use crate::filter::Filters;
+use crate::render::report as forms;
+use crate::render::thousands;
+use crate::review::report::{DropCause, Report};
+use crate::source::file::{Input, inputs};
+
+/// Columns where there is no terminal to ask.
+const WIDTH: usize = 120;
+/// Columns below which a table says nothing.
+const NARROWEST: usize = 60;
+
+/// Arguments of `analyze`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct AnalyzeArgs {
+    /// Recordings: files, directories of recordings, - for standard input
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    /// The same, by Hubble's name
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    input_file: Vec<PathBuf>,
+    /// Format
+    #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
+    output: Form,
+    /// File to write the report to instead of standard output
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// Rows shown of each table
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Exit with 1 when there is one of: drop, gap, drift, unknown
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    fail_on: Vec<FailOn>,
+    /// Only flows since a time: 5m ago, 2006-01-02, or an RFC 3339 time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Only flows until a time, as --since
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// When to colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// Say nothing on standard error but errors
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    filters: FlowFilterArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  What a recording tells:
+    flowwatch analyze flows.jsonl.gz
+  With what the policies say of it:
+    flowwatch analyze flows.jsonl.gz --policies policies/
+  A page to pass on, of one namespace:
+    flowwatch analyze /var/run/cilium/hubble -n shop -o html --out report.html
+  In a pipeline, failing where the cluster does not do what the policies say:
+    flowwatch analyze flows.jsonl --policies policies/ --fail-on drift -o markdown";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Terminal,
+    Html,
+    #[value(alias = "md")]
+    Markdown,
+    Json,
+    Csv,
+}
+
+/// What `--fail-on` looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Drop,
+    Gap,
+    Drift,
+    Unknown,
+}
+
+/// A resolved `analyze`.
+struct Plan {
+    inputs: Vec<Input>,
+    filters: Filters,
+    since: Option<i64>,
+    until: Option<i64>,
+    policies: Option<Arc<Policies>>,
+    remarks: Vec<String>,
+}
+
+impl AnalyzeArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose code is the exit code.
+    pub(super) fn run(
+        &self,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+        interrupt: &Interrupt,
+    ) -> Result<(), CommandError> {
+        let plan = self.plan()?;
+        if !self.quiet {
+            say_remarks(&plan.remarks, err);
+        }
+        let bar = progress::Progress::new(&plan.inputs, self.quiet);
+        let report = read::read(&plan, &bar, interrupt);
+        bar.finish();
+        let text = self.text(&report)?;
+        match &self.out {
+            Some(path) => std::fs::write(path, text).map_err(|cause| {
+                CommandError::failed(format!("write {}: {cause}", path.display()))
+            })?,
+            None => sink::all(out, text.as_bytes())?,
+        }
+        if !report.reading.failed.is_empty() {
+            for message in &report.reading.failed {
+                sink::say(err, &format!("flowwatch: {message}"));
+            }
+            return Err(CommandError::Said);
+        }
+        self.check(&report, err)
+    }
+
+    /// What the arguments mean, all conflicts found.
+    fn plan(&self) -> Result<Plan, CommandError> {
+        let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
+        let paths: Vec<PathBuf> = self.paths.iter().chain(&self.input_file).cloned().collect();
+        if paths.is_empty() {
+            return Err(UsageError::new("give a recording: a file, a directory, or -").into());
+        }
+        let (allow, deny) = self
+            .filters
+            .filters(|name| std::env::var(name).ok())
+            .map_err(|error| usage(&error))?;
+        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
+        let now = jiff::Timestamp::now().as_nanosecond() as i64;
+        let time = |name: &str, text: &Option<String>| {
+            text.as_deref()
+                .map(|text| parse_time(text, now))
+                .transpose()
+                .map_err(|error| {
+                    UsageError::new(format!("failed to parse the {name} time: {error}"))
+                })
+        };
+        let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
+        let loaded = match self.policies.source()? {
+            Some(mut source) => Some(source.load()?),
+            None => None,
+        };
+        let judged = [FailOn::Gap, FailOn::Drift, FailOn::Unknown];
+        if loaded.is_none() && self.fail_on.iter().any(|kind| judged.contains(kind)) {
+            return Err(
+                UsageError::new("--fail-on gap, drift and unknown go with --policies").into(),
+            );
+        }
+        let inputs = inputs(&paths).map_err(CommandError::failed)?;
+        let (policies, remarks) = match loaded {
+            Some(loaded) if loaded.failed => {
+                return Err(CommandError::Failed(loaded.remarks.join("\n")));
+            }
+            Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
+            None => (None, Vec::new()),
+        };
+        Ok(Plan {
+            inputs,
+            filters,
+            since,
+            until,
+            policies,
+            remarks,
+        })
+    }
+
+    fn text(&self, report: &Report) -> Result<String, CommandError> {
+        let options = forms::Options {
+            width: width(),
+            color: self.out.is_none() && self.color.wanted(),
+            top: self.top,
+            paths: forms::Paths {
+                policies: self.policies.paths(),
+                flows: self
+                    .paths
+                    .iter()
+                    .chain(&self.input_file)
+                    .map(|path| path.display().to_string())
+                    .collect(),
+            },
+        };
+        Ok(match self.output {
+            Form::Terminal => forms::terminal(report, &options),
+            Form::Html => forms::html(report, &options),
+            Form::Markdown => forms::markdown(report, &options),
+            Form::Csv => forms::csv(report),
+            Form::Json => {
+                let value = forms::json(report);
+                let mut text =
+                    serde_json::to_string_pretty(&value).map_err(CommandError::failed)?;
+                text.push('\n');
+                text
+            }
+        })
+    }
+
+    /// Whether something is there that the person asked to fail on.
+    fn check(&self, report: &Report, err: &mut dyn Write) -> Result<(), CommandError> {
+        let mut found = Vec::new();
+        for kind in &self.fail_on {
+            let (count, name) = match kind {
+                FailOn::Drop => (drops(report), "connections dropped or refused"),
+                FailOn::Gap => (judged(report, |judged| judged.gap_connections), "gaps"),
+                FailOn::Drift => (judged(report, |judged| judged.drift), "verdicts that drift"),
+                FailOn::Unknown => (
+                    judged(report, |judged| judged.unknown.values().sum()),
+                    "unknown verdicts",
+                ),
+            };
+            if count > 0 {
+                found.push(format!("{} {name}", thousands(count)));
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        sink::say(err, &format!("failing on {}", found.join(", ")));
+        Err(CommandError::Found)
+    }
+}
+
+fn judged(report: &Report, count: impl Fn(&crate::review::report::Judged) -> u64) -> u64 {
+    report.judged.as_ref().map_or(0, count)
+}
+
+/// Connections that were dropped, and requests that were refused. What only audit mode let
+/// pass was not.
+fn drops(report: &Report) -> u64 {
+    let dropped: u64 = report
+        .drops
+        .iter()
+        .filter(|group| {
+            group.cause != DropCause::Audited
+                && group.cause.class() != crate::flow::DropClass::NotADrop
+        })
+        .map(|group| group.connections)
+        .sum();
+    let refused: u64 = report.refused.iter().map(|refused| refused.exchanges).sum();
+    dropped + report.other_drops + refused
+}
+
+/// Columns of the terminal.
+fn width() -> usize {
+    let said = std::env::var("COLUMNS").ok();
+    let said = said.and_then(|text| text.parse::<usize>().ok());
+    let asked = || {
+        if std::io::stdout().is_terminal() {
+            terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+        } else {
+            None
+        }
+    };
+    said.or_else(asked).unwrap_or(WIDTH).max(NARROWEST)
+}

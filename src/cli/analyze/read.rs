@@ -1,0 +1,257 @@
+//! Reading recordings into a report.
+//!
+//! Owns the threads: pieces in the order of their times, decoded, filtered and judged on
+//! every core, folded and counted on one, in order.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Plan;
+use super::progress::Progress;
+use crate::cli::signal::Interrupt;
+use crate::connection::FoldOptions;
+use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
+use crate::filter::Filters;
+use crate::flow::{BatchBuilder, FlowBatch};
+use crate::review::report::{Gatherer, Reading, Report, RowReader};
+use crate::source::archive::Query;
+use crate::source::file::{
+    Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered, threads,
+};
+
+/// Bytes of a row of an archive in memory, about.
+const ROW_BYTES: usize = 200;
+
+/// One step of reading, with the number of its piece.
+enum Work {
+    Piece(u64, usize, Chunk),
+    Rows(u64, usize, Box<FlowBatch>, u64),
+    Other(Step),
+}
+
+/// What a worker makes of a step.
+enum Done {
+    Piece(Box<DonePiece>),
+    Other(Step),
+}
+
+struct DonePiece {
+    input: usize,
+    bytes: u64,
+    report: PieceReport,
+    reading: Reading,
+    batches: Vec<JudgedBatch>,
+}
+
+/// Reads all of the inputs, or until the person has had enough.
+pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> Report {
+    let query = Query {
+        since: plan.since.unwrap_or(i64::MIN),
+        until: plan.until.unwrap_or(i64::MAX),
+        ..Query::default()
+    };
+    let series = Series::new(&plan.inputs, query);
+    let mut state = State {
+        reading: Reading::default(),
+        pass: Pass::new(FoldOptions::default()),
+        gatherer: Gatherer::default(),
+        skips: vec![(0, Skips::default()); plan.inputs.len()],
+        since: plan.since.unwrap_or(i64::MIN),
+        until: plan.until.unwrap_or(i64::MAX),
+    };
+    for (input, start) in series.starts().enumerate() {
+        if let Some(start) = start {
+            state.pass.open(input, start);
+        }
+    }
+    let mut pieces = 0;
+    let work = series.map(move |step| match step {
+        Step::Piece(input, chunk) => {
+            pieces += 1;
+            Work::Piece(pieces - 1, input, chunk)
+        }
+        Step::Rows(input, batch, bytes) => {
+            pieces += 1;
+            Work::Rows(pieces - 1, input, batch, bytes)
+        }
+        step => Work::Other(step),
+    });
+    let maker = Worker::maker(plan);
+    ordered(
+        threads(),
+        work,
+        |work| match work {
+            Work::Piece(_, _, chunk) => chunk.bytes.len(),
+            Work::Rows(_, _, batch, _) => batch.len() * ROW_BYTES,
+            Work::Other(_) => 0,
+        },
+        move || {
+            let mut worker = maker();
+            move |work| match work {
+                Work::Piece(number, input, chunk) => {
+                    Done::Piece(Box::new(worker.piece(number, input, &chunk)))
+                }
+                Work::Rows(number, input, batch, bytes) => {
+                    Done::Piece(Box::new(worker.rows(number, input, *batch, bytes)))
+                }
+                Work::Other(step) => Done::Other(step),
+            }
+        },
+        |turn| {
+            if interrupt.happened() {
+                state.reading.interrupted = true;
+                return ControlFlow::Break(());
+            }
+            if let Turn::Result(done) = turn {
+                state.take(done, progress);
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    state.finish(plan)
+}
+
+struct State {
+    reading: Reading,
+    pass: Pass,
+    gatherer: Gatherer,
+    /// Lines and skips of each input.
+    skips: Vec<(u64, Skips)>,
+    since: i64,
+    until: i64,
+}
+
+impl State {
+    fn take(&mut self, done: Done, progress: &Progress) {
+        match done {
+            Done::Piece(piece) => {
+                for batch in &piece.batches {
+                    for notice in batch.batch.notices() {
+                        if (self.since..=self.until).contains(&notice.time) {
+                            self.reading.notice(notice);
+                        }
+                    }
+                }
+                self.reading.merge(piece.input, piece.reading);
+                self.report(piece.input, piece.report);
+                for batch in piece.batches {
+                    self.pass.push(piece.input, batch, &mut self.gatherer);
+                }
+                progress.read(piece.bytes, self.reading.read);
+            }
+            Done::Other(Step::Ended(input)) => self.pass.close(input, &mut self.gatherer),
+            Done::Other(Step::Sorted(input, report)) => self.report(input, report),
+            Done::Other(Step::Failed(_, message)) => self.reading.failed.push(message),
+            Done::Other(Step::Piece(..) | Step::Rows(..)) => {}
+        }
+    }
+
+    fn report(&mut self, input: usize, report: PieceReport) {
+        if let Some((lines, skips)) = self.skips.get_mut(input) {
+            skips.absorb(report.skips, *lines);
+            *lines += report.lines;
+        }
+    }
+
+    fn finish(mut self, plan: &Plan) -> Report {
+        self.pass.finish(&mut self.gatherer);
+        self.reading.late = self.pass.late();
+        self.reading.skips = plan
+            .inputs
+            .iter()
+            .zip(self.skips)
+            .filter(|(_, (_, skips))| !skips.is_empty())
+            .map(|(input, (lines, skips))| (input.name(), lines, skips))
+            .collect();
+        let policies = plan.policies.as_deref();
+        self.gatherer
+            .finish(self.reading, self.pass.peers(), policies)
+    }
+}
+
+/// Decodes, filters and judges the pieces a thread takes.
+struct Worker {
+    decoder: LineDecoder,
+    filters: Filters,
+    since: i64,
+    until: i64,
+    rows: RowReader,
+    judge: Option<BatchJudge>,
+}
+
+impl Worker {
+    /// What makes the worker of a thread.
+    fn maker(plan: &Plan) -> impl Fn() -> Self + Send + Sync + 'static {
+        let filters = plan.filters.clone();
+        let since = plan.since.unwrap_or(i64::MIN);
+        let until = plan.until.unwrap_or(i64::MAX);
+        let policies: Option<Arc<Policies>> = plan.policies.clone();
+        move || Self {
+            decoder: LineDecoder::new(BatchBuilder::new(dictionary_bytes(threads()))),
+            filters: filters.clone(),
+            since,
+            until,
+            rows: RowReader::default(),
+            judge: policies.clone().map(BatchJudge::new),
+        }
+    }
+
+    fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
+        let mut held: Vec<FlowBatch> = Vec::new();
+        let report = self.decoder.decode(chunk, |_, batch| held.push(batch));
+        let (reading, batches) = self.judge(number, input, held);
+        DonePiece {
+            input,
+            bytes: chunk.bytes.len() as u64,
+            report,
+            reading,
+            batches,
+        }
+    }
+
+    /// The same for rows of an archive, which are decoded.
+    fn rows(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
+        let (reading, batches) = self.judge(number, input, vec![batch]);
+        DonePiece {
+            input,
+            bytes,
+            report: PieceReport::default(),
+            reading,
+            batches,
+        }
+    }
+
+    fn judge(
+        &mut self,
+        number: u64,
+        input: usize,
+        held: Vec<FlowBatch>,
+    ) -> (Reading, Vec<JudgedBatch>) {
+        let mut reading = Reading::default();
+        if let Some(judge) = &mut self.judge {
+            judge.begin(number, input, &held);
+        }
+        let mut batches = Vec::with_capacity(held.len());
+        for batch in held {
+            let kept = self.kept(&batch);
+            self.rows.batch(&batch, &kept, &mut reading);
+            batches.push(match &mut self.judge {
+                Some(judge) => judge.judge(batch, kept),
+                None => JudgedBatch::unjudged(batch).keeping(kept),
+            });
+        }
+        (reading, batches)
+    }
+
+    /// Which rows take part; empty for all.
+    fn kept(&mut self, batch: &FlowBatch) -> Vec<bool> {
+        if self.filters.is_empty() && self.since == i64::MIN && self.until == i64::MAX {
+            return Vec::new();
+        }
+        let times = self.since..=self.until;
+        batch
+            .rows()
+            .map(|row| times.contains(&row.time().unwrap_or(0)) && self.filters.matches(row))
+            .collect()
+    }
+}

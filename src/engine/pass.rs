@@ -1,0 +1,114 @@
+//! The one pass over flows that keeps state.
+//!
+//! Owns the way from judged batches to connections: rows in order behind a watermark, then
+//! the fold. What is made of connections is an [`Observer`]'s. Recordings and live streams
+//! are pushed through the same pass.
+
+use super::order::{Sequencer, Turn};
+use super::sides::JudgedBatch;
+use crate::connection::{Connection, Exchange, Fold, FoldOptions, Folded, Peers};
+
+/// Takes connections and exchanges as they are complete.
+pub trait Observer {
+    /// Takes a connection.
+    fn connection(&mut self, connection: &Connection, peers: &Peers);
+    /// Takes an exchange.
+    fn exchange(&mut self, exchange: &Exchange, peers: &Peers);
+}
+
+/// Flows of any number of sources on their way to connections.
+pub struct Pass {
+    order: Sequencer,
+    folding: Folding,
+}
+
+struct Folding {
+    fold: Fold,
+    /// What came out of the fold with one row; kept for its memory.
+    folded: Vec<Folded>,
+}
+
+impl Pass {
+    /// A pass that has seen nothing.
+    #[must_use]
+    pub fn new(options: FoldOptions) -> Self {
+        Self {
+            order: Sequencer::new(),
+            folding: Folding {
+                fold: Fold::new(options),
+                folded: Vec::new(),
+            },
+        }
+    }
+
+    /// Says that a source begins at a time, in nanoseconds since 1970 UTC. Until it is
+    /// closed the others wait for it.
+    pub fn open(&mut self, source: usize, time: i64) {
+        self.order.open(source, time);
+    }
+
+    /// Says that a source has ended.
+    pub fn close(&mut self, source: usize, observer: &mut impl Observer) {
+        let Self { order, folding } = self;
+        order.close(source, &mut |turn| folding.row(&turn, observer));
+        folding.advance(order.watermark(), observer);
+    }
+
+    /// Takes a batch of a source.
+    pub fn push(&mut self, source: usize, batch: JudgedBatch, observer: &mut impl Observer) {
+        let Self { order, folding } = self;
+        order.push(source, batch, &mut |turn| folding.row(&turn, observer));
+        folding.advance(order.watermark(), observer);
+    }
+
+    /// Ends the pass: everything that is open comes out.
+    pub fn finish(&mut self, observer: &mut impl Observer) {
+        let Self { order, folding } = self;
+        order.finish(&mut |turn| folding.row(&turn, observer));
+        folding.finish(observer);
+    }
+
+    /// Rows that came too late to be in order.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.order.late()
+    }
+
+    /// Who the peers of the connections are.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        self.folding.fold.peers()
+    }
+}
+
+impl Folding {
+    fn row(&mut self, turn: &Turn<'_>, observer: &mut impl Observer) {
+        let side = turn.batch.side(turn.row.index());
+        let Self { fold, folded } = self;
+        fold.push(turn.row, side, &mut |one| folded.push(one));
+        self.hand_over(observer);
+    }
+
+    fn advance(&mut self, time: i64, observer: &mut impl Observer) {
+        let Self { fold, folded } = self;
+        fold.advance(time, &mut |one| folded.push(one));
+        self.hand_over(observer);
+    }
+
+    fn finish(&mut self, observer: &mut impl Observer) {
+        let Self { fold, folded } = self;
+        fold.finish(&mut |one| folded.push(one));
+        self.hand_over(observer);
+    }
+
+    fn hand_over(&mut self, observer: &mut impl Observer) {
+        for one in self.folded.drain(..) {
+            match one {
+                Folded::Connection(connection) => {
+                    observer.connection(&connection, self.fold.peers());
+                }
+                Folded::Exchange(exchange) => observer.exchange(&exchange, self.fold.peers()),
+            }
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! Rows to Arrow columns, in any order of the rows.
+//!
+//! Owns what each column holds. Dictionaries are made for the rows at hand: a batch
+//! carries the texts it uses and no others.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, Int32Array,
+    PrimitiveArray, RecordBatch, StringBuilder, TimestampNanosecondArray, UInt8Array, UInt32Array,
+    new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::datatypes::{ArrowPrimitiveType, Int32Type, SchemaRef, UInt32Type, UInt64Type};
+use arrow::error::ArrowError;
+
+use super::joined::{join, pair};
+use super::{COLUMNS, Kind, leftover, schema};
+use crate::flow::{
+    Dictionaries, Dns, Endpoint, Extra, FlowBatch, Http, L7, L7Record, NO_TIME, Policy, Reply,
+    StrId,
+};
+
+/// Turns rows into Arrow columns. Keeps its working memory from batch to batch.
+#[derive(Debug)]
+pub struct Encoder {
+    schema: SchemaRef,
+    with_uuid: bool,
+    places: Places,
+}
+
+impl Encoder {
+    /// Makes an encoder; the `uuid` column is there only where it is wanted.
+    #[must_use]
+    pub fn new(with_uuid: bool) -> Self {
+        Self {
+            schema: Arc::new(schema(with_uuid)),
+            with_uuid,
+            places: Places::default(),
+        }
+    }
+
+    /// The columns it makes.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The rows of `batch` that `order` names, in that order.
+    ///
+    /// # Errors
+    /// Those of Arrow, which would be a bug here.
+    pub fn encode(&mut self, batch: &FlowBatch, order: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let mut out = Columns {
+            arrays: Vec::with_capacity(COLUMNS.len()),
+            words: &batch.dictionaries,
+            places: &mut self.places,
+            order,
+            with_uuid: self.with_uuid,
+        };
+        out.dense(batch)?;
+        out.endpoints(&batch.columns.source)?;
+        out.endpoints(&batch.columns.destination)?;
+        out.words_of(batch)?;
+        out.sparse(&batch.columns.extra)?;
+        RecordBatch::try_new(Arc::clone(&self.schema), out.arrays)
+    }
+}
+
+/// Where a value of a dictionary is in the array that is being made.
+#[derive(Debug, Default)]
+struct Places {
+    places: Vec<(u32, u32)>,
+    round: u32,
+}
+
+impl Places {
+    /// Forgets everything, at no cost.
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.places.clear();
+            self.round = 1;
+        }
+    }
+
+    /// The place of an id; `add` is called for one that is new and says which it gets.
+    #[inline]
+    fn place(&mut self, id: u32, add: impl FnOnce() -> u32) -> u32 {
+        let at = id as usize;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, (0, 0));
+        }
+        let (round, place) = &mut self.places[at];
+        if *round != self.round {
+            *round = self.round;
+            *place = add();
+        }
+        *place
+    }
+}
+
+struct Columns<'a> {
+    /// In the order of [`COLUMNS`].
+    arrays: Vec<ArrayRef>,
+    words: &'a Dictionaries,
+    places: &'a mut Places,
+    order: &'a [u32],
+    with_uuid: bool,
+}
+
+type Made = Result<(), ArrowError>;
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, array: ArrayRef) {
+        self.arrays.push(array);
+    }
+
+    fn taken<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        self.order.iter().map(|&row| values[row as usize]).collect()
+    }
+
+    fn i32(&mut self, values: &[i32]) {
+        self.push(Arc::new(Int32Array::from(self.taken(values))));
+    }
+
+    fn u32(&mut self, values: &[u32]) {
+        self.push(Arc::new(UInt32Array::from(self.taken(values))));
+    }
+
+    fn u8(&mut self, values: &[u8]) {
+        self.push(Arc::new(UInt8Array::from(self.taken(values))));
+    }
+
+    fn null(&mut self, kind: Kind) {
+        self.push(new_null_array(&kind.data_type(), self.order.len()));
+    }
+
+    fn dense(&mut self, batch: &FlowBatch) -> Made {
+        let columns = &batch.columns;
+        let times = self.taken(&columns.time);
+        let known: BooleanBuffer = times.iter().map(|&time| time != NO_TIME).collect();
+        let time = TimestampNanosecondArray::new(times.into(), Some(NullBuffer::new(known)));
+        self.push(Arc::new(time.with_timezone("UTC")));
+        if self.with_uuid {
+            let mut uuids = FixedSizeBinaryBuilder::with_capacity(self.order.len(), 16);
+            for &row in self.order {
+                match columns.uuid[row as usize] {
+                    0 => uuids.append_null(),
+                    bits => uuids.append_value(bits.to_be_bytes())?,
+                }
+            }
+            self.push(Arc::new(uuids.finish()));
+        }
+        self.i32(&columns.verdict);
+        self.i32(&columns.flow_type);
+        self.i32(&columns.event_type);
+        self.i32(&columns.event_sub_type);
+        self.i32(&columns.direction);
+        self.i32(&columns.trace_point);
+        self.i32(&columns.trace_reason);
+        self.u32(&columns.policy_match_type);
+        self.i32(&columns.drop_reason);
+        self.u32(&columns.drop_reason_number);
+        let replies = self.taken(&columns.reply);
+        let yes = replies.iter().map(|&reply| reply == Reply::Yes as u8);
+        let known = replies.iter().map(|&reply| reply != Reply::Unknown as u8);
+        self.push(Arc::new(BooleanArray::new(
+            yes.collect(),
+            Some(NullBuffer::new(known.collect())),
+        )));
+        self.i32(&columns.ip_version);
+        self.u32(&columns.flags);
+        self.u8(&columns.protocol);
+        self.u32(&columns.source_port);
+        self.u32(&columns.destination_port);
+        self.texts(&columns.source_ip)?;
+        self.texts(&columns.destination_ip)?;
+        self.texts(&columns.node)?;
+        self.u32(&columns.weight);
+        Ok(())
+    }
+
+    /// Columns of ids of texts, lists and pairs.
+    fn words_of(&mut self, batch: &FlowBatch) -> Made {
+        let columns = &batch.columns;
+        self.lists(&columns.source_names)?;
+        self.lists(&columns.destination_names)?;
+        self.pairs(&columns.source_service)?;
+        self.pairs(&columns.destination_service)?;
+        self.pairs(&columns.ethernet)?;
+        self.texts(&columns.summary)?;
+        self.lists(&columns.node_labels)?;
+        self.pairs(&columns.emitter)
+    }
+
+    /// Texts by id; the empty one is null.
+    fn texts(&mut self, ids: &[u32]) -> Made {
+        let words = self.words;
+        self.dictionary(ids, |id| Some(words.str(StrId(id)).into()))
+    }
+
+    fn lists(&mut self, ids: &[u32]) -> Made {
+        let words = self.words;
+        self.dictionary(ids, |id| {
+            join(words.list(crate::flow::ListId(id))).map(Into::into)
+        })
+    }
+
+    fn pairs(&mut self, ids: &[u32]) -> Made {
+        let words = self.words;
+        let pair = |id| words.pair(crate::flow::PairId(id));
+        self.dictionary(ids, |id| pair(id).map(|(left, _)| left.into()))?;
+        self.dictionary(ids, |id| pair(id).map(|(_, right)| right.into()))
+    }
+
+    /// A column of texts by id, with null for id 0.
+    fn dictionary(
+        &mut self,
+        ids: &[u32],
+        text: impl Fn(u32) -> Option<std::borrow::Cow<'a, str>>,
+    ) -> Made {
+        let ids = self.order.iter().map(|&row| ids[row as usize]);
+        if ids.clone().all(|id| id == 0) {
+            self.null(Kind::Text);
+            return Ok(());
+        }
+        let mut values = StringBuilder::new();
+        let mut count = 0;
+        self.places.begin();
+        let keys: Vec<u32> = ids
+            .clone()
+            .map(|id| {
+                if id == 0 {
+                    return 0;
+                }
+                self.places.place(id, || {
+                    values.append_option(text(id));
+                    count += 1;
+                    count - 1
+                })
+            })
+            .collect();
+        let known = NullBuffer::new(ids.map(|id| id != 0).collect());
+        self.keyed(keys, Some(known), &(Arc::new(values.finish()) as ArrayRef))
+    }
+
+    fn keyed(&mut self, keys: Vec<u32>, known: Option<NullBuffer>, values: &ArrayRef) -> Made {
+        let keys = UInt32Array::new(keys.into(), known);
+        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
+            keys,
+            Arc::clone(values),
+        )?));
+        Ok(())
+    }
+
+    /// The columns of one side. Those of text share their keys.
+    fn endpoints(&mut self, ids: &[u32]) -> Made {
+        let mut found: Vec<&Endpoint> = Vec::new();
+        let words = self.words;
+        let none = Endpoint::default();
+        self.places.begin();
+        let mut keys = Vec::with_capacity(self.order.len());
+        let mut known = Vec::with_capacity(self.order.len());
+        for &row in self.order {
+            let id = ids[row as usize];
+            known.push(id != 0);
+            if id == 0 {
+                keys.push(0);
+                continue;
+            }
+            keys.push(self.places.place(id, || {
+                found.push(words.endpoint(crate::flow::EndpointId(id)).unwrap_or(&none));
+                found.len() as u32 - 1
+            }));
+        }
+        if found.is_empty() {
+            for kind in [Kind::U32, Kind::U32] {
+                self.null(kind);
+            }
+            for _ in 0..6 {
+                self.null(Kind::Text);
+            }
+            return Ok(());
+        }
+        let known = NullBuffer::from(known);
+        let number = |of: fn(&Endpoint) -> u32| -> ArrayRef {
+            let values = keys.iter().map(|&key| of(found[key as usize]));
+            Arc::new(UInt32Array::new(
+                values.collect::<Vec<u32>>().into(),
+                Some(known.clone()),
+            ))
+        };
+        let (id, identity) = (number(|side| side.id), number(|side| side.identity));
+        self.push(id);
+        self.push(identity);
+        let texts: [fn(&Endpoint) -> Option<String>; 6] = [
+            |side| some(&side.cluster),
+            |side| some(&side.namespace),
+            workload,
+            |side| some(&side.pod),
+            |side| join(side.labels.iter().map(AsRef::as_ref)),
+            workloads,
+        ];
+        for of in texts {
+            let mut values = StringBuilder::new();
+            for endpoint in &found {
+                values.append_option(of(endpoint));
+            }
+            let values: ArrayRef = Arc::new(values.finish());
+            if values.null_count() == values.len() {
+                self.null(Kind::Text);
+            } else {
+                self.keyed(keys.clone(), Some(known.clone()), &values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of what only some rows have.
+    fn sparse(&mut self, extras: &[Option<Box<Extra>>]) -> Made {
+        let rows: Vec<Option<&Extra>> = self
+            .order
+            .iter()
+            .map(|&row| extras[row as usize].as_deref())
+            .collect();
+        let words = self.words;
+        let names = |policies: &[Policy]| {
+            let names = policies.iter().map(|policy| {
+                let (namespace, name) = (words.str(policy.namespace), words.str(policy.name));
+                match namespace {
+                    "" => name.to_owned(),
+                    _ => format!("{namespace}/{name}"),
+                }
+            });
+            join(names.collect::<Vec<_>>().iter().map(String::as_str))
+        };
+        self.owned(&rows, |extra| names(&extra.egress_allowed_by))?;
+        self.owned(&rows, |extra| names(&extra.ingress_allowed_by))?;
+        self.owned(&rows, |extra| names(&extra.egress_denied_by))?;
+        self.owned(&rows, |extra| names(&extra.ingress_denied_by))?;
+        self.bytes(&rows, leftover::write_policies);
+        self.list(&rows, |extra| extra.policy_log)?;
+        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.auth_type.0));
+        self.numbers::<UInt32Type>(&rows, |extra| extra.icmp.map(|icmp| icmp.kind));
+        self.numbers::<UInt32Type>(&rows, |extra| extra.icmp.map(|icmp| icmp.code));
+        self.l7(&rows)?;
+        self.text(&rows, |extra| nonempty(extra.source_xlated))?;
+        self.tunnels(&rows)?;
+        self.numbers::<UInt32Type>(&rows, |extra| extra.interface.map(|(index, _)| index));
+        self.text(&rows, |extra| extra.interface.map(|(_, name)| name))?;
+        self.numbers::<UInt32Type>(&rows, |extra| nonzero(extra.proxy_port));
+        self.text(&rows, |extra| extra.trace_id)?;
+        self.numbers::<UInt64Type>(&rows, |extra| nonzero(extra.socket_cookie));
+        self.numbers::<UInt64Type>(&rows, |extra| nonzero(extra.cgroup_id));
+        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.sock_point.0));
+        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.capture_point.0));
+        self.text(&rows, |extra| extra.file.map(|file| file.name))?;
+        self.numbers::<UInt32Type>(&rows, |extra| extra.file.map(|file| file.line));
+        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.ingress));
+        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.egress));
+        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.unknown));
+        self.bytes(&rows, leftover::write_extra);
+        Ok(())
+    }
+
+    fn l7(&mut self, rows: &[Option<&Extra>]) -> Made {
+        fn l7(extra: &Extra) -> Option<&L7> {
+            extra.l7.as_deref()
+        }
+        fn dns(extra: &Extra) -> Option<&Dns> {
+            match l7(extra)?.record.as_ref()? {
+                L7Record::Dns(dns) => Some(dns),
+                _ => None,
+            }
+        }
+        fn http(extra: &Extra) -> Option<&Http> {
+            match l7(extra)?.record.as_ref()? {
+                L7Record::Http(http) => Some(http),
+                _ => None,
+            }
+        }
+        let words = self.words;
+        self.numbers::<Int32Type>(rows, |extra| l7(extra).map(|l7| l7.kind.0));
+        self.numbers::<UInt64Type>(rows, |extra| nonzero(l7(extra)?.latency_ns));
+        // Never null for DNS, as `http_code` for HTTP: by these they are known.
+        self.text(rows, |extra| dns(extra).map(|dns| dns.query))?;
+        self.list(rows, |extra| {
+            dns(extra).map(|dns| dns.ips).unwrap_or_default()
+        })?;
+        self.numbers::<UInt32Type>(rows, |extra| nonzero(dns(extra)?.ttl));
+        self.list(rows, |extra| {
+            dns(extra).map(|dns| dns.cnames).unwrap_or_default()
+        })?;
+        self.numbers::<UInt32Type>(rows, |extra| dns(extra).map(|dns| dns.rcode));
+        self.text(rows, |extra| nonempty(dns(extra)?.observation_source))?;
+        self.list(rows, |extra| {
+            dns(extra).map(|dns| dns.qtypes).unwrap_or_default()
+        })?;
+        self.list(rows, |extra| {
+            dns(extra).map(|dns| dns.rrtypes).unwrap_or_default()
+        })?;
+        self.numbers::<UInt32Type>(rows, |extra| http(extra).map(|http| http.code));
+        self.text(rows, |extra| nonempty(http(extra)?.method))?;
+        self.text(rows, |extra| nonempty(http(extra)?.url))?;
+        self.text(rows, |extra| nonempty(http(extra)?.protocol))?;
+        self.owned(rows, |extra| {
+            let headers = http(extra)?.headers.iter().map(|header| {
+                let (key, value) = (words.str(header.key), words.str(header.value));
+                pair(key, ':', value)
+            });
+            join(headers.collect::<Vec<_>>().iter().map(String::as_str))
+        })
+    }
+
+    fn tunnels(&mut self, rows: &[Option<&Extra>]) -> Made {
+        self.numbers::<Int32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.protocol));
+        self.text(rows, |extra| nonempty(extra.tunnel.as_ref()?.source))?;
+        self.text(rows, |extra| nonempty(extra.tunnel.as_ref()?.destination))?;
+        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.ports?.0));
+        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.ports?.1));
+        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.vni));
+        Ok(())
+    }
+
+    fn numbers<T: ArrowPrimitiveType>(
+        &mut self,
+        rows: &[Option<&Extra>],
+        of: impl Fn(&Extra) -> Option<T::Native>,
+    ) {
+        let values = rows.iter().map(|row| row.and_then(&of));
+        if values.clone().all(|value| value.is_none()) {
+            self.push(new_null_array(&T::DATA_TYPE, rows.len()));
+        } else {
+            self.push(Arc::new(values.collect::<PrimitiveArray<T>>()));
+        }
+    }
+
+    /// Texts by id, where the empty one is not null.
+    fn text(&mut self, rows: &[Option<&Extra>], of: impl Fn(&Extra) -> Option<StrId>) -> Made {
+        let words = self.words;
+        self.ids(
+            rows,
+            |extra| of(extra).map(|id| id.0),
+            |id| Some(words.str(StrId(id)).into()),
+        )
+    }
+
+    fn list(
+        &mut self,
+        rows: &[Option<&Extra>],
+        of: impl Fn(&Extra) -> crate::flow::ListId,
+    ) -> Made {
+        let words = self.words;
+        self.ids(
+            rows,
+            |extra| nonzero(of(extra).0),
+            |id| join(words.list(crate::flow::ListId(id))).map(Into::into),
+        )
+    }
+
+    fn ids(
+        &mut self,
+        rows: &[Option<&Extra>],
+        of: impl Fn(&Extra) -> Option<u32>,
+        text: impl Fn(u32) -> Option<std::borrow::Cow<'a, str>>,
+    ) -> Made {
+        let ids = rows.iter().map(|row| row.and_then(&of));
+        if ids.clone().all(|id| id.is_none()) {
+            self.null(Kind::Text);
+            return Ok(());
+        }
+        let mut values = StringBuilder::new();
+        let mut count = 0;
+        self.places.begin();
+        let keys: UInt32Array = ids
+            .map(|id| {
+                let id = id?;
+                Some(self.places.place(id, || {
+                    values.append_option(text(id));
+                    count += 1;
+                    count - 1
+                }))
+            })
+            .collect();
+        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
+            keys,
+            Arc::new(values.finish()),
+        )?));
+        Ok(())
+    }
+
+    /// Texts that are made for the column; neighbours are often the same.
+    fn owned(&mut self, rows: &[Option<&Extra>], of: impl Fn(&Extra) -> Option<String>) -> Made {
+        let mut values = StringBuilder::new();
+        let mut last: Option<(String, u32)> = None;
+        let mut count = 0;
+        let keys: UInt32Array = rows
+            .iter()
+            .map(|row| {
+                let text = row.and_then(&of)?;
+                if let Some((same, key)) = &last
+                    && *same == text
+                {
+                    return Some(*key);
+                }
+                values.append_value(&text);
+                last = Some((text, count));
+                count += 1;
+                Some(count - 1)
+            })
+            .collect();
+        if count == 0 {
+            self.null(Kind::Text);
+            return Ok(());
+        }
+        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
+            keys,
+            Arc::new(values.finish()),
+        )?));
+        Ok(())
+    }
+
+    fn bytes(&mut self, rows: &[Option<&Extra>], write: fn(&Dictionaries, &Extra, &mut Vec<u8>)) {
+        let mut values = BinaryBuilder::new();
+        let mut buffer = Vec::new();
+        for row in rows {
+            buffer.clear();
+            if let Some(extra) = row {
+                write(self.words, extra, &mut buffer);
+            }
+            values.append_option((!buffer.is_empty()).then_some(&buffer));
+        }
+        self.push(Arc::new(values.finish()));
+    }
+}
+
+/// The name people know an endpoint's workload by.
+fn workload(endpoint: &Endpoint) -> Option<String> {
+    some(&endpoint.workloads.first()?.name)
+}
+
+/// `Kind/name` of each.
+fn workloads(endpoint: &Endpoint) -> Option<String> {
+    let each = endpoint.workloads.iter();
+    let texts: Vec<String> = each
+        .map(|workload| pair(&workload.kind, '/', &workload.name))
+        .collect();
+    join(texts.iter().map(String::as_str))
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn nonempty(id: StrId) -> Option<StrId> {
+    (id != StrId(0)).then_some(id)
+}
+
+fn nonzero<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}

@@ -1,0 +1,464 @@
+//! Rows of many batches under one set of dictionaries.
+//!
+//! Owns the renaming of ids from the dictionaries of the batches, of which every decoder
+//! has its own, to those of the collector, and putting rows of equal dictionaries
+//! together again. Does not decide which rows.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::arrow::{DecodeError, decode};
+use super::batch::{Dictionaries, FlowBatch, Notice};
+use super::extra::Renamed;
+use super::intern::{EndpointId, Interner, ListId, PairId, StrId};
+use super::row::Columns;
+
+/// Epochs whose renaming is remembered: one a decoding thread, and some.
+const MOST_EPOCHS: usize = 64;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Rows whose dictionaries are elsewhere.
+#[derive(Debug, Default)]
+pub struct LooseRows(Columns);
+
+impl LooseRows {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.rows()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the rows that `order` names, in that order; the others stay as they are but
+    /// for their sparse part, which is moved.
+    #[must_use]
+    pub fn take(&mut self, order: &[u32]) -> Self {
+        let mut taken = Columns::with_capacity(order.len());
+        self.0.take(order, &mut taken);
+        Self(taken)
+    }
+
+    /// Time of each row in nanoseconds, [`super::NO_TIME`] for none.
+    #[must_use]
+    pub fn times(&self) -> &[i64] {
+        &self.0.time
+    }
+}
+
+/// Gives rows of any batch ids of its own.
+#[derive(Debug)]
+pub struct Collector {
+    interner: Interner,
+    renames: Map<u64, Rename>,
+}
+
+/// New ids by old ones; `None` for those not seen.
+#[derive(Debug, Default)]
+struct Rename {
+    strings: Vec<Option<u32>>,
+    endpoints: Vec<Option<u32>>,
+    pairs: Vec<Option<u32>>,
+    lists: Vec<Option<u32>>,
+}
+
+impl Collector {
+    /// Makes a collector that calls itself full at about `limit` bytes of dictionaries.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            interner: Interner::new(limit),
+            renames: Map::default(),
+        }
+    }
+
+    /// Whether its dictionaries have reached their bound: take what was collected, then
+    /// [`Collector::reset`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.interner.is_full()
+    }
+
+    /// Forgets all dictionaries.
+    pub fn reset(&mut self) {
+        self.interner.reset();
+        self.renames.clear();
+    }
+
+    /// Copies rows of `batch` to the end of `into`.
+    pub fn push(&mut self, batch: &FlowBatch, rows: &[u32], into: &mut LooseRows) {
+        if self.renames.len() >= MOST_EPOCHS {
+            self.renames.clear();
+        }
+        let words = batch.dictionaries();
+        let mut to = Renaming {
+            rename: self.renames.entry(words.epoch()).or_default(),
+            interner: &mut self.interner,
+            words,
+        };
+        let from = &batch.columns;
+        let into = &mut into.0;
+        macro_rules! as_is {
+            ($($column:ident)+) => {
+                $(into.$column.extend(rows.iter().map(|&row| from.$column[row as usize]));)+
+            };
+        }
+        macro_rules! renamed {
+            ($($column:ident $method:ident $id:ident;)+) => {
+                $(into.$column.extend(
+                    rows.iter().map(|&row| to.$method($id(from.$column[row as usize])).0),
+                );)+
+            };
+        }
+        as_is!(time uuid verdict flow_type event_type event_sub_type direction trace_point
+            trace_reason policy_match_type drop_reason drop_reason_number reply ip_version flags
+            protocol source_port destination_port weight);
+        renamed! {
+            source_ip str StrId;
+            destination_ip str StrId;
+            source endpoint EndpointId;
+            destination endpoint EndpointId;
+            node str StrId;
+            node_labels list ListId;
+            summary str StrId;
+            ethernet pair PairId;
+            source_service pair PairId;
+            destination_service pair PairId;
+            source_names list ListId;
+            destination_names list ListId;
+            emitter pair PairId;
+        }
+        into.extra.extend(rows.iter().map(|&row| {
+            let mut extra = from.extra[row as usize].clone();
+            if let Some(extra) = &mut extra {
+                extra.rename(&mut to);
+            }
+            extra
+        }));
+        into.add_rows(rows.len());
+    }
+
+    /// The rows as a batch, with the dictionaries of now.
+    #[must_use]
+    pub fn batch(&mut self, rows: LooseRows) -> FlowBatch {
+        FlowBatch {
+            columns: rows.0,
+            dictionaries: Arc::new(Dictionaries::of(&mut self.interner)),
+            ..FlowBatch::default()
+        }
+    }
+}
+
+struct Renaming<'a> {
+    rename: &'a mut Rename,
+    interner: &'a mut Interner,
+    words: &'a Dictionaries,
+}
+
+fn slot(ids: &mut Vec<Option<u32>>, id: u32) -> &mut Option<u32> {
+    let at = id as usize;
+    if at >= ids.len() {
+        ids.resize(at + 1, None);
+    }
+    &mut ids[at]
+}
+
+impl Renaming<'_> {
+    #[inline]
+    fn endpoint(&mut self, id: EndpointId) -> EndpointId {
+        if id.0 == 0 {
+            return id;
+        }
+        let slot = slot(&mut self.rename.endpoints, id.0);
+        EndpointId(*slot.get_or_insert_with(|| {
+            let endpoint = self.words.endpoint(id).cloned().unwrap_or_default();
+            // Its texts are shared with the batch; the bound is by what is counted here.
+            self.interner.endpoint(endpoint).0
+        }))
+    }
+
+    #[inline]
+    fn pair(&mut self, id: PairId) -> PairId {
+        if id.0 == 0 {
+            return id;
+        }
+        let slot = slot(&mut self.rename.pairs, id.0);
+        PairId(*slot.get_or_insert_with(|| {
+            let (left, right) = self.words.pair(id).unwrap_or_default();
+            self.interner.pair(left, right).0
+        }))
+    }
+}
+
+impl Renamed for Renaming<'_> {
+    #[inline]
+    fn str(&mut self, id: StrId) -> StrId {
+        if id.0 == 0 {
+            return id;
+        }
+        let slot = slot(&mut self.rename.strings, id.0);
+        StrId(*slot.get_or_insert_with(|| self.interner.text(self.words.str(id)).0))
+    }
+
+    #[inline]
+    fn list(&mut self, id: ListId) -> ListId {
+        if id.0 == 0 {
+            return id;
+        }
+        let slot = slot(&mut self.rename.lists, id.0);
+        ListId(*slot.get_or_insert_with(|| self.interner.list(self.words.list(id)).0))
+    }
+}
+
+/// Reads rows of a recording, with dictionaries that later ones share.
+#[derive(Debug)]
+pub struct Decoder {
+    interner: Interner,
+    decoded: u64,
+}
+
+/// Rows of one part of a recording, with their dictionaries, to be taken in any order.
+#[derive(Debug)]
+pub struct StoredRows {
+    rows: Columns,
+    words: Arc<Dictionaries>,
+    /// Dictionaries of one epoch hold what those before held.
+    serial: u64,
+}
+
+impl Decoder {
+    /// Makes a decoder whose dictionaries take about `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            interner: Interner::new(limit),
+            decoded: 0,
+        }
+    }
+
+    /// The rows of Arrow columns.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for a column that does not hold what its name says.
+    pub fn decode(
+        &mut self,
+        record: &::arrow::array::RecordBatch,
+    ) -> Result<StoredRows, DecodeError> {
+        if self.interner.is_full() {
+            self.interner.reset();
+        }
+        let rows = decode(&mut self.interner, record)?;
+        self.decoded += 1;
+        Ok(StoredRows {
+            rows,
+            words: Arc::new(Dictionaries::of(&mut self.interner)),
+            serial: self.decoded,
+        })
+    }
+}
+
+impl StoredRows {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.rows()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Time of a row in nanoseconds, [`super::NO_TIME`] for none.
+    #[must_use]
+    pub fn time(&self, row: u32) -> i64 {
+        self.rows.time[row as usize]
+    }
+
+    /// What tells rows of one time apart: the node, and the hash of the tuple.
+    #[must_use]
+    pub fn tie(&self, row: u32) -> (&str, u64) {
+        let row = row as usize;
+        let node = self.words.str(StrId(self.rows.node[row]));
+        (node, tuple_hash_of(&self.rows, &self.words, row))
+    }
+
+    /// The rows in the order of time, node and tuple.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<u32> {
+        let mut order: Vec<(i64, u32)> = (0..)
+            .zip(&self.rows.time)
+            .map(|(row, &time)| (time, row))
+            .collect();
+        order.sort_unstable();
+        let same = |left: &(i64, u32), right: &(i64, u32)| left.0 == right.0;
+        for tied in order.chunk_by_mut(same).filter(|tied| tied.len() > 1) {
+            tied.sort_by_cached_key(|&(_, row)| {
+                let (node, tuple) = self.tie(row);
+                (node.to_owned(), tuple)
+            });
+        }
+        order.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Whether rows of both can be in one batch.
+    #[must_use]
+    pub fn shares_words_with(&self, other: &Self) -> bool {
+        self.words.epoch() == other.words.epoch()
+    }
+}
+
+/// Puts rows of several parts into one batch.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    rows: Columns,
+    words: Option<(u64, Arc<Dictionaries>)>,
+    notices: Vec<Notice>,
+}
+
+impl Gathered {
+    /// Rows so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.rows()
+    }
+
+    /// Whether there is neither a row nor a notice.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.notices.is_empty()
+    }
+
+    /// Whether rows of `part` can be added.
+    #[must_use]
+    pub fn takes(&self, part: &StoredRows) -> bool {
+        self.words
+            .as_ref()
+            .is_none_or(|(_, words)| words.epoch() == part.words.epoch())
+    }
+
+    /// Adds rows, each of which can be added once.
+    pub fn add(&mut self, part: &mut StoredRows, rows: &[u32]) {
+        part.rows.take(rows, &mut self.rows);
+        if self
+            .words
+            .as_ref()
+            .is_none_or(|(serial, _)| *serial < part.serial)
+        {
+            self.words = Some((part.serial, Arc::clone(&part.words)));
+        }
+    }
+
+    /// Adds a notice after the rows so far.
+    pub fn notice(&mut self, mut notice: Notice) {
+        notice.before_row = self.len();
+        self.notices.push(notice);
+    }
+
+    /// The batch, and begins the next.
+    pub fn finish(&mut self) -> FlowBatch {
+        let Self {
+            rows,
+            words,
+            notices,
+        } = std::mem::take(self);
+        FlowBatch {
+            columns: rows,
+            dictionaries: words.map(|(_, words)| words).unwrap_or_default(),
+            notices,
+            ..FlowBatch::default()
+        }
+    }
+}
+
+fn tuple_hash_of(rows: &Columns, words: &Dictionaries, row: usize) -> u64 {
+    super::reference::hash_of(
+        super::Protocol::from_number(rows.protocol[row]),
+        (words.str(StrId(rows.source_ip[row])), rows.source_port[row]),
+        (
+            words.str(StrId(rows.destination_ip[row])),
+            rows.destination_port[row],
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{BatchBuilder, Encoder, tuple_hash};
+    use crate::wire::generate::{Generator, cases};
+    use crate::wire::walk::push_message;
+
+    fn described(batch: &FlowBatch) -> Vec<String> {
+        (0..batch.len()).map(|row| batch.describe(row)).collect()
+    }
+
+    /// Guarantees: rows of several decoders are the same under the dictionaries of one.
+    #[test]
+    fn collected_rows_say_what_they_said() {
+        let mut collector = Collector::new(1 << 24);
+        let mut rows = LooseRows::default();
+        let mut expected = Vec::new();
+        for seed in 0..cases(20) {
+            let mut generator = Generator::new(seed, 0);
+            let mut builder = BatchBuilder::default();
+            for _ in 0..100 {
+                push_message(&mut builder, &generator.response(), || unreachable!()).unwrap();
+            }
+            let batch = builder.finish();
+            let order: Vec<u32> = (0..batch.len() as u32).rev().collect();
+            collector.push(&batch, &order, &mut rows);
+            expected.extend(described(&batch).into_iter().rev());
+        }
+        assert_eq!(rows.len(), expected.len());
+        assert_eq!(described(&collector.batch(rows)), expected);
+    }
+
+    #[test]
+    fn stored_rows_come_in_order_and_gather_into_one_batch() {
+        let mut decoder = Decoder::new(1 << 24);
+        let mut parts = Vec::new();
+        for seed in 0..3 {
+            let mut generator = Generator::new(seed, 0);
+            let mut builder = BatchBuilder::default();
+            for _ in 0..100 {
+                push_message(&mut builder, &generator.response(), || unreachable!()).unwrap();
+            }
+            let batch = builder.finish();
+            let order: Vec<u32> = (0..batch.len() as u32).collect();
+            let record = Encoder::new(true).encode(&batch, &order).unwrap();
+            parts.push((described(&batch), decoder.decode(&record).unwrap()));
+        }
+        let mut gathered = Gathered::default();
+        let mut expected = Vec::new();
+        for (described, part) in &mut parts {
+            let order = part.in_order();
+            assert!(order.is_sorted_by_key(|&row| part.time(row)));
+            assert!(gathered.takes(part));
+            gathered.add(part, &order);
+            expected.extend(order.iter().map(|&row| described[row as usize].clone()));
+        }
+        assert_eq!(described(&gathered.finish()), expected);
+    }
+
+    #[test]
+    fn the_hash_of_stored_columns_is_that_of_the_row() {
+        let mut generator = Generator::new(5, 0);
+        let mut builder = BatchBuilder::default();
+        for _ in 0..50 {
+            push_message(&mut builder, &generator.response(), || unreachable!()).unwrap();
+        }
+        let batch = builder.finish();
+        for row in batch.rows() {
+            let stored = tuple_hash_of(&batch.columns, batch.dictionaries(), row.index());
+            assert_eq!(stored, tuple_hash(row));
+        }
+    }
+}
