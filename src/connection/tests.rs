@@ -3,9 +3,11 @@
 mod attempts;
 mod exchanges;
 mod lifetime;
+mod memory;
 mod naming;
 mod orientation;
 mod properties;
+mod shapes;
 mod sides;
 
 use super::*;
