@@ -1,5 +1,7 @@
 //! Recordings folded into connections: nothing is lost, and a known one gives known numbers.
 
+mod truth;
+
 use std::path::{Path, PathBuf};
 
 use flowwatch::connection::{Connection, Exchange, Fold, FoldCounts, Folded, Outcome, Peer};

@@ -4,8 +4,8 @@
 //! same flows.
 
 use super::entry::Entry;
-use super::pool::NONE;
 use super::sight::Sight;
+use super::slab::Slab;
 use crate::flow::{Aggregate, RowRef};
 use crate::policy::Direction;
 
@@ -16,8 +16,7 @@ type Counters = [[u64; 3]; 2];
 /// Counters of the connections that have some.
 #[derive(Debug, Default)]
 pub(super) struct Aggregates {
-    slots: Vec<Counters>,
-    free: Vec<u32>,
+    counters: Slab<Counters>,
 }
 
 impl Aggregates {
@@ -32,16 +31,7 @@ impl Aggregates {
         let Some(counted) = counted(row, sight) else {
             return;
         };
-        if entry.aggregate == NONE {
-            entry.aggregate = if let Some(at) = self.free.pop() {
-                self.slots[at as usize] = Counters::default();
-                at
-            } else {
-                self.slots.push(Counters::default());
-                (self.slots.len() - 1) as u32
-            };
-        }
-        if let Some(counters) = self.slots.get_mut(entry.aggregate as usize) {
+        if let Some(counters) = self.counters.at(&mut entry.aggregate) {
             let counters = &mut counters[usize::from(!from_client)];
             let added = [counted.ingress, counted.egress, counted.unknown];
             for (counter, added) in counters.iter_mut().zip(added) {
@@ -52,7 +42,7 @@ impl Aggregates {
 
     /// What a connection stands for: 1 without counters.
     pub(super) fn weight(&self, entry: &Entry, to_world: bool) -> u64 {
-        let Some([client, server]) = self.slots.get(entry.aggregate as usize) else {
+        let Some([client, server]) = self.counters.get(entry.aggregate) else {
             return 1;
         };
         let [ingress, egress, unknown] = if client.iter().any(|counter| *counter > 0) {
@@ -69,9 +59,7 @@ impl Aggregates {
     }
 
     pub(super) fn release(&mut self, at: u32) {
-        if at != NONE {
-            self.free.push(at);
-        }
+        self.counters.release(at);
     }
 }
 

@@ -1,10 +1,13 @@
-//! How many packets asked for a connection.
+//! How many packets asked for a connection, and why they were refused.
 //!
 //! Owns counting them without counting one twice. A packet that is refused is recorded as a
 //! policy verdict and as a drop, on one node, microseconds apart and in either order; one
 //! that passes is recorded at every point it passes. Each kind of record counts on its own,
 //! and the largest count is the answer, except that a verdict and a drop that cannot be of
 //! one packet add up.
+
+use crate::flow::DropReason;
+use crate::policy::Direction;
 
 /// A verdict and a drop of one packet are not further apart, in units of [`Pairs`]: 10 ms.
 const PACKET: i32 = 100;
@@ -24,6 +27,14 @@ pub(super) struct Pairs {
     waiting: i16,
 }
 
+/// What is remembered of a connection that policy was asked about: most packets are not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    egress: Pairs,
+    ingress: Pairs,
+    reason: i32,
+}
+
 /// Which record of a refusal it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
@@ -33,6 +44,33 @@ pub(super) enum Record {
     Drop,
     /// One or the other: the event type was masked. Two in a row are taken for a pair.
     Either,
+}
+
+impl Asked {
+    /// Packets that were asked about: both sides are asked about the same.
+    pub(super) fn packets(&self) -> u32 {
+        self.egress.count().max(self.ingress.count())
+    }
+
+    pub(super) fn side(&mut self, direction: Direction) -> &mut Pairs {
+        match direction {
+            Direction::Egress => &mut self.egress,
+            Direction::Ingress => &mut self.ingress,
+        }
+    }
+
+    pub(super) fn reason(&self) -> DropReason {
+        DropReason(self.reason)
+    }
+
+    pub(super) fn give_reason(&mut self, reason: DropReason) {
+        self.reason = reason.0;
+    }
+
+    /// None of the packets was of the client.
+    pub(super) fn forget_packets(&mut self) {
+        (self.egress, self.ingress) = (Pairs::default(), Pairs::default());
+    }
 }
 
 impl Pairs {

@@ -1,18 +1,16 @@
 //! A connection while it is open.
 //!
-//! Owns what is remembered of it, in as few bytes as it takes, and how one more flow changes
-//! that. What a flow adds does not depend on what came before it within a second: counts,
-//! flags and maxima, and the strongest evidence.
+//! Owns what is remembered of it, in as few bytes as it takes, and what follows from that.
+//! How one more flow changes it is `growth`'s.
 
 use std::net::IpAddr;
 
-use super::attempt::{Pairs, Record};
 use super::key::Key;
 use super::names::Party;
 use super::pool::NONE;
 use super::record::Outcome;
-use super::sight::{Certainty, Event, Sight, reason_of};
-use crate::flow::{DropReason, NO_TIME, Protocol, RowRef, TracePoint, Verdict, flags};
+use super::sight::{Certainty, Event, Sight};
+use crate::flow::{DropReason, NO_TIME, Protocol, TracePoint};
 use crate::policy::{Direction, Gap};
 
 /// Nanoseconds of a second.
@@ -27,9 +25,9 @@ const GRAIN: i64 = 100_000;
 /// A connection that was answered is not asked for again this long after; in [`GRAIN`]s.
 const ASKED_AGAIN: i32 = 10_000;
 /// A tick of `busy`.
-const BUSY: i64 = 5 * SECOND;
+pub(super) const BUSY: i64 = 5 * SECOND;
 /// No time relative to the beginning.
-const NEVER: i32 = i32::MIN;
+pub(super) const NEVER: i32 = i32::MIN;
 
 /// What was seen, as bits.
 pub(super) mod bits {
@@ -62,11 +60,11 @@ pub(super) mod bits {
 
 /// A node that saw the connection, by its own clock.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    node: u32,
+pub(super) struct Point {
+    pub(super) node: u32,
     /// Newest packet there that opens, else the first one.
-    since: i32,
-    closed: i32,
+    pub(super) since: i32,
+    pub(super) closed: i32,
 }
 
 impl Default for Point {
@@ -87,7 +85,6 @@ pub(super) struct SideState {
     pub(super) recorded: u32,
     /// In the pool of what was computed.
     pub(super) judged: u32,
-    pub(super) pairs: Pairs,
     pub(super) recorded_rank: u8,
     pub(super) judged_rank: u8,
     pub(super) gap: u8,
@@ -100,7 +97,6 @@ impl Default for SideState {
             node: 0,
             recorded: NONE,
             judged: NONE,
-            pairs: Pairs::default(),
             recorded_rank: 0,
             judged_rank: 0,
             gap: 0,
@@ -128,16 +124,17 @@ pub(super) struct Entry {
     pub(super) rows: u32,
     pub(super) exchanges: u32,
     pub(super) service: u32,
-    drop_reason: i32,
-    busy_tick: u32,
+    pub(super) busy_tick: u32,
     pub(super) busy: u16,
     /// SYNs, or new entries of connection tracking, by node and trace point.
-    openings: [[u8; 7]; 2],
-    points: [Point; 2],
+    pub(super) openings: [[u8; 7]; 2],
+    pub(super) points: [Point; 2],
     pub(super) egress: SideState,
     pub(super) ingress: SideState,
     /// Counters of aggregated rows, [`NONE`] without.
     pub(super) aggregate: u32,
+    /// What is remembered of packets that policy was asked about, [`NONE`] without.
+    pub(super) asked: u32,
     /// The connection of the same tuple before this one, as long as flows of it may come.
     pub(super) previous: u32,
 }
@@ -172,7 +169,6 @@ impl Entry {
             rows: 0,
             exchanges: 0,
             service: 0,
-            drop_reason: 0,
             busy_tick: 0,
             busy: 0,
             openings: [[0; 7]; 2],
@@ -180,6 +176,7 @@ impl Entry {
             egress: SideState::default(),
             ingress: SideState::default(),
             aggregate: NONE,
+            asked: NONE,
             previous: NONE,
         }
     }
@@ -188,7 +185,7 @@ impl Entry {
         self.flags & bit != 0
     }
 
-    fn set(&mut self, bit: u32, on: bool) {
+    pub(super) fn set(&mut self, bit: u32, on: bool) {
         if on {
             self.flags |= bit;
         }
@@ -242,7 +239,7 @@ impl Entry {
         }
     }
 
-    fn since_base(&self, time: i64) -> i32 {
+    pub(super) fn since_base(&self, time: i64) -> i32 {
         let grains = time.saturating_sub(self.base) / GRAIN;
         i32::try_from(grains).unwrap_or(if grains < 0 { NEVER + 1 } else { i32::MAX })
     }
@@ -286,210 +283,13 @@ impl Entry {
             && now.saturating_sub(point.since) > ASKED_AGAIN
     }
 
-    /// Whether a flow turns client and server round.
-    pub(super) fn is_turned_by(&self, sight: &Sight, place: &Place) -> bool {
-        let client_is_low = sight.evidence.source_is_client == place.source_is_low;
-        self.rows > 0
-            && sight.evidence.certainty > self.certainty
-            && client_is_low != self.client_is_low()
-    }
-
-    /// Turns client and server round where a flow tells better.
-    pub(super) fn orient(&mut self, sight: &Sight, place: &Place) {
-        let client_is_low = sight.evidence.source_is_client == place.source_is_low;
-        if self.rows > 0 && sight.evidence.certainty <= self.certainty {
-            return;
-        }
-        self.certainty = sight.evidence.certainty;
-        let turned = self.rows > 0 && client_is_low != self.client_is_low();
-        self.flags &= !bits::CLIENT_IS_LOW;
-        self.set(bits::CLIENT_IS_LOW, client_is_low);
-        if turned {
-            self.forget_requests();
-        }
-    }
-
-    /// What looked like packets of the client were those of the server: nothing asked for
-    /// the connection yet. What the sides hold in pools has to be let go of before.
-    fn forget_requests(&mut self) {
-        (self.client, self.server) = (Party::UNKNOWN, Party::UNKNOWN);
-        (self.client_rank, self.server_rank) = (0, 0);
-        let nodes = (self.ingress.node, self.egress.node);
-        (self.egress, self.ingress) = (SideState::default(), SideState::default());
-        (self.egress.node, self.ingress.node) = nodes;
-        self.openings = [[0; 7]; 2];
-        self.flags &= !(bits::OPENED | bits::FIRST_SEEN);
-    }
-
-    /// Adds a flow. Its orientation has been added before.
-    pub(super) fn add(&mut self, row: RowRef<'_>, sight: &Sight, place: &Place) {
-        let from_client = self.client_is_low() == place.source_is_low;
-        self.rows = self.rows.saturating_add(1);
-        if let Some(hash) = place.reference {
-            self.reference_hash = hash;
-            self.reference_node = place.node;
-        }
-        self.add_time(place);
-        self.add_point(sight, place);
-        let side = sight.side(from_client);
-        if let Some(side) = side {
-            let node = &mut self.side(side).node;
-            if *node == 0 {
-                *node = place.node;
-            }
-        }
-        self.add_state(row, sight, place.source_is_low);
-        if sight.opens && from_client {
-            self.set(bits::OPENED, true);
-            self.add_attempt(sight, place);
-        }
-        if self.rows == 1
-            && self.key.protocol != Protocol::Tcp
-            && !sight.established
-            && !self.has(bits::RESUMED)
-        {
-            self.set(bits::FIRST_SEEN, from_client);
-        }
-    }
-
-    fn add_time(&mut self, place: &Place) {
-        if !place.timed {
-            return;
-        }
-        if self.first == NO_TIME || place.time < self.first {
-            self.first = place.time;
-        }
-        self.last = self.last.max(place.time);
-        // Unix time fits until the year 2650.
-        let tick = place.time.div_euclid(BUSY).clamp(0, i64::from(u32::MAX)) as u32;
-        if self.busy == 0 || tick > self.busy_tick {
-            self.busy = self.busy.saturating_add(1);
-            self.busy_tick = tick;
-        }
-    }
-
-    fn add_point(&mut self, sight: &Sight, place: &Place) {
-        let now = self.since_base(place.time);
-        let Some(point) = self
-            .points
-            .iter_mut()
-            .find(|point| point.since == NEVER || point.node == place.node)
-        else {
-            return;
-        };
-        if point.since == NEVER {
-            (point.node, point.since) = (place.node, now);
-        } else if sight.opens {
-            point.since = point.since.max(now);
-        }
-        if sight.fin || sight.rst {
-            point.closed = point.closed.max(now);
-        }
-    }
-
-    fn add_state(&mut self, row: RowRef<'_>, sight: &Sight, source_is_low: bool) {
-        let verdict = row.verdict();
-        match sight.event {
-            Event::Request | Event::Response | Event::Sample => {
-                self.set(bits::REQUEST_DENIED, verdict == Verdict::DROPPED);
-            }
-            Event::PolicyVerdict => {
-                self.set(bits::AUDITED, verdict == Verdict::AUDIT);
-                self.set(bits::REDIRECTED, verdict == Verdict::REDIRECTED);
-                self.add_drop(row, sight);
-            }
-            Event::Drop | Event::Refusal => self.add_drop(row, sight),
-            Event::Trace => {
-                self.set(bits::REDIRECTED, sight.point == TracePoint::TO_PROXY);
-                self.add_encryption(row, sight.point);
-            }
-        }
-        self.set(bits::ERROR, verdict == Verdict::ERROR);
-        self.set(bits::ESTABLISHED, sight.established);
-        self.set(bits::RESET, sight.rst);
-        let (from, fin) = if source_is_low {
-            (bits::FROM_LOW, bits::FIN_LOW)
-        } else {
-            (bits::FROM_HIGH, bits::FIN_HIGH)
-        };
-        self.set(fin, sight.fin);
-        let is_packet = !sight.refused && verdict != Verdict::ERROR && sight.event != Event::Drop;
-        self.set(from, is_packet);
-    }
-
-    fn add_drop(&mut self, row: RowRef<'_>, sight: &Sight) {
-        if !sight.refused {
-            return;
-        }
-        let by_policy = super::sight::is_policy(row);
-        let reason = reason_of(row).0;
-        if !self.has(bits::DROPPED)
-            || (by_policy && !self.has(bits::DROPPED_BY_POLICY))
-            || (self.drop_reason == 0 && by_policy == self.has(bits::DROPPED_BY_POLICY))
-        {
-            self.drop_reason = reason;
-        }
-        self.set(bits::DROPPED, true);
-        self.set(bits::DROPPED_BY_POLICY, by_policy);
-    }
-
-    /// Only where packets go to or come from another machine it is known whether they are
-    /// encrypted.
-    fn add_encryption(&mut self, row: RowRef<'_>, point: TracePoint) {
-        if matches!(
-            point,
-            TracePoint::TO_NETWORK
-                | TracePoint::TO_OVERLAY
-                | TracePoint::FROM_NETWORK
-                | TracePoint::TO_STACK
-                | TracePoint::TO_HOST
-        ) {
-            let encrypted = row.has(flags::ENCRYPTED);
-            self.set(bits::ENCRYPTED, encrypted);
-            self.set(bits::PLAIN, !encrypted);
-        }
-    }
-
-    fn add_attempt(&mut self, sight: &Sight, place: &Place) {
-        let now = self.since_base(place.time);
-        let record = match sight.event {
-            Event::PolicyVerdict => Record::Verdict,
-            Event::Drop => Record::Drop,
-            Event::Refusal => Record::Either,
-            Event::Trace => {
-                let at = match sight.point {
-                    TracePoint::TO_PROXY => 0,
-                    TracePoint::TO_HOST => 1,
-                    TracePoint::TO_STACK => 2,
-                    TracePoint::TO_OVERLAY => 3,
-                    TracePoint::TO_NETWORK => 4,
-                    TracePoint::TO_ENDPOINT => 5,
-                    _ => 6,
-                };
-                let seen = self
-                    .points
-                    .iter()
-                    .position(|point| point.node == place.node && point.since != NEVER);
-                if let Some(seen) = seen {
-                    let count = &mut self.openings[seen][at];
-                    *count = count.saturating_add(1);
-                }
-                return;
-            }
-            _ => return,
-        };
-        let side = sight.direction.unwrap_or(Direction::Egress);
-        self.side(side).pairs.add(record, now);
-    }
-
     /// Whether its beginning was seen.
     pub(super) fn is_opened(&self) -> bool {
         self.has(bits::OPENED) || self.has(bits::FIRST_SEEN)
     }
 
-    /// Packets that asked for it.
-    pub(super) fn attempts(&self) -> u32 {
-        let refused = self.egress.pairs.count().max(self.ingress.pairs.count());
+    /// Packets that asked for it; policy was asked about so many.
+    pub(super) fn attempts(&self, asked: u32) -> u32 {
         let passed = self
             .openings
             .as_flattened()
@@ -497,17 +297,17 @@ impl Entry {
             .max()
             .copied()
             .unwrap_or_default();
-        refused
+        asked
             .max(u32::from(passed))
             .max(u32::from(self.is_opened()))
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self, reason: DropReason) -> Outcome {
         let answered = self.answered();
         if self.has(bits::ERROR) && !answered {
             Outcome::Error
         } else if self.has(bits::DROPPED) && !answered {
-            Outcome::Dropped(DropReason(self.drop_reason))
+            Outcome::Dropped(reason)
         } else if self.has(bits::AUDITED) {
             Outcome::Audited
         } else if self.has(bits::REQUEST_DENIED) {
@@ -552,6 +352,6 @@ mod tests {
     #[test]
     fn an_entry_takes_no_more_than_its_bound() {
         let size = size_of::<Entry>();
-        assert!(size <= 232, "{size}");
+        assert!(size <= 192, "{size}");
     }
 }

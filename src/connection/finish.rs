@@ -16,17 +16,19 @@ impl Fold {
         let edge = Edge {
             client: self.names.peer(entry.client),
             server: self.names.peer(entry.server),
-            port: server_end.port,
+            port: server_end.port(),
             protocol: entry.key.protocol,
         };
         let opened = entry.is_opened();
+        let asked = self.asked.get(entry.asked).copied();
+        let asked = asked.unwrap_or_default();
         Connection {
             tuple: Tuple {
                 protocol: entry.key.protocol,
                 client,
-                client_port: client_end.port,
+                client_port: client_end.port(),
                 server,
-                server_port: server_end.port,
+                server_port: server_end.port(),
             },
             edge,
             first: entry.first,
@@ -36,10 +38,14 @@ impl Fold {
             } else {
                 Opening::Missed
             },
-            outcome: entry.outcome(),
+            outcome: entry.outcome(asked.reason()),
             answered: entry.answered(),
             oriented: entry.certainty > Certainty::AsSent,
-            attempts: if opened { entry.attempts() } else { 0 },
+            attempts: if opened {
+                entry.attempts(asked.packets())
+            } else {
+                0
+            },
             weight: self.aggregates.weight(entry, self.is_outside(edge.server)),
             rows: u64::from(entry.rows),
             busy: u32::from(entry.busy),

@@ -13,7 +13,8 @@ use crate::flow::{Endpoint, Protocol};
 pub(super) struct End {
     /// An IPv4 address is kept as the IPv6 address that maps it.
     address: [u8; 16],
-    pub(super) port: u16,
+    /// As bytes, so that a key has no gaps.
+    port: [u8; 2],
     kind: EndKind,
 }
 
@@ -46,7 +47,7 @@ impl End {
         };
         Self {
             address: address.octets(),
-            port: 0,
+            port: [0; 2],
             kind: EndKind::Address,
         }
     }
@@ -70,13 +71,20 @@ impl End {
         }
         Self {
             address,
-            port: 0,
+            port: [0; 2],
             kind: EndKind::Endpoint,
         }
     }
 
     pub(super) fn with_port(self, port: u16) -> Self {
-        Self { port, ..self }
+        Self {
+            port: port.to_be_bytes(),
+            ..self
+        }
+    }
+
+    pub(super) fn port(self) -> u16 {
+        u16::from_be_bytes(self.port)
     }
 
     pub(super) fn address(self) -> Option<IpAddr> {
@@ -129,7 +137,7 @@ impl Hash for Key {
 impl Hash for End {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_ne_bytes(self.address));
-        state.write_u32(u32::from(self.port) << 8 | u32::from(self.kind as u8));
+        state.write_u32(u32::from(self.port()) << 8 | u32::from(self.kind as u8));
     }
 }
 

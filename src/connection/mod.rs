@@ -8,12 +8,16 @@
 //! Not for deciding verdicts (they come with each row), and it sums nothing up: reports,
 //! rollups and detectors do that.
 
+mod addition;
 mod aggregate;
 mod attempt;
+mod belonging;
+mod bounds;
 mod entry;
 mod exchange;
 mod finish;
 mod fold;
+mod growth;
 mod key;
 mod names;
 mod naming;
@@ -23,11 +27,13 @@ mod record;
 mod recording;
 mod service;
 mod sight;
+mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use fold::{Fold, FoldCounts, FoldOptions};
+pub use bounds::{FoldCounts, FoldOptions};
+pub use fold::Fold;
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
     Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,

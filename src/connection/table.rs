@@ -19,6 +19,9 @@ use super::pool::NONE;
 /// How far clocks of nodes and the order of flows may be off.
 const SLACK: i64 = 5 * SECOND;
 
+/// A queue is not made anew for fewer places.
+const LEAST_QUEUE: usize = 1 << 10;
+
 /// The table.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -177,7 +180,28 @@ impl Table {
             entry.flags &= !bits::QUEUED_LONG;
             let seen = entry.seen();
             self.short.push(Reverse(Waiting { seen, at, turn }));
+            self.forget_left();
         }
+    }
+
+    /// A connection that left the queue of long ones leaves its place there: with many such
+    /// the queue is made anew.
+    fn forget_left(&mut self) {
+        if self.long.len() < 2 * self.slots.len().max(LEAST_QUEUE) {
+            return;
+        }
+        let slots = &self.slots;
+        self.long.retain(|Reverse(waiting)| {
+            let slot = &slots[waiting.at as usize];
+            let entry = slot.entry.as_ref().filter(|_| slot.turn == waiting.turn);
+            entry.is_some_and(|entry| entry.has(bits::QUEUED_LONG))
+        });
+    }
+
+    /// Places in queues.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.short.len() + self.long.len() + self.replaced.len()
     }
 
     /// Takes out a connection that has ended by `now`.

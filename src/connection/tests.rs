@@ -3,9 +3,11 @@
 mod attempts;
 mod exchanges;
 mod lifetime;
+mod memory;
 mod naming;
 mod orientation;
 mod properties;
+mod shapes;
 mod sides;
 
 use super::*;
@@ -324,6 +326,7 @@ fn fold_with(options: FoldOptions, flows: &[Flow], size: usize) -> Out {
     fold.finish(&mut out);
     assert_eq!(fold.open(), 0);
     assert_eq!((fold.recorded.len(), fold.judged.len()), (0, 0));
+    assert_eq!(fold.asked.held(), 0);
     let out = Out {
         connections,
         exchanges,

@@ -4,6 +4,10 @@
 //! verdicts of both sides, and retries of what is dropped. When and why connections are made
 //! is `play`'s; look-ups are `lookup`'s.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::super::number::Random;
 use super::cast::{Cast, PartyId, Role, TCP, UDP};
 use super::rules::{AnswerId, Outcome, Rules};
@@ -50,6 +54,8 @@ pub(super) struct Stage {
     /// How much each node's clock is off.
     skew: Vec<i64>,
     next_port: Vec<u16>,
+    /// What policies name of the addresses outside.
+    prefixes: Vec<IpNet>,
 }
 
 impl Stage {
@@ -65,6 +71,7 @@ impl Stage {
         Self {
             wheel: Wheel::new(start - (most * 1e9) as i64),
             cast,
+            prefixes: rules.outside().1,
             rules,
             truth: TruthSink::default(),
             random,
@@ -349,15 +356,23 @@ impl Stage {
             Role::Host => End::Reserved("host"),
             Role::Ingress => End::Reserved("ingress"),
             Role::ApiServer => End::Reserved("kube-apiserver"),
-            Role::External(_) => {
+            Role::External(_) | Role::Address => {
                 let identity = &self.cast.identities[party.identity.0 as usize];
                 match identity.names.first() {
                     Some(name) => End::Name(name.clone()),
-                    None => End::Address(party.ip.to_string().into()),
+                    None => End::Prefix(self.prefix(party.ip.into())),
                 }
             }
-            Role::Address => End::Address(party.ip.to_string().into()),
         }
+    }
+
+    /// The longest prefix of policies that an address is in, itself without one.
+    fn prefix(&self, address: IpAddr) -> IpNet {
+        let named = self.prefixes.iter().copied();
+        named
+            .filter(|prefix| prefix.prefix_len() > 0 && prefix.contains(&address))
+            .max_by_key(IpNet::prefix_len)
+            .unwrap_or_else(|| IpNet::from(address))
     }
 }
 

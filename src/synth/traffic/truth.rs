@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 /// One end of an edge.
@@ -25,8 +26,9 @@ pub enum End {
     Reserved(&'static str),
     /// Somebody outside, by the name that was looked up.
     Name(Arc<str>),
-    /// Somebody outside that nobody looked up.
-    Address(Arc<str>),
+    /// Somebody outside that nobody looked up: the longest prefix that policies name and
+    /// the address is in, else the address alone. Flows tell no more addresses apart.
+    Prefix(IpNet),
 }
 
 /// Who opens connections to whom.
@@ -125,8 +127,11 @@ impl End {
             Self::Name(name) => {
                 object.insert("dns".into(), (&**name).into());
             }
-            Self::Address(address) => {
-                object.insert("address".into(), (&**address).into());
+            Self::Prefix(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
+                object.insert("address".into(), prefix.addr().to_string().into());
+            }
+            Self::Prefix(prefix) => {
+                object.insert("prefix".into(), prefix.to_string().into());
             }
         }
         object.into()

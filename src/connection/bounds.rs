@@ -1,0 +1,56 @@
+//! How much a fold may hold, and what it counts.
+//!
+//! Owns the bounds and the counters. Keeping and counting is `fold`'s.
+
+use super::peer::MOST_PEERS;
+
+/// Bounds of a [`Fold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoldOptions {
+    /// Connections that are open at a time.
+    pub connections: usize,
+    /// Exchanges that are open at a time.
+    pub exchanges: usize,
+    /// Peers that are told apart.
+    pub peers: usize,
+}
+
+impl Default for FoldOptions {
+    fn default() -> Self {
+        Self {
+            connections: 1 << 19,
+            exchanges: 1 << 16,
+            peers: MOST_PEERS,
+        }
+    }
+}
+
+/// What became of the flows. Those apart and those of connections, open ones too, are all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FoldCounts {
+    /// Flows taken.
+    pub rows: u64,
+    /// ICMP errors and messages that nobody answers.
+    pub icmp_messages: u64,
+    /// Address translations at sockets.
+    pub socket_events: u64,
+    /// Debug captures and unknown events.
+    pub other_events: u64,
+    /// Flows that say too little to be folded: each is a connection of its own.
+    pub alone: u64,
+    /// Flows that came a minute or more after what they belong to had moved on: each is a
+    /// connection of its own.
+    pub late: u64,
+    /// Connections that came out before their end, for want of room.
+    pub cut: u64,
+    /// Exchanges that did.
+    pub exchanges_cut: u64,
+}
+
+impl FoldCounts {
+    /// Flows that belong to no connection.
+    #[must_use]
+    pub fn apart(&self) -> u64 {
+        self.icmp_messages + self.socket_events + self.other_events
+    }
+}
