@@ -26,6 +26,8 @@ mod manifest;
 mod policy_coverage;
 mod policy_objects;
 mod proto;
+#[cfg(feature = "polars")]
+mod query;
 mod readme;
 mod render;
 mod samples;

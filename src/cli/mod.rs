@@ -11,6 +11,7 @@ mod generate;
 mod pieces;
 mod policy;
 mod policy_args;
+mod query;
 mod record;
 pub mod selection;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Record(Box<record::RecordArgs>),
     /// Look after an archive
     Archive(archive::ArchiveArgs),
+    /// Ask an archive: counts, SQL, queries with a name
+    Query(Box<query::QueryArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),
+        Command::Query(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)
