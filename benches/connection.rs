@@ -142,6 +142,7 @@ fn judged(traffic: &Traffic, batches: &[FlowBatch]) -> Vec<Vec<Option<JudgedSide
             direction: computed.direction,
             computed: Some(Computed {
                 cluster: computed.cluster as u32,
+                subject: computed.subject,
                 decision: computed.decision,
                 verdict: computed.verdict,
             }),

@@ -27,6 +27,9 @@ pub mod engine;
 
 pub mod archive;
 
+#[cfg(feature = "polars")]
+pub mod query;
+
 pub mod review;
 
 pub mod synth;

@@ -28,6 +28,8 @@ mod manifest;
 mod policy_coverage;
 mod policy_objects;
 mod proto;
+#[cfg(feature = "polars")]
+mod query;
 mod readme;
 mod redact;
 mod reload;

@@ -14,6 +14,7 @@ mod policy;
 mod policy_args;
 mod policy_source;
 mod policy_watch;
+mod query;
 mod record;
 mod redact;
 pub mod selection;
@@ -58,6 +59,8 @@ enum Command {
     Record(Box<record::RecordArgs>),
     /// Look after an archive
     Archive(archive::ArchiveArgs),
+    /// Ask an archive: counts, SQL, queries with a name
+    Query(Box<query::QueryArgs>),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),
+        Command::Query(args) => args.run(&mut out, &mut err),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

@@ -20,7 +20,7 @@ use super::sink::{self, SinkError, say};
 use crate::flow::FlowBatch;
 use crate::serve::{Address, Bounds, Recording, ServerOptions, bind};
 use crate::synth::{Preset, Settings, Traffic};
-use crate::wire::encode::{encode_notice, encode_row};
+use crate::wire::restore::{notice_to_wire, row_to_wire};
 use crate::wire::json_write::wire_to_json;
 use crate::wire::shape;
 
@@ -295,14 +295,14 @@ fn each(batch: &FlowBatch, mut take: impl FnMut(&[u8], Option<i64>)) {
     for at in 0..=batch.len() {
         while let Some(notice) = notices.next_if(|notice| notice.before_row <= at) {
             wire.clear();
-            if encode_notice(notice, &mut wire) {
+            if notice_to_wire(notice, &mut wire) {
                 take(&wire, Some(notice.time));
             }
         }
         if at < batch.len() {
             wire.clear();
             let row = batch.row(at);
-            encode_row(row, &mut wire);
+            row_to_wire(row, &mut wire);
             take(&wire, row.time());
         }
     }

@@ -3,7 +3,6 @@
 
 mod check;
 pub mod convert;
-pub mod encode;
 #[cfg(test)]
 pub(crate) mod generate;
 mod json_error;

@@ -1,0 +1,95 @@
+//! `flowwatch query` as it is typed: formats, what is said beside an answer, exit codes.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Run, flowwatch};
+
+fn archive() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/archive")
+}
+
+fn query(question: &[&str]) -> Run {
+    let mut run = flowwatch().args("query").path(&archive());
+    for part in question {
+        run = run.arg(*part);
+    }
+    run
+}
+
+#[test]
+fn an_answer_has_the_format_that_was_asked_for() {
+    let sql =
+        "SELECT verdict, COUNT(*) AS flows FROM flows WHERE verdict = 'DROPPED' GROUP BY verdict";
+    let ran = query(&["-o", "json", sql]).run().exit(0);
+    let lines = ran.lines();
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].starts_with("{\"verdict\":\"DROPPED\",\"flows\":"),
+        "{lines:?}"
+    );
+    query(&["-o", "csv", sql])
+        .run()
+        .stdout_contains("verdict,flows")
+        .exit(0);
+    query(&["-o", "markdown", sql])
+        .run()
+        .stdout_contains("| verdict | flows |")
+        .exit(0);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("answer.parquet");
+    query(&["-o", "parquet", "--out", out.to_str().unwrap(), sql])
+        .run()
+        .exit(0);
+    assert!(std::fs::read(out).unwrap().starts_with(b"PAR1"));
+}
+
+#[test]
+fn what_is_absent_comes_with_completeness() {
+    query(&["loss"])
+        .run()
+        .stderr_contains("completeness: ")
+        .exit(0);
+    query(&["who-talked-to", "no/body"])
+        .run()
+        .stderr_contains("completeness: ")
+        .stderr_contains("no rollup")
+        .exit(0);
+}
+
+#[test]
+fn a_question_that_means_nothing_is_wrong_usage() {
+    query(&[])
+        .run()
+        .stderr_contains("what is the question")
+        .exit(64);
+    query(&["--by", "nothing"])
+        .run()
+        .stderr_contains("no column")
+        .exit(64);
+    query(&["who"])
+        .run()
+        .stderr_contains("who-talked-to")
+        .exit(64);
+    query(&["SELECT * FROM read_csv('x')"])
+        .run()
+        .stderr_contains("read_csv")
+        .exit(64);
+    query(&["--top", "3", "--where", "port + 1 == 2"])
+        .run()
+        .stderr_contains("not supported")
+        .exit(64);
+    query(&["--top", "3", "--ip", "10.0.0.0/8"])
+        .run()
+        .stderr_contains("ranges")
+        .exit(64);
+    flowwatch()
+        .args("query /nowhere loss")
+        .run()
+        .stderr_contains("/nowhere")
+        .exit(2);
+    flowwatch()
+        .args("query --list")
+        .run()
+        .stdout_contains("http-errors")
+        .exit(0);
+}
