@@ -68,7 +68,7 @@ fn read(lines: Vec<u8>) -> (LineDecoder, Chunk) {
         damaged: None,
     };
     let mut decoder = LineDecoder::default();
-    decoder.decode(&chunk, |decoder, batch| decoder.recycle(batch));
+    decoder.decode(&chunk, flowwatch::source::file::LineDecoder::recycle);
     (decoder, chunk)
 }
 
@@ -76,7 +76,10 @@ fn read(lines: Vec<u8>) -> (LineDecoder, Chunk) {
 #[bench::lines(read(common::lines(COUNT)))]
 fn json_by_scan(input: (LineDecoder, Chunk)) -> (LineDecoder, Chunk) {
     let (mut decoder, chunk) = input;
-    decoder.decode(black_box(&chunk), |decoder, batch| decoder.recycle(batch));
+    decoder.decode(
+        black_box(&chunk),
+        flowwatch::source::file::LineDecoder::recycle,
+    );
     (decoder, chunk)
 }
 

@@ -20,8 +20,8 @@ use super::sink::{self, SinkError, say};
 use crate::flow::FlowBatch;
 use crate::serve::{Address, Bounds, Recording, ServerOptions, bind};
 use crate::synth::{Preset, Settings, Traffic};
-use crate::wire::restore::{notice_to_wire, row_to_wire};
 use crate::wire::json_write::wire_to_json;
+use crate::wire::restore::{notice_to_wire, row_to_wire};
 use crate::wire::shape;
 
 const EXAMPLES: &str = "\

@@ -46,7 +46,9 @@ impl Mapper {
                     node_names,
                     message,
                 } = status;
-                node_names.iter_mut().for_each(|name| self.node(name));
+                for name in node_names.iter_mut() {
+                    self.node(name);
+                }
                 self.leave_out(message);
             }
             Some(ResponseTypes::LostEvents(lost)) => {
@@ -131,8 +133,12 @@ impl Mapper {
             *source = self.mac_text(source);
             *destination = self.mac_text(destination);
         }
-        ip.iter_mut().for_each(|ip| self.addresses(ip));
-        l4.iter_mut().for_each(|l4| self.layer4(l4));
+        for ip in ip.iter_mut() {
+            self.addresses(ip);
+        }
+        for l4 in l4.iter_mut() {
+            self.layer4(l4);
+        }
         if let Some(pb::Tunnel {
             protocol: _,
             ip,
@@ -140,8 +146,12 @@ impl Mapper {
             vni: _,
         }) = tunnel
         {
-            ip.iter_mut().for_each(|ip| self.addresses(ip));
-            l4.iter_mut().for_each(|l4| self.layer4(l4));
+            for ip in ip.iter_mut() {
+                self.addresses(ip);
+            }
+            for l4 in l4.iter_mut() {
+                self.layer4(l4);
+            }
         }
         for endpoint in [source, destination].into_iter().flatten() {
             self.endpoint(endpoint);
@@ -151,7 +161,9 @@ impl Mapper {
         for name in source_names.iter_mut().chain(destination_names) {
             *name = self.dns_name(name);
         }
-        l7.iter_mut().for_each(|l7| self.layer7(l7));
+        for l7 in l7.iter_mut() {
+            self.layer7(l7);
+        }
         for service in [source_service, destination_service].into_iter().flatten() {
             let pb::Service { name, namespace } = service;
             self.object(name);

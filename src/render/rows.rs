@@ -5,6 +5,7 @@
 //! and so is bounded; everything else is written as it comes. What a flow says about
 //! itself cannot act on a terminal, but for CSV, which has no way to write it else.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -319,7 +320,7 @@ fn ascii_controls(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 8);
     for character in json.chars() {
         if ('\u{7f}'..='\u{9f}').contains(&character) {
-            out.push_str(&format!("\\u{:04x}", character as u32));
+            let _ = write!(out, "\\u{:04x}", character as u32);
         } else {
             out.push(character);
         }
@@ -362,7 +363,10 @@ fn json(array: &dyn Array, row: usize) -> Value {
         DataType::Utf8 => array.as_string::<i32>().value(row).into(),
         DataType::Binary => {
             let bytes = array.as_binary::<i32>().value(row);
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut digits = String::with_capacity(bytes.len() * 2);
+            for byte in bytes {
+                let _ = write!(digits, "{byte:02x}");
+            }
             digits.into()
         }
         DataType::Date32 => {
@@ -505,7 +509,7 @@ mod tests {
         assert!(writer.finish().unwrap());
         assert_eq!(batches, MOST_TABLE_ROWS / 2);
         assert_eq!(
-            bytes.iter().filter(|&&byte| byte == b'\n').count(),
+            String::from_utf8_lossy(&bytes).lines().count(),
             MOST_TABLE_ROWS + 1
         );
     }

@@ -17,10 +17,6 @@ use crate::render::RowFormat;
 
 /// Arguments of `query`.
 #[derive(Args)]
-#[cfg_attr(
-    not(feature = "polars"),
-    expect(dead_code, reason = "there is nothing to ask")
-)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct QueryArgs {
     /// Folder of the archive
@@ -85,10 +81,6 @@ macro_rules! filters {
         /// Filter flags, as those of `tail`; a repeated flag is an alternative.
         #[derive(Args)]
         #[command(next_help_heading = "Filters")]
-        #[cfg_attr(
-            not(feature = "polars"),
-            expect(dead_code, reason = "there is nothing to ask")
-        )]
         struct FilterArgs {
             $(#[doc = $help]
             #[arg(long = $flag, value_name = $value)]

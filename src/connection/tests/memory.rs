@@ -78,8 +78,7 @@ fn what_was_long_and_is_closed_is_forgotten() {
     let (mut came, mut most) = (0, 0);
     let ids = {
         let interner = builder.interner();
-        let texts = ["c/a", CLIENT.0, SERVER.0].map(|text| interner.text(text));
-        texts
+        ["c/a", CLIENT.0, SERVER.0].map(|text| interner.text(text))
     };
     for second in 0..3_600_i64 {
         for number in 0..20_u32 {

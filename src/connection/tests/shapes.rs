@@ -81,7 +81,7 @@ impl Refused {
                             (row.event_type, row.event_sub_type) = (0, 0);
                             row.flags &= !flags::HAS_EVENT_TYPE;
                         })
-                    }))
+                    }));
                 }
             }
             time += self.retry.gaps()[at] * MILLI;
