@@ -53,7 +53,7 @@ fn edges(path: &Path) -> Vec<(u16, String, usize)> {
         decoder.decode(&chunk, |_, batch| batches.push(batch));
     }
     let mut rows: Vec<_> = batches.iter().flat_map(FlowBatch::rows).collect();
-    rows.sort_by_key(|row| row.time());
+    rows.sort_by_key(flowwatch::flow::RowRef::time);
     let mut fold = Fold::default();
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     let mut count = |folded| {

@@ -5,6 +5,7 @@
 //! nothing gets lost.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use flowwatch::connection::{Connection, Fold, Folded, Outcome, Peer};
 use flowwatch::flow::{Protocol, RowRef, tuple_hash};
@@ -105,7 +106,7 @@ fn connections_of_every_edge_are_those_that_were_opened() {
         for key in both.truth.keys().chain(both.folded.keys()) {
             let (truth, folded) = (both.truth.get(key), both.folded.get(key));
             if truth != folded {
-                wrong.push_str(&format!("{key:?}: {truth:?} folded {folded:?}\n"));
+                let _ = writeln!(wrong, "{key:?}: {truth:?} folded {folded:?}");
             }
         }
         assert!(
