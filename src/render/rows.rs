@@ -461,9 +461,9 @@ mod tests {
     fn values_stay_values_and_controls_do_nothing() {
         assert_eq!(
             text(RowFormat::Table),
-            "name                        flows  time\n\
+            "name                    flows  time\n\
              a,\"b\"|\\u{1b}[31m\\u{9b}  12345  1970-01-01T00:00:01.5Z\n\
-             -                               1  -\n"
+             -                           1  -\n"
         );
         assert_eq!(
             text(RowFormat::Csv),

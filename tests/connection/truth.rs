@@ -54,19 +54,34 @@ impl Both {
         fold.finish(&mut out);
         let mut folded = Counts::new();
         for one in &connections {
-            let counts = folded.entry(key(&fold, one)).or_default();
+            let counts = folded.entry(without_kinds(key(&fold, one))).or_default();
             counts.0 += one.weight;
             counts.1 += u64::from(matches!(one.outcome, Outcome::Dropped(_)));
         }
         let truth = traffic.truth().edges();
-        let truth =
-            truth.map(|(key, EdgeCounts { opened, denied })| (key.clone(), (opened, denied)));
+        let mut known = Counts::new();
+        for (key, EdgeCounts { opened, denied }) in truth {
+            let counts = known.entry(without_kinds(key.clone())).or_default();
+            counts.0 += opened;
+            counts.1 += denied;
+        }
         Self {
             folded,
-            truth: truth.collect(),
+            truth: known,
             fold,
         }
     }
+}
+
+/// The kind of a workload is in flows of its own node only: of one that was never reached
+/// no flow says it. Names tell workloads apart here.
+fn without_kinds(mut key: EdgeKey) -> EdgeKey {
+    for end in [&mut key.source, &mut key.destination] {
+        if let End::Workload { kind, .. } = end {
+            *kind = "";
+        }
+    }
+    key
 }
 
 /// The edge of a connection as the truth names it.

@@ -30,8 +30,10 @@ impl Decoded {
         self.flows
             .extend((0..batch.len()).map(|row| batch.describe(row)));
         self.weight += batch.rows().map(|row| u64::from(row.weight())).sum::<u64>();
+        // Lines of a log between flows, which are counted as skipped, leave marks.
+        let notices = batch.notices().iter().map(|notice| notice.kind.clone());
         self.notices
-            .extend(batch.notices().iter().map(|notice| notice.kind.clone()));
+            .extend(notices.filter(|kind| *kind != NoticeKind::Unread));
     }
 
     fn losses(&self) -> usize {
