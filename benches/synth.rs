@@ -15,8 +15,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use flowwatch::synth::{Preset, Traffic};
-use flowwatch::wire::encode::encode_row;
 use flowwatch::wire::json_write::wire_to_json;
+use flowwatch::wire::restore::row_to_wire;
 use flowwatch::wire::shape;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn speed(name: &str, preset: Preset) {
         while let Some(batch) = traffic.next_batch() {
             for row in batch.rows() {
                 wire.clear();
-                encode_row(row, &mut wire);
+                row_to_wire(row, &mut wire);
                 wire_to_json(shape::get_flows_response(), &wire, &mut lines).unwrap();
                 lines.push(b'\n');
             }
