@@ -10,10 +10,9 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::ConfigError;
-use crate::manifest::{self, Node, Number, Place, Value};
+use crate::manifest::{KeyedError, KeyedFile, Node, Number, Place, Value, read_keyed};
 use crate::policy::Options;
 
 /// The name that is looked for where none is given.
@@ -43,10 +42,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the line of what is wrong.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
+        let text = read_keyed(path)?;
         let mut config = Self::parse(&text, &path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for policies in &mut config.policies {
@@ -60,17 +56,10 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let outcome = manifest::read(text, Arc::from(file));
-        if let Some(error) = outcome.errors.first() {
-            return Err(ConfigError::Syntax {
-                file: file.to_owned(),
-                at: error.at,
-                message: error.kind.to_string(),
-            });
-        }
+        let file = KeyedFile::new(file);
         let mut config = Self::default();
         let reader = Reader { file };
-        for document in &outcome.documents {
+        for document in &file.documents(text)? {
             reader.top(&document.root, &mut config)?;
         }
         Ok(config)
@@ -78,66 +67,52 @@ impl Config {
 }
 
 struct Reader<'a> {
-    file: &'a str,
+    file: KeyedFile<'a>,
 }
 
 impl Reader<'_> {
     fn top(&self, node: &Node, config: &mut Config) -> Result<(), ConfigError> {
-        self.each(node, "", |key, at, value| {
+        for (key, at, value) in self.file.entries(node, "the file")? {
             match key {
                 "policies" => config.policies = self.paths(value, "policies")?,
                 "cilium" => self.cilium(value, &mut config.cilium)?,
-                _ => return Err(self.unknown(at, key, "policies, cilium")),
+                _ => return Err(self.file.unknown(at, key, "policies, cilium").into()),
             }
-            Ok(())
-        })
-    }
-
-    fn cilium(&self, node: &Node, cilium: &mut CiliumConfig) -> Result<(), ConfigError> {
-        self.each(node, "cilium", |key, at, value| {
-            match key {
-                "version" => {
-                    let text = scalar(value)
-                        .ok_or_else(|| self.kind(value.at, "cilium.version", "a release"))?;
-                    cilium.options.version =
-                        text.parse().map_err(|error| self.option(value.at, error))?;
-                    cilium.version_given = true;
-                }
-                "options" => self.each(value, "cilium.options", |name, at, value| {
-                    let text =
-                        scalar(value).ok_or_else(|| self.kind(value.at, name, "one value"))?;
-                    cilium
-                        .options
-                        .set(name, &text)
-                        .map_err(|error| self.option(at, error))
-                })?,
-                _ => return Err(self.unknown(at, &format!("cilium.{key}"), "version, options")),
-            }
-            Ok(())
-        })
-    }
-
-    fn each(
-        &self,
-        node: &Node,
-        key: &str,
-        mut take: impl FnMut(&str, Place, &Node) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        if node.is_null() {
-            return Ok(());
-        }
-        let key = if key.is_empty() { "the file" } else { key };
-        let map = node
-            .as_map()
-            .ok_or_else(|| self.kind(node.at, key, "a mapping"))?;
-        for (key, value) in &map.entries {
-            take(&key.name, key.at, value)?;
         }
         Ok(())
     }
 
-    fn paths(&self, node: &Node, key: &str) -> Result<Vec<PathBuf>, ConfigError> {
-        let expected = || self.kind(node.at, key, "a path or a list of paths");
+    fn cilium(&self, node: &Node, cilium: &mut CiliumConfig) -> Result<(), ConfigError> {
+        for (key, at, value) in self.file.entries(node, "cilium")? {
+            match key {
+                "version" => {
+                    let text = scalar(value)
+                        .ok_or_else(|| self.file.kind(value.at, "cilium.version", "a release"))?;
+                    cilium.options.version =
+                        text.parse().map_err(|error| self.option(value.at, error))?;
+                    cilium.version_given = true;
+                }
+                "options" => self.options(value, cilium)?,
+                _ => {
+                    let key = format!("cilium.{key}");
+                    return Err(self.file.unknown(at, &key, "version, options").into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn options(&self, node: &Node, cilium: &mut CiliumConfig) -> Result<(), ConfigError> {
+        for (name, at, value) in self.file.entries(node, "cilium.options")? {
+            let text = scalar(value).ok_or_else(|| self.file.kind(value.at, name, "one value"))?;
+            let set = cilium.options.set(name, &text);
+            set.map_err(|error| self.option(at, error))?;
+        }
+        Ok(())
+    }
+
+    fn paths(&self, node: &Node, key: &str) -> Result<Vec<PathBuf>, KeyedError> {
+        let expected = || self.file.kind(node.at, key, "a path or a list of paths");
         match &node.value {
             Value::String(path) => Ok(vec![PathBuf::from(&**path)]),
             Value::List(list) => list
@@ -148,27 +123,9 @@ impl Reader<'_> {
         }
     }
 
-    fn kind(&self, at: Place, key: &str, expected: &'static str) -> ConfigError {
-        ConfigError::Kind {
-            file: self.file.to_owned(),
-            at,
-            key: key.to_owned(),
-            expected,
-        }
-    }
-
-    fn unknown(&self, at: Place, key: &str, known: &str) -> ConfigError {
-        ConfigError::UnknownKey {
-            file: self.file.to_owned(),
-            at,
-            key: key.to_owned(),
-            known: known.to_owned(),
-        }
-    }
-
     fn option(&self, at: Place, error: crate::policy::OptionError) -> ConfigError {
         ConfigError::Option {
-            file: self.file.to_owned(),
+            file: self.file.name().to_owned(),
             at,
             error,
         }

@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod footprint;
 mod gitops;
+mod keyed;
 mod kinds;
 mod load;
 mod placeholder;
@@ -23,6 +24,7 @@ mod value;
 pub use document::{Document, Scope};
 pub use error::{ReadError, ReadErrorKind};
 pub use footprint::Footprint;
+pub use keyed::{KeyedError, KeyedFile, read_keyed};
 pub use kinds::is_policy_kind;
 pub use load::{
     FILE_BYTES, LoadError, LoadOptions, Loaded, Repeated, STDIN, Skipped, load, load_with,

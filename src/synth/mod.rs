@@ -11,7 +11,5 @@ mod traffic;
 mod world;
 
 pub use traffic::settings;
-pub use traffic::{
-    EdgeCounts, EdgeKey, End, Preset, Settings, SettingsError, Traffic, TrafficError, TruthSink,
-};
+pub use traffic::{EdgeCounts, EdgeKey, End, Preset, Settings, Traffic, TrafficError, TruthSink};
 pub use world::{Call, External, Namespace, Tier, Workload, World, WorldSize};

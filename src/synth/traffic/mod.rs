@@ -27,7 +27,6 @@ mod write;
 use std::sync::Arc;
 
 pub use settings::{Preset, Settings};
-pub use settings_read::SettingsError;
 pub use truth::{EdgeCounts, EdgeKey, End, TruthSink};
 
 use self::cast::Cast;

@@ -1,63 +1,15 @@
 //! Reading a world file into the knobs.
 //!
-//! Owns the kinds of values and the errors, each with its line. Which keys there are is
-//! `settings`'.
+//! Owns the kinds of values. Which keys there are is `settings`', how errors are said is
+//! `manifest`'s.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use super::settings::{Hours, Settings};
-use crate::manifest::{self, Node, Number, Place, Value};
+use crate::manifest::{KeyedError, KeyedFile, Node, Number, Place, Value, read_keyed};
 
 /// Most of anything that is counted: what makes a world so large it is a mistake.
 const MOST: usize = 20_000;
-
-/// What is wrong with a world file.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// It cannot be read.
-    #[error("{}: {error}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// It is not YAML.
-    #[error("{file}:{}:{}: {message}", at.line, at.column)]
-    Syntax {
-        /// The file.
-        file: String,
-        /// Where.
-        at: Place,
-        /// What is wrong.
-        message: String,
-    },
-    /// A key that does not exist.
-    #[error("{file}:{}: unknown key '{key}', expected one of: {known}", at.line)]
-    UnknownKey {
-        /// The file.
-        file: String,
-        /// Where.
-        at: Place,
-        /// The key with the group it is in.
-        key: String,
-        /// The keys that exist there.
-        known: String,
-    },
-    /// A value that its key cannot take.
-    #[error("{file}:{}: {key} must be {expected}", at.line)]
-    Kind {
-        /// The file.
-        file: String,
-        /// Where.
-        at: Place,
-        /// The key.
-        key: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-}
 
 /// A share, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -172,12 +124,9 @@ impl Settings {
     /// Takes the knobs of a file over those that are set.
     ///
     /// # Errors
-    /// [`SettingsError`] with the line of what is wrong.
-    pub fn read(&mut self, path: &Path) -> Result<(), SettingsError> {
-        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
+    /// [`KeyedError`] with the line of what is wrong.
+    pub fn read(&mut self, path: &Path) -> Result<(), KeyedError> {
+        let text = read_keyed(path)?;
         self.parse(&text, &path.display().to_string())
     }
 
@@ -185,25 +134,18 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::read`].
-    pub fn parse(&mut self, text: &str, file: &str) -> Result<(), SettingsError> {
-        let outcome = manifest::read(text, Arc::from(file));
-        if let Some(error) = outcome.errors.first() {
-            return Err(SettingsError::Syntax {
-                file: file.to_owned(),
-                at: error.at,
-                message: error.kind.to_string(),
-            });
-        }
-        for document in &outcome.documents {
+    pub fn parse(&mut self, text: &str, file: &str) -> Result<(), KeyedError> {
+        let file = KeyedFile::new(file);
+        for document in &file.documents(text)? {
             self.groups(&document.root, file)?;
         }
         self.check(file)
     }
 
-    fn groups(&mut self, root: &Node, file: &str) -> Result<(), SettingsError> {
+    fn groups(&mut self, root: &Node, file: KeyedFile<'_>) -> Result<(), KeyedError> {
         const GROUPS: &str = "world, users, connections, dns, platform, observation";
-        for (group, at, node) in entries(root, "the file", file)? {
-            for (key, at, value) in entries(node, group, file)? {
+        for (group, at, node) in file.entries(root, "the file")? {
+            for (key, at, value) in file.entries(node, group)? {
                 let (outcome, known) = match group {
                     "world" => (
                         self.world.set(key, value),
@@ -228,33 +170,33 @@ impl Settings {
                 match outcome {
                     Some(Ok(())) => {}
                     Some(Err(expected)) => {
-                        return Err(kind(file, value.at, &format!("{group}.{key}"), expected));
+                        return Err(file.kind(value.at, &format!("{group}.{key}"), expected));
                     }
                     None => {
                         let known = known.split_whitespace().collect::<Vec<_>>().join(", ");
-                        return Err(unknown(file, at, &format!("{group}.{key}"), &known));
+                        return Err(file.unknown(at, &format!("{group}.{key}"), &known));
                     }
                 }
             }
             if !GROUPS.split(", ").any(|known| known == group) {
-                return Err(unknown(file, at, group, GROUPS));
+                return Err(file.unknown(at, group, GROUPS));
             }
         }
         Ok(())
     }
 
     /// What single values cannot tell.
-    fn check(&self, file: &str) -> Result<(), SettingsError> {
+    fn check(&self, file: KeyedFile<'_>) -> Result<(), KeyedError> {
         let place = Place::default();
         let users = &self.users;
         if users.noise_low < 1.0 || users.noise_high < users.noise_low {
             let expected = "from 1 up, and not above users.noise_high";
-            return Err(kind(file, place, "users.noise_low", expected));
+            return Err(file.kind(place, "users.noise_low", expected));
         }
         let observation = &self.observation;
         if observation.skew.0 > 10.0 || observation.tick.0 <= 0.0 {
             let expected = "at most 10 s, and observation.tick more than 0";
-            return Err(kind(file, place, "observation.skew", expected));
+            return Err(file.kind(place, "observation.skew", expected));
         }
         let intervals = [
             ("platform.probe_interval", self.platform.probe_interval),
@@ -267,45 +209,10 @@ impl Settings {
         ];
         for (key, interval) in intervals {
             if interval.0 < 0.1 {
-                return Err(kind(file, place, key, "at least 100 ms"));
+                return Err(file.kind(place, key, "at least 100 ms"));
             }
         }
         Ok(())
-    }
-}
-
-fn entries<'a>(
-    node: &'a Node,
-    key: &str,
-    file: &str,
-) -> Result<Vec<(&'a str, Place, &'a Node)>, SettingsError> {
-    if node.is_null() {
-        return Ok(Vec::new());
-    }
-    let map = node
-        .as_map()
-        .ok_or_else(|| kind(file, node.at, key, "a mapping"))?;
-    let entries = map.entries.iter();
-    Ok(entries
-        .map(|(key, value)| (&*key.name, key.at, value))
-        .collect())
-}
-
-fn kind(file: &str, at: Place, key: &str, expected: &'static str) -> SettingsError {
-    SettingsError::Kind {
-        file: file.to_owned(),
-        at,
-        key: key.to_owned(),
-        expected,
-    }
-}
-
-fn unknown(file: &str, at: Place, key: &str, known: &str) -> SettingsError {
-    SettingsError::UnknownKey {
-        file: file.to_owned(),
-        at,
-        key: key.to_owned(),
-        known: known.to_owned(),
     }
 }
 
