@@ -14,6 +14,7 @@ mod policy;
 mod policy_args;
 mod policy_source;
 mod policy_watch;
+mod progress;
 mod query;
 mod record;
 mod redact;

@@ -3,7 +3,6 @@
 //! Owns the arguments, what they mean, and when the command fails. Reading is `read`'s;
 //! what the report says is `review::report`'s, its forms are `render::report`'s.
 
-mod progress;
 mod read;
 
 use std::io::{IsTerminal, Write};
@@ -17,6 +16,7 @@ use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
 use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
+use super::progress;
 use super::signal::Interrupt;
 use super::sink;
 use super::time_arg::parse_time;
@@ -127,9 +127,9 @@ impl AnalyzeArgs {
         if !self.quiet {
             say_remarks(&plan.remarks, err);
         }
-        let bar = progress::Progress::new(&plan.inputs, self.quiet);
+        let bar = progress::bar(&plan.inputs, !self.quiet);
         let report = read::read(&plan, &bar, interrupt);
-        bar.finish();
+        bar.finish_and_clear();
         let text = self.text(&report)?;
         match &self.out {
             Some(path) => std::fs::write(path, text).map_err(|cause| {

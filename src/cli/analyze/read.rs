@@ -6,13 +6,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
+
 use super::Plan;
-use super::progress::Progress;
 use crate::cli::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch};
+use crate::render::thousands;
 use crate::review::report::{Gatherer, Reading, Report, RowReader};
 use crate::source::archive::Query;
 use crate::source::file::{
@@ -44,7 +46,7 @@ struct DonePiece {
 }
 
 /// Reads all of the inputs, or until the person has had enough.
-pub(super) fn read(plan: &Plan, progress: &Progress, interrupt: &Interrupt) -> Report {
+pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -> Report {
     let query = Query {
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
@@ -122,7 +124,7 @@ struct State {
 }
 
 impl State {
-    fn take(&mut self, done: Done, progress: &Progress) {
+    fn take(&mut self, done: Done, progress: &ProgressBar) {
         match done {
             Done::Piece(piece) => {
                 for batch in &piece.batches {
@@ -137,7 +139,11 @@ impl State {
                 for batch in piece.batches {
                     self.pass.push(piece.input, batch, &mut self.gatherer);
                 }
-                progress.read(piece.bytes, self.reading.read);
+                progress.inc(piece.bytes);
+                if !progress.is_hidden() {
+                    let flows = thousands(self.reading.read);
+                    progress.set_message(format!(", {flows} flows"));
+                }
             }
             Done::Other(Step::Ended(input)) => self.pass.close(input, &mut self.gatherer),
             Done::Other(Step::Sorted(input, report)) => self.report(input, report),

@@ -4,22 +4,24 @@
 //! is there whole or not at all: an input that cannot be read, or an interrupt, leaves
 //! the archive as it was.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::thread;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::summary;
 use crate::archive::{FlowWriter, Keep, Store, WriterOptions, retain};
 use crate::cli::error::CommandError;
 use crate::cli::pieces::{Piece, pieces};
+use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::say;
 use crate::flow::{BatchBuilder, FlowBatch};
 use crate::source::archive::{ArchiveError, Query};
-use crate::source::file::{Input, LineDecoder, PieceReport, Skips, Turn, ordered};
+use crate::source::file::{
+    Input, LineDecoder, PieceReport, Skips, Turn, dictionary_bytes, ordered, threads,
+};
 
 /// A resolved conversion.
 pub(super) struct Plan {
@@ -54,7 +56,7 @@ pub(super) fn run(
     let mut store = Store::open(&plan.folder).map_err(CommandError::failed)?;
     let mut writer = store.writer(plan.options);
     let mut skips = vec![(0, Skips::default()); plan.inputs.len()];
-    let progress = progress(plan);
+    let progress = progress::bar(&plan.inputs, !plan.quiet);
     let outcome = read(plan, &mut writer, &mut skips, interrupt, &progress);
     progress.finish_and_clear();
     if !plan.quiet {
@@ -85,14 +87,15 @@ fn read(
     interrupt: &Interrupt,
     progress: &ProgressBar,
 ) -> Result<(), CommandError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads();
+    let dictionaries = dictionary_bytes(threads);
     let mut failed = None;
     ordered(
         threads,
         pieces(plan.inputs.clone(), Query::default()),
         Piece::size,
-        || {
-            let mut decoder = LineDecoder::new(BatchBuilder::default());
+        move || {
+            let mut decoder = LineDecoder::new(BatchBuilder::new(dictionaries));
             move |piece| work(&mut decoder, piece)
         },
         |turn| {
@@ -152,21 +155,4 @@ fn work(decoder: &mut LineDecoder, piece: Piece) -> Done {
         },
         Piece::Failed(message) => Done::Failed(message),
     }
-}
-
-fn progress(plan: &Plan) -> ProgressBar {
-    if plan.quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let total: Option<u64> = plan.inputs.iter().map(Input::size).sum();
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    let style = if total.is_some() {
-        ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
-    } else {
-        ProgressStyle::with_template("{spinner} {bytes} {bytes_per_sec}")
-    };
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -11,10 +11,11 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use self::flows::Written;
 use super::error::{CommandError, UsageError};
+use super::progress;
 use super::signal::Interrupt;
 use super::sink::say;
 use crate::manifest::{self, LoadOptions};
@@ -231,22 +232,8 @@ impl RedactArgs {
             .out
             .as_deref()
             .is_some_and(|path| path.as_os_str() != "-");
-        let shown =
-            std::io::stderr().is_terminal() && (to_file || !std::io::stdout().is_terminal());
-        if self.quiet || !shown {
-            return ProgressBar::hidden();
-        }
-        let total: Option<u64> = sources.iter().map(Input::size).sum();
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        let template = if total.is_some() {
-            "{bar:32} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"
-        } else {
-            "{spinner} {bytes} {bytes_per_sec}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar
+        let elsewhere = to_file || !std::io::stdout().is_terminal();
+        progress::bar(sources, !self.quiet && elsewhere)
     }
 }
 

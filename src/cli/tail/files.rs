@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::Reloads;
@@ -19,6 +19,7 @@ use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::pieces::{Piece, pieces};
 use crate::cli::policy_watch::Report;
+use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
 use crate::flow::{BatchBuilder, FlowBatch};
@@ -55,7 +56,11 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let mut state = State::new(&files.inputs, Reloads::new(plan));
     let mut order = Ordered::new(plan, out);
-    let progress = progress(plan, files);
+    // When the flows themselves go elsewhere.
+    let progress = progress::bar(
+        &files.inputs,
+        !plan.output.quiet && !std::io::stdout().is_terminal(),
+    );
     let read = if files.follow {
         follow(plan, files, reports, &mut order, &mut state, err, interrupt)
     } else {
@@ -379,24 +384,4 @@ fn query(plan: &Plan) -> Query {
         until: plan.until.unwrap_or(i64::MAX),
         ..Query::default()
     }
-}
-
-/// A bar on a terminal, when the flows themselves go elsewhere.
-fn progress(plan: &Plan, files: &Files) -> ProgressBar {
-    let wanted =
-        !plan.output.quiet && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
-    if !wanted {
-        return ProgressBar::hidden();
-    }
-    let total: Option<u64> = files.inputs.iter().map(Input::size).sum();
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    let style = if total.is_some() {
-        ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
-    } else {
-        ProgressStyle::with_template("{spinner} {bytes} {bytes_per_sec}")
-    };
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
 }
