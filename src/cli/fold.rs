@@ -3,18 +3,20 @@
 //! Owns reading the inputs to their end on every core, a value a thread, and telling what
 //! was skipped. What is counted is the caller's.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::CommandError;
+use super::pieces::{Piece, pieces};
 use super::signal::Interrupt;
 use super::sink::say;
 use crate::flow::{BatchBuilder, FlowBatch};
+use crate::source::archive::Query;
 use crate::source::file::{
-    Capabilities, Chunk, ChunkReader, Field, Input, LineDecoder, PieceReport, Skips, Turn,
-    dictionary_bytes, inputs, ordered, threads,
+    Capabilities, Chunk, Field, Input, LineDecoder, PieceReport, Skips, Turn, dictionary_bytes,
+    inputs, ordered, threads,
 };
 
 /// What takes batches, one a thread.
@@ -63,11 +65,8 @@ pub(super) fn fold<F: Fold>(
     let mut failed = None;
     ordered(
         threads,
-        pieces(inputs.to_vec()),
-        |piece: &Piece| match piece {
-            Piece::Chunk(_, chunk) => chunk.bytes.len(),
-            Piece::Failed(_) => 0,
-        },
+        pieces(inputs.to_vec(), Query::default()),
+        Piece::size,
         move || {
             let worker = Arc::new(Mutex::new(Worker {
                 decoder: LineDecoder::new(BatchBuilder::new(dictionaries)),
@@ -76,7 +75,11 @@ pub(super) fn fold<F: Fold>(
             }));
             locked(&made).push(worker.clone());
             move |piece| match piece {
-                Piece::Chunk(input, chunk) => Ok((input, locked(&worker).piece(&chunk))),
+                Piece::Chunk(_, input, chunk) => Ok((input, locked(&worker).piece(&chunk))),
+                Piece::Batch(_, input, batch, _) => {
+                    locked(&worker).batch(&batch);
+                    Ok((input, PieceReport::default()))
+                }
                 Piece::Failed(message) => Err(message),
             }
         },
@@ -129,13 +132,6 @@ pub(super) fn fold<F: Fold>(
     Ok(whole)
 }
 
-/// What one step of reading gives.
-enum Piece {
-    Chunk(usize, Chunk),
-    /// An input that cannot be opened.
-    Failed(String),
-}
-
 /// What a thread keeps, until it is done.
 type Shared<F> = Arc<Mutex<Worker<F>>>;
 
@@ -148,6 +144,14 @@ struct Worker<F> {
 }
 
 impl<F: Fold> Worker<F> {
+    /// Rows of an archive, which are decoded.
+    fn batch(&mut self, batch: &FlowBatch) {
+        self.capabilities.observe(batch);
+        if let Some(fold) = &mut self.fold {
+            fold.batch(batch);
+        }
+    }
+
     fn piece(&mut self, chunk: &Chunk) -> PieceReport {
         let Self {
             decoder,
@@ -167,26 +171,4 @@ impl<F: Fold> Worker<F> {
 /// A lock; what a thread that panicked left is as good as it was.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The pieces of all inputs, one input after the other.
-fn pieces(inputs: Vec<Input>) -> impl Iterator<Item = Piece> + Send + 'static {
-    let mut next = 0;
-    let mut current: Option<ChunkReader<Box<dyn Read + Send>>> = None;
-    std::iter::from_fn(move || {
-        loop {
-            if let Some(reader) = &mut current {
-                if let Some(chunk) = reader.next_chunk() {
-                    return Some(Piece::Chunk(next - 1, chunk));
-                }
-                current = None;
-            }
-            let input = inputs.get(next)?;
-            next += 1;
-            match input.open() {
-                Ok(reader) => current = Some(ChunkReader::new(reader)),
-                Err(error) => return Some(Piece::Failed(error.to_string())),
-            }
-        }
-    })
 }
