@@ -113,6 +113,53 @@ pub struct Notice {
     pub raw: Option<Raw>,
 }
 
+/// What a notice says is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Why.
+    pub cause: HoleCause,
+    /// How many events, where that is known.
+    pub events: Option<u64>,
+    /// From, in nanoseconds; [`NO_TIME`] where unknown.
+    pub first: i64,
+    /// Until, in nanoseconds; [`NO_TIME`] where unknown.
+    pub last: i64,
+}
+
+impl Notice {
+    /// Events that may be missing; `None` for what says nothing of the kind, and for states
+    /// of nodes, which are spans only together. The time of the notice stands for one that
+    /// is not known.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        let (cause, events, first, last) = match self.kind {
+            NoticeKind::Lost {
+                source,
+                events,
+                first,
+                last,
+                ..
+            } => (HoleCause::of(source), Some(events), first, last),
+            NoticeKind::Hole {
+                cause,
+                events,
+                first,
+                last,
+            } => {
+                let known = |time: i64| (time != NO_TIME).then_some(time);
+                (cause, events, known(first), known(last))
+            }
+            _ => return None,
+        };
+        Some(Loss {
+            cause,
+            events,
+            first: first.unwrap_or(self.time),
+            last: last.unwrap_or(self.time),
+        })
+    }
+}
+
 /// The kinds of notices.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {

@@ -11,6 +11,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::enums::LostSource;
+
 /// A half-open span of time, `[start, end)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -58,6 +60,17 @@ impl HoleCause {
             .iter()
             .find(|(cause, _)| *cause == self)
             .map_or("", |(_, name)| name)
+    }
+
+    /// Where Hubble says that it lost events. A source that is not known here counts as the
+    /// agent's own queue: gone for everyone.
+    #[must_use]
+    pub fn of(source: LostSource) -> Self {
+        match source {
+            LostSource::PERF_EVENT_RING_BUFFER => Self::PerfRing,
+            LostSource::HUBBLE_RING_BUFFER => Self::HubbleRing,
+            _ => Self::ObserverQueue,
+        }
     }
 
     /// The cause of a name.

@@ -25,7 +25,7 @@ pub use self::arrow::{
     DecodeError, Encoder, SCHEMA_VERSION, column_type, join, notice_schema, notices_from,
     notices_to, schema, split,
 };
-pub use batch::{Dictionaries, FlowBatch, Notice, NoticeKind, Raw, RowRef};
+pub use batch::{Dictionaries, FlowBatch, Loss, Notice, NoticeKind, Raw, RowRef};
 pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
 pub use collect::{Collector, Decoder, Gathered, LooseRows, StoredRows};
 pub use completeness::{Completeness, Hole, HoleCause, InvertedSpan, Seen, Span};

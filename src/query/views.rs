@@ -163,11 +163,11 @@ fn holes(session: &Session) -> Result<LazyFrame, QueryError> {
     let source = |of: LostSource| col("lost_source").eq(lit(of.0));
     let cause = when(col("kind").eq(lit("hole")))
         .then(col("cause"))
-        .when(source(LostSource::OBSERVER_EVENTS_QUEUE))
-        .then(lit(HoleCause::ObserverQueue.name()))
+        .when(source(LostSource::PERF_EVENT_RING_BUFFER))
+        .then(lit(HoleCause::PerfRing.name()))
         .when(source(LostSource::HUBBLE_RING_BUFFER))
         .then(lit(HoleCause::HubbleRing.name()))
-        .otherwise(lit(HoleCause::PerfRing.name()));
+        .otherwise(lit(HoleCause::ObserverQueue.name()));
     let node = when(col("node_name").eq(lit("")))
         .then(lit(NULL).cast(DataType::String))
         .otherwise(col("node_name"));

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::bounded::Seen;
 use crate::engine::cluster;
 use crate::flow::{
-    Completeness, EndpointId, FlowBatch, Hole, HoleCause, LostSource, NO_TIME, NodeState, Notice,
-    NoticeKind, RowRef, Span, StrId,
+    Completeness, EndpointId, FlowBatch, Hole, HoleCause, Loss, NodeState, Notice, NoticeKind,
+    RowRef, Span, StrId,
 };
 use crate::source::file::{Capabilities, Missing, SkipReason, Skips};
 
@@ -58,7 +58,7 @@ pub struct Reading {
     pub late: u64,
     /// Whether it was ended before the end of the input.
     pub interrupted: bool,
-    holes: Vec<(Arc<str>, RawHole)>,
+    holes: Vec<(Arc<str>, Loss)>,
     /// From when to when each input goes, and which nodes it tells of.
     inputs: BTreeMap<usize, Seen>,
     watches: BTreeSet<(usize, Arc<str>)>,
@@ -74,14 +74,6 @@ pub struct NodeReading {
     pub flows: u64,
     /// From when to when.
     pub seen: Seen,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct RawHole {
-    first: i64,
-    last: i64,
-    cause: HoleCause,
-    events: Option<u64>,
 }
 
 /// Looks at batches, one a thread. Remembers which endpoints it has told about.
@@ -208,54 +200,17 @@ impl Reading {
 
     /// Takes a notice, in the order of the input.
     pub fn notice(&mut self, notice: &Notice) {
-        match &notice.kind {
-            NoticeKind::Lost {
-                source,
-                events,
-                first,
-                last,
-                ..
-            } => {
-                let cause = match *source {
-                    LostSource::PERF_EVENT_RING_BUFFER => HoleCause::PerfRing,
-                    LostSource::OBSERVER_EVENTS_QUEUE => HoleCause::ObserverQueue,
-                    _ => HoleCause::HubbleRing,
-                };
-                let hole = RawHole {
-                    first: first.unwrap_or(notice.time),
-                    last: last.unwrap_or(notice.time),
-                    cause,
-                    events: Some(*events),
-                };
-                self.lose(notice.node.clone(), hole);
-            }
-            NoticeKind::Hole {
-                cause,
-                events,
-                first,
-                last,
-            } => {
-                let known = |time: i64| if time == NO_TIME { notice.time } else { time };
-                let hole = RawHole {
-                    first: known(*first),
-                    last: known(*last),
-                    cause: *cause,
-                    events: *events,
-                };
-                self.lose(notice.node.clone(), hole);
-            }
-            NoticeKind::Nodes { state, names, .. } => {
-                for name in names {
-                    if *state == NodeState::NODE_CONNECTED {
-                        self.back(name, notice.time);
-                    } else if *state != NodeState::UNKNOWN_NODE_STATE
-                        && self.away.len() < MOST_NODES
-                    {
-                        self.away.entry(name.clone()).or_insert(notice.time);
-                    }
+        if let Some(loss) = notice.loss() {
+            self.lose(notice.node.clone(), loss);
+        }
+        if let NoticeKind::Nodes { state, names, .. } = &notice.kind {
+            for name in names {
+                if *state == NodeState::NODE_CONNECTED {
+                    self.back(name, notice.time);
+                } else if *state != NodeState::UNKNOWN_NODE_STATE && self.away.len() < MOST_NODES {
+                    self.away.entry(name.clone()).or_insert(notice.time);
                 }
             }
-            _ => {}
         }
     }
 
@@ -271,7 +226,7 @@ impl Reading {
         let Some(since) = self.away.remove(name) else {
             return;
         };
-        let hole = RawHole {
+        let hole = Loss {
             first: since,
             last: time.max(since),
             cause: HoleCause::NodeUnavailable,
@@ -280,7 +235,7 @@ impl Reading {
         self.lose(name.clone(), hole);
     }
 
-    fn lose(&mut self, node: Arc<str>, hole: RawHole) {
+    fn lose(&mut self, node: Arc<str>, hole: Loss) {
         if self.holes.len() >= MOST_HOLES {
             let same = self
                 .holes

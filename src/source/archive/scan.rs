@@ -17,8 +17,8 @@ use super::error::ArchiveError;
 use super::part::{Group, Part, read_notices};
 use super::query::Query;
 use crate::flow::{
-    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, HoleCause, LostSource,
-    MAX_ROWS, Manifest, NO_TIME, Notice, NoticeKind, Span, StoredRows,
+    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, MAX_ROWS, Manifest,
+    NO_TIME, Notice, Span, StoredRows,
 };
 
 /// Gives batches in the order of time.
@@ -292,38 +292,16 @@ fn first_time(file: &FileEntry) -> i64 {
 
 /// The hole that a notice tells of.
 pub(super) fn hole(notice: &Notice) -> Option<Hole> {
-    let known = |time: i64| (time != NO_TIME).then_some(time);
-    let (cause, events, first, last) = match notice.kind {
-        NoticeKind::Lost {
-            source,
-            events,
-            first,
-            last,
-            ..
-        } => {
-            let cause = match source {
-                LostSource::OBSERVER_EVENTS_QUEUE => HoleCause::ObserverQueue,
-                LostSource::HUBBLE_RING_BUFFER => HoleCause::HubbleRing,
-                _ => HoleCause::PerfRing,
-            };
-            (cause, Some(events), first, last)
-        }
-        NoticeKind::Hole {
-            cause,
-            events,
-            first,
-            last,
-        } => (cause, events, known(first), known(last)),
-        _ => return None,
+    let loss = notice.loss()?;
+    let at = |time: i64| {
+        let known = (time != NO_TIME).then_some(time)?;
+        Timestamp::from_nanosecond(known.into()).ok()
     };
-    let time = known(notice.time);
-    let at = |time: i64| Timestamp::from_nanosecond(time.into()).ok();
-    let start = at(first.or(time)?)?;
-    let end = at(last.or(time)?.saturating_add(1))?;
+    let (start, end) = (at(loss.first)?, at(loss.last.saturating_add(1))?);
     Some(Hole {
         span: Span::new(start, end).ok()?,
-        cause,
-        events,
+        cause: loss.cause,
+        events: loss.events,
     })
 }
 

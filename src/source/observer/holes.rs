@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::peek::nanoseconds;
 use crate::{
-    flow::{Hole, HoleCause, Span},
-    proto::flow::{LostEvent, LostEventSource},
+    flow::{Hole, HoleCause, LostSource, Span},
+    proto::flow::LostEvent,
 };
 
 /// What is lost within this time of the last loss is one hole.
@@ -101,7 +101,7 @@ impl Losses {
             if let Some(span) = span {
                 let hole = Hole {
                     span,
-                    cause: cause(source),
+                    cause: HoleCause::of(LostSource(source)),
                     events: Some(loss.events),
                 };
                 closed.push((node, hole));
@@ -110,18 +110,10 @@ impl Losses {
     }
 }
 
-/// A source that is not known here counts as the agent's own queue: gone for everyone.
-fn cause(source: i32) -> HoleCause {
-    match LostEventSource::try_from(source) {
-        Ok(LostEventSource::PerfEventRingBuffer) => HoleCause::PerfRing,
-        Ok(LostEventSource::HubbleRingBuffer) => HoleCause::HubbleRing,
-        _ => HoleCause::ObserverQueue,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::flow::LostEventSource;
 
     fn lost(source: LostEventSource, events: u64) -> LostEvent {
         LostEvent {
