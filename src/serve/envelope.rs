@@ -65,13 +65,6 @@ pub(super) fn nanoseconds(time: &prost_types::Timestamp) -> i64 {
         .saturating_add(i64::from(time.nanos))
 }
 
-pub(super) fn timestamp(nanoseconds: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: nanoseconds.div_euclid(1_000_000_000),
-        nanos: nanoseconds.rem_euclid(1_000_000_000) as i32,
-    }
-}
-
 #[derive(Clone, PartialEq, Message)]
 struct Response {
     #[prost(message, optional, tag = "1")]
@@ -114,6 +107,7 @@ struct Lost {
 mod tests {
     use super::*;
     use crate::proto::{flow, observer};
+    use crate::wire::restore::timestamp;
     use observer::get_flows_response::ResponseTypes;
 
     fn bytes(response: &observer::GetFlowsResponse) -> Bytes {

@@ -15,7 +15,8 @@ use crate::proto::{
     },
 };
 
-use super::{Address, Bounds, ListenError, Recording, ServerOptions, bind, envelope::timestamp};
+use super::{Address, Bounds, ListenError, Recording, ServerOptions, bind};
+use crate::wire::restore::timestamp;
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 

@@ -16,9 +16,10 @@ use crate::proto::{
     flow::{LostEvent, LostEventSource},
     observer::{GetFlowsResponse, get_flows_response::ResponseTypes},
 };
+use crate::wire::restore::timestamp;
 
 use super::{
-    envelope::{EntryKind, timestamp},
+    envelope::EntryKind,
     outlet::{Closed, Outlet},
     request::{Extent, Start},
     ring::{Cursor, Entry, Ring},

@@ -68,7 +68,7 @@ impl Extent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::envelope::timestamp;
+    use crate::wire::restore::timestamp;
 
     fn extent(request: &GetFlowsRequest) -> Extent {
         Extent::of(request).unwrap()

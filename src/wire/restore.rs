@@ -389,7 +389,8 @@ impl Words<'_> {
     }
 }
 
-fn timestamp(nanoseconds: i64) -> prost_types::Timestamp {
+/// Nanoseconds since the epoch as a message.
+pub(crate) fn timestamp(nanoseconds: i64) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: nanoseconds.div_euclid(1_000_000_000),
         nanos: nanoseconds.rem_euclid(1_000_000_000) as i32,

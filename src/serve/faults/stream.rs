@@ -15,11 +15,9 @@ use crate::proto::{
     observer::{GetFlowsResponse, get_flows_response::ResponseTypes},
     relay::NodeStatusEvent,
 };
+use crate::wire::restore::timestamp;
 
-use super::{
-    super::envelope::{Envelope, timestamp},
-    Act, Fault, When,
-};
+use super::{super::envelope::Envelope, Act, Fault, When};
 
 /// Field 1999, which no message has, holding a text.
 const UNKNOWN_FIELD: &[u8] = b"\xfa\x7c\x05later";
