@@ -89,7 +89,7 @@ fn lower_word(key: &Key, text: &str) -> String {
         if is_number(end, MINUTE..=MINUTE) {
             return format!("{}-{end}", drawn(key, stem));
         }
-        if is_number(end, 1..=ORDINAL) && !has_numbers(stem) {
+        if is_number(end, 1..=ORDINAL) && !has_octets(stem) {
             return format!("{}-{end}", lower_word(key, stem));
         }
         if is_random(end) {
@@ -157,11 +157,13 @@ fn is_random(text: &str) -> bool {
             .all(|byte| CONSONANTS.contains(&byte) || SAFE_DIGITS.contains(&byte))
 }
 
-/// Whether it ends with two numbers: then what follows may be the last of an address.
-fn has_numbers(stem: &str) -> bool {
+/// Whether it ends with two numbers of an address: then what follows may be its next one.
+fn has_octets(stem: &str) -> bool {
     let mut parts = stem.rsplit('-');
-    let number = |part: Option<&str>| part.is_some_and(|part| is_number(part, 1..=ORDINAL));
-    number(parts.next()) && number(parts.next())
+    let octet = |part: Option<&str>| {
+        part.is_some_and(|part| is_number(part, 1..=3) && part.parse::<u8>().is_ok())
+    };
+    octet(parts.next()) && octet(parts.next())
 }
 
 #[cfg(test)]
@@ -189,6 +191,7 @@ mod tests {
             "loki-read-7d5b9c6f48-hx2vp",
             "web-2-7d5b9c6f48-hx2vp",
             "db-0",
+            "a-22555-44224-0",
             "agent-x7k2p",
             "report-29012345-x7k2p",
             "web-server",
