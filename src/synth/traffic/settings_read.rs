@@ -145,6 +145,9 @@ impl Settings {
     fn groups(&mut self, root: &Node, file: KeyedFile<'_>) -> Result<(), KeyedError> {
         const GROUPS: &str = "world, users, connections, dns, platform, observation";
         for (group, at, node) in file.entries(root, "the file")? {
+            if !GROUPS.split(", ").any(|known| known == group) {
+                return Err(file.unknown(at, group, GROUPS));
+            }
             for (key, at, value) in file.entries(node, group)? {
                 let (outcome, known) = match group {
                     "world" => (
@@ -177,9 +180,6 @@ impl Settings {
                         return Err(file.unknown(at, &format!("{group}.{key}"), &known));
                     }
                 }
-            }
-            if !GROUPS.split(", ").any(|known| known == group) {
-                return Err(file.unknown(at, group, GROUPS));
             }
         }
         Ok(())

@@ -135,7 +135,9 @@ pub(super) fn outline(report: &Report, paths: &Paths) -> Outline {
     let mut sections = vec![read::section(report)];
     sections.extend(drops::section(report, paths));
     sections.extend(policies::section(report));
-    sections.extend(traffic::sections(report));
+    if report.reading.flows > 0 {
+        sections.extend(traffic::sections(report));
+    }
     Outline {
         short: short::sentences(report),
         sections,

@@ -29,6 +29,9 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
 
 fn read(report: &Report) -> String {
     let reading = &report.reading;
+    if reading.flows == 0 {
+        return "No flow was read.".to_owned();
+    }
     let clusters: Vec<&str> = reading.clusters.iter().map(AsRef::as_ref).collect();
     let of = if clusters.is_empty() {
         String::new()
@@ -71,8 +74,9 @@ fn holes(report: &Report) -> Option<String> {
         let nodes: Vec<&str> = lost.keys().copied().collect();
         let events: u64 = lost.values().sum();
         parts.push(format!(
-            "{} were lost on {}",
+            "{} {} lost on {}",
             counted(events, "event"),
+            if events == 1 { "was" } else { "were" },
             listed(&nodes, 3)
         ));
     }
@@ -90,16 +94,16 @@ fn denied(report: &Report) -> Option<String> {
     }
     let sum = format!("Policy denied {}", counted(all, "connection"));
     let Some(standout) = report.standouts.first() else {
-        let who: Vec<String> = report
+        let most = report
             .drops
             .iter()
-            .filter(|group| group.cause != DropCause::Audited)
-            .take(1)
-            .map(|group| peer(&group.subject))
-            .collect();
-        return Some(match &who[..] {
-            [who] => format!("{sum}, most of them of {who}."),
-            _ => format!("{sum}."),
+            .find(|group| group.cause != DropCause::Audited);
+        return Some(match most {
+            Some(group) if group.connections == all => {
+                format!("{sum} of {}.", peer(&group.subject))
+            }
+            Some(group) => format!("{sum}, most of them of {}.", peer(&group.subject)),
+            None => format!("{sum}."),
         });
     };
     let reach = &standout.reach;
