@@ -9,7 +9,7 @@ fn archive() -> PathBuf {
 }
 
 fn query(question: &[&str]) -> Run {
-    let mut run = flowwatch().args("query").path(&archive());
+    let mut run = flowwatch().args("query").path(archive());
     for part in question {
         run = run.arg(*part);
     }

@@ -155,7 +155,7 @@ fn timeline(session: &Session, parameters: &[String]) -> Result<LazyFrame, Query
         flows = flows.filter(this("source").or(this("destination")));
     }
     let per = match parameters.get(1) {
-        None => Duration::from_secs(60),
+        None => Duration::from_mins(1),
         Some(text) => period(text).ok_or_else(|| QueryError::Parameters {
             usage: "timeline [PARTY [PERIOD]]",
             problem: format!("{text:?} is no period such as 1m or 1h"),

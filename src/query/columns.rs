@@ -5,6 +5,7 @@
 //! condition can be compared with what is stored.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use arrow::datatypes::DataType as Stored;
 use polars::prelude::{
@@ -275,7 +276,7 @@ fn uuid_text(bytes: &[u8]) -> String {
         if [4, 6, 8, 10].contains(&at) {
             text.push('-');
         }
-        text.push_str(&format!("{byte:02x}"));
+        let _ = write!(text, "{byte:02x}");
     }
     text
 }

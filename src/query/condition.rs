@@ -385,7 +385,7 @@ mod tests {
             let error = translate(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
-        let deep = format!("{}is_reply", "!".repeat(3000));
+        let deep = format!("{}is_reply{}", "!(".repeat(200), ")".repeat(200));
         assert!(translate(&deep).is_err());
         assert!(translate(&"(".repeat(4000)).is_err());
     }

@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use polars::prelude::{
-    DataType, Expr, IdxSize, JoinArgs, JoinType, LazyFrame, SortMultipleOptions, col, len, lit,
+    DataType, Expr, JoinArgs, JoinType, LazyFrame, SortMultipleOptions, col, len, lit,
 };
 
 use super::columns::{resolve, shown};
 use super::error::QueryError;
 use super::views::events;
+
+/// Most groups that `--top` is a bound for.
+const MOST_TOP: u32 = 1_000_000;
 
 /// What to count by.
 #[derive(Clone, Debug, Default)]
@@ -51,22 +54,29 @@ pub(super) fn frame(stored: LazyFrame, grouping: &Grouping) -> Result<LazyFrame,
     } else {
         stored.group_by(keys).agg(counts)
     };
-    let top = grouping.top.unwrap_or(IdxSize::MAX);
+    // The engine makes room for as many as are to be kept: a large number is no bound.
+    let top = grouping.top.filter(|&top| top <= MOST_TOP);
     if grouping.per.is_none() {
-        return Ok(most(counted, &order).limit(top));
+        let sorted = most(counted, &order);
+        return Ok(match top {
+            Some(top) => sorted.limit(top),
+            None => sorted,
+        });
     }
-    let kept = if names.is_empty() || grouping.top.is_none() {
-        counted
-    } else {
-        let keys: Vec<Expr> = names.iter().map(|name| col(*name)).collect();
-        let sums = counted
-            .clone()
-            .group_by(keys.clone())
-            .agg([col("flows").sum()]);
-        let best = most(sums, &names).limit(top).select(keys.clone());
-        let mut arguments = JoinArgs::new(JoinType::Inner);
-        arguments.nulls_equal = true;
-        counted.join(best, keys.clone(), keys, arguments)
+    let kept = match top {
+        None => counted,
+        Some(_) if names.is_empty() => counted,
+        Some(top) => {
+            let keys: Vec<Expr> = names.iter().map(|name| col(*name)).collect();
+            let sums = counted
+                .clone()
+                .group_by(keys.clone())
+                .agg([col("flows").sum()]);
+            let best = most(sums, &names).limit(top).select(keys.clone());
+            let mut arguments = JoinArgs::new(JoinType::Inner);
+            arguments.nulls_equal = true;
+            counted.join(best, keys.clone(), keys, arguments)
+        }
     };
     let mut sorted: Vec<Expr> = vec![col("time"), col("flows")];
     sorted.extend(names.iter().map(|name| col(*name)));

@@ -22,6 +22,8 @@ const MOST_BYTES: usize = 16 << 10;
 const MOST_LEVELS: usize = 256;
 /// SELECTs in one statement.
 const MOST_SELECTS: usize = 64;
+/// Rows of a LIMIT.
+const MOST_LIMIT: u32 = 1_000_000;
 /// Functions that reach for what is not in a row.
 const FILE_WORDS: [&str; 3] = ["read_", "scan_", "write_"];
 
@@ -75,6 +77,17 @@ fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
 
 fn refused(what: impl Into<String>) -> QueryError {
     QueryError::Refused { what: what.into() }
+}
+
+/// Whether a LIMIT and OFFSET are plain numbers for which the engine can make room, as it
+/// does before it has rows.
+fn is_small(clause: &str) -> bool {
+    clause
+        .split_whitespace()
+        .all(|word| match word.to_ascii_uppercase().as_str() {
+            "LIMIT" | "OFFSET" => true,
+            number => number.parse().is_ok_and(|number: u32| number <= MOST_LIMIT),
+        })
 }
 
 /// Enough of a statement to know it by.
@@ -137,7 +150,13 @@ impl Visitor for Check {
                 self.own.push(name.clone());
             }
         }
+        if let Some(limit) = &query.limit_clause
+            && !is_small(&limit.to_string())
+        {
+            return stop(limit.to_string());
+        }
         let extras = [
+            (query.fetch.is_some(), "FETCH"),
             (!query.locks.is_empty(), "FOR UPDATE"),
             (query.for_clause.is_some(), "FOR"),
             (query.settings.is_some(), "SETTINGS"),
@@ -154,6 +173,9 @@ impl Visitor for Check {
         self.selects += 1;
         if self.selects > MOST_SELECTS {
             return stop(format!("more than {MOST_SELECTS} SELECTs"));
+        }
+        if select.top.is_some() {
+            return stop("TOP");
         }
         if select.into.is_some() {
             return stop("SELECT INTO");
@@ -320,6 +342,8 @@ mod tests {
             "VALUES (1)",
             "TABLE flows",
             "SELECT * FROM flows FOR UPDATE",
+            "SELECT * FROM flows ORDER BY time LIMIT 4000000000",
+            "SELECT * FROM flows LIMIT 1 + 1",
             "FROM flows |> WHERE true",
             "SELECT \u{0} FROM flows",
             "SELECT * FROM flows WHERE a = 'unclosed",
