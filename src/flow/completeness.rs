@@ -172,10 +172,11 @@ impl Completeness {
         self.node(node).watched.push(span);
     }
 
-    /// Records a hole of `node`. Holes outside the watched spans are kept: they say
-    /// why a node is missing.
+    /// Records a hole of `node`, as [`known_node`] knows it. Holes outside the watched spans
+    /// are kept: they say why a node is missing.
     pub fn lose(&mut self, node: &str, hole: Hole) {
-        self.node(node).holes.push(hole);
+        let known = known_node(self.nodes.keys(), node).cloned();
+        self.node(known.as_deref().unwrap_or(node)).holes.push(hole);
     }
 
     /// How much of `window` was seen over all nodes known so far.
@@ -197,6 +198,22 @@ impl Completeness {
     fn node(&mut self, name: &str) -> &mut NodeCompleteness {
         self.nodes.entry(name.to_owned()).or_default()
     }
+}
+
+/// A node as flows name it (`cluster/node`): losses are told without the cluster. `None`
+/// where none is called so, or several are.
+pub(crate) fn known_node<'a, T: AsRef<str>>(
+    known: impl Iterator<Item = &'a T> + Clone,
+    name: &str,
+) -> Option<&'a T> {
+    let whole = known.clone().find(|known| (**known).as_ref() == name);
+    whole.or_else(|| {
+        let mut same = known.filter(|known| {
+            let cluster = (**known).as_ref().strip_suffix(name);
+            cluster.is_some_and(|cluster| cluster.ends_with('/'))
+        });
+        same.next().filter(|_| same.next().is_none())
+    })
 }
 
 #[derive(Debug, Default)]
@@ -280,6 +297,22 @@ mod tests {
                 lost: Some(15)
             }
         );
+    }
+
+    #[test]
+    fn a_hole_of_a_node_without_its_cluster_is_that_of_the_one_node_called_so() {
+        let mut completeness = Completeness::default();
+        completeness.watch("west/a", span(0, 100));
+        completeness.watch("west/ba", span(0, 100));
+        completeness.lose(
+            "a",
+            Hole {
+                span: span(0, 50),
+                cause: HoleCause::HubbleRing,
+                events: Some(1),
+            },
+        );
+        assert!((completeness.of(span(0, 100)).share - 0.75).abs() < 1e-9);
     }
 
     /// Scenario: two nodes, one of them unreachable for a quarter of the window.

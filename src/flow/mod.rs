@@ -28,6 +28,7 @@ pub use self::arrow::{
 pub use batch::{Dictionaries, FlowBatch, Loss, Notice, NoticeKind, Raw, RowRef};
 pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
 pub use collect::{Collector, Decoder, Gathered, LooseRows, StoredRows};
+pub(crate) use completeness::known_node;
 pub use completeness::{Completeness, Hole, HoleCause, InvertedSpan, Seen, Span};
 pub use drop::{DropClass, DropReason};
 pub use enums::{

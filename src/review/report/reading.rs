@@ -14,7 +14,7 @@ use super::bounded::Seen;
 use crate::engine::cluster;
 use crate::flow::{
     Completeness, EndpointId, FlowBatch, Hole, HoleCause, Loss, NodeState, Notice, NoticeKind,
-    RowRef, Span, StrId,
+    RowRef, Span, StrId, known_node,
 };
 use crate::source::file::{Capabilities, Missing, SkipReason, Skips};
 
@@ -295,18 +295,7 @@ impl Reading {
 
     /// A node as its flows name it: losses are told without the cluster.
     fn known_name(&self, name: &Arc<str>) -> Arc<str> {
-        if self.nodes.contains_key(name) {
-            return name.clone();
-        }
-        let mut same = self.nodes.keys().filter(|known| {
-            known
-                .strip_suffix(&**name)
-                .is_some_and(|cluster| cluster.ends_with('/'))
-        });
-        match (same.next(), same.next()) {
-            (Some(one), None) => one.clone(),
-            _ => name.clone(),
-        }
+        known_node(self.nodes.keys(), name).unwrap_or(name).clone()
     }
 
     /// Which nodes were watched when, less the holes.
