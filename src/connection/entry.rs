@@ -89,6 +89,7 @@ pub(super) struct SideState {
     pub(super) judged_rank: u8,
     pub(super) gap: u8,
     pub(super) drift: bool,
+    pub(super) changed: bool,
 }
 
 impl Default for SideState {
@@ -101,6 +102,7 @@ impl Default for SideState {
             judged_rank: 0,
             gap: 0,
             drift: false,
+            changed: false,
         }
     }
 }

@@ -99,6 +99,7 @@ impl Fold {
             computed: judged.and_then(|judged| judged.computed),
             gap: gap_of(side.gap),
             drift: side.drift,
+            changed: side.changed,
             unknown: judged.and_then(|judged| judged.unknown),
         }
     }

@@ -91,6 +91,8 @@ pub struct Side {
     pub gap: Option<Gap>,
     /// Recorded and computed verdict disagree, and both are certain.
     pub drift: bool,
+    /// They disagree, and the flow is older than a policy that takes part.
+    pub changed: bool,
     /// Recorded, and not to be compared: why.
     pub unknown: Option<Cause>,
 }
@@ -158,6 +160,8 @@ pub struct JudgedSide {
     pub gap: Option<Gap>,
     /// Recorded and computed verdict disagree, and both are certain.
     pub drift: bool,
+    /// They disagree, and the flow is older than a policy that takes part.
+    pub changed: bool,
     /// Recorded, and not to be compared: why.
     pub unknown: Option<Cause>,
 }

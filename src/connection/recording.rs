@@ -125,6 +125,7 @@ pub(super) fn add_judged(
     };
     let side = entry.side(judged.direction);
     side.drift |= judged.drift;
+    side.changed |= judged.changed;
     if side.gap == 0 {
         side.gap = gap_number(judged.gap);
     }

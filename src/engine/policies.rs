@@ -6,11 +6,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::changed::Changed;
 use super::cluster_policies::ClusterPolicies;
 use super::ledger::Ledger;
 use crate::inventory::{Identity, Inventory, Service};
 use crate::manifest::{Document, Scope, is_policy_kind};
-use crate::policy::{OptionName, Options, PolicySet, Taint, TaintScope, World};
+use crate::policy::{
+    Direction, IdentityIndex, OptionName, Options, PolicySet, Taint, TaintScope, World,
+};
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
 const MOST_CLUSTERS: usize = 64;
@@ -268,6 +271,19 @@ impl Policies {
         clusters
             .get(place as usize)
             .map(|(_, policies)| policies.clone())
+    }
+
+    /// The last change of what decides about a subject in a direction, of the cluster with
+    /// this number.
+    #[must_use]
+    pub fn changed(
+        &self,
+        place: u32,
+        subject: IdentityIndex,
+        direction: Direction,
+    ) -> Option<Arc<Changed>> {
+        let cluster = self.at(place)?;
+        Changed::last(&cluster.read(), subject, direction, self.since)
     }
 
     fn compile(&self, options: &Options) -> ClusterPolicies {

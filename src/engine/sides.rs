@@ -113,6 +113,7 @@ impl BatchJudge {
             }),
             gap,
             drift: agreement == Agreement::Drift,
+            changed: agreement == Agreement::ChangedSince,
             unknown: match agreement {
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,

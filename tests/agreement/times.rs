@@ -29,7 +29,7 @@ const MANAGED: &str = "  creationTimestamp: 2026-06-16T10:00:00Z
 ";
 
 /// The pod is reached, which a policy that lets nobody in would not allow.
-fn reached(time: &str) -> String {
+fn reached(time: &str, port: usize) -> String {
     let pod = |app: &str, id: u32| {
         json!({
             "ID": id, "identity": 1000 + app.len(), "namespace": "shop", "pod_name": app,
@@ -39,22 +39,32 @@ fn reached(time: &str) -> String {
     let flow = json!({
         "time": time, "node_name": "n1", "verdict": "FORWARDED",
         "IP": {"source": "10.0.1.2", "destination": "10.0.1.1", "ipVersion": "IPv4"},
-        "l4": {"TCP": {"source_port": 45678, "destination_port": 80, "flags": {"SYN": true}}},
+        "l4": {"TCP": {"source_port": port, "destination_port": 80, "flags": {"SYN": true}}},
         "source": pod("client", 0), "destination": pod("web", 100),
         "Type": "L3_L4", "event_type": {"type": 5}, "traffic_direction": "INGRESS",
     });
     json!({"flow": flow, "node_name": "n1", "time": time}).to_string()
 }
 
-fn judge(policies: &[String], times: &[&str], args: &str) -> Ran {
+/// Runs a command on connections of these times, judged by the policies.
+fn run(command: &str, policies: &[String], times: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policies.yaml");
     fs::write(&policy, policies.join("---\n")).unwrap();
     let flows = folder.path().join("flows.jsonl");
-    let lines: String = times.iter().map(|time| reached(time) + "\n").collect();
+    let ports = 45678..;
+    let lines: String = times
+        .iter()
+        .zip(ports)
+        .map(|(time, port)| reached(time, port) + "\n")
+        .collect();
     fs::write(&flows, lines).unwrap();
-    let run = flowwatch().args("tail").args(args).arg("--policies");
+    let run = flowwatch().args(command).arg("--policies");
     run.path(policy).path(flows).run().exit(0)
+}
+
+fn judge(policies: &[String], times: &[&str], args: &str) -> Ran {
+    run(&format!("tail {args}"), policies, times)
 }
 
 fn agreements(policies: &[String], times: &[&str], args: &str) -> Vec<String> {
@@ -117,6 +127,19 @@ fn policies_may_be_said_to_be_in_force_since_a_time() {
         .run()
         .exit(64)
         .stderr_contains("--policies-since: failed to convert tomorrow to time");
+}
+
+#[test]
+fn a_report_keeps_what_is_older_than_its_policies_apart() {
+    let policies = [policy("web", "ingress", CREATED)];
+    let ran = run("analyze -q -o json", &policies, &TIMES);
+    let report: Value = serde_json::from_str(ran.text()).unwrap();
+    let judged = &report["policies"];
+    let changed = json!([{"policy": "shop/web", "time": "2026-06-16T12:00:00Z", "verdicts": 2}]);
+    assert_eq!(judged["changed"], changed);
+    assert_eq!((&judged["drift"], &judged["equal"]), (&json!(1), &json!(0)));
+    let text = run("analyze -q", &policies, &TIMES);
+    text.stdout_contains("2 other verdicts were recorded before shop/web changed");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn what_was_judged_is_kept_by_side() {
         computed: None,
         gap,
         drift,
+        changed: drift,
         unknown,
     };
     let flows = [
@@ -95,6 +96,7 @@ fn what_was_judged_is_kept_by_side() {
         panic!("{out:#?}");
     };
     assert!(one.egress.drift && !one.ingress.drift);
+    assert!(one.egress.changed && !one.ingress.changed);
     assert_eq!(one.egress.gap, Some(Gap::NotSelected));
     assert_eq!(
         (one.egress.unknown, one.ingress.unknown),

@@ -304,6 +304,11 @@ fn policies(report: &Report) -> Option<Value> {
         "equal": judged.equal,
         "drift": judged.drift,
         "agreement": judged.rate(),
+        "changed": judged.changed.iter().map(|(changed, count)| json!({
+            "policy": changed.policy.as_ref().map(|policy| policy.short()),
+            "time": changed.when(),
+            "verdicts": count,
+        })).collect::<Vec<_>>(),
         "assumed": assumed,
         "unknown": judged.unknown.iter().map(|(cause, count)| json!({
             "cause": cause.to_string(),

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use super::bounded::{Bounded, Seen};
 use super::rules::Ruling;
 use crate::connection::{Computed, Connection, Edge, Peer, Peers, Side};
-use crate::engine::Policies;
+use crate::engine::{Changed, Policies};
 use crate::flow::{DropReason, Protocol, Verdict as FlowVerdict};
-use crate::policy::{Cause, Direction, Gap, Verdict};
+use crate::policy::{Cause, Direction, Gap, IdentityIndex, Verdict};
 
-/// Gaps and drifts that are told apart.
+/// Gaps, drifts and changes that are told apart.
 const MOST_ROWS: usize = 20_000;
 
 /// A side of an edge where nobody asked for what passes.
@@ -70,6 +70,9 @@ pub struct Judged {
     pub equal: u64,
     /// Sides on which they do not.
     pub drift: u64,
+    /// Sides on which they do not, recorded before the policies were what they are, by what
+    /// changed.
+    pub changed: BTreeMap<Changed, u64>,
     /// Sides of which it is not known, by cause.
     pub unknown: BTreeMap<Cause, u64>,
     /// Sides whose verdict hangs on an option nobody gave, by its name.
@@ -80,7 +83,7 @@ pub struct Judged {
     pub gaps: Vec<GapRow>,
     /// Drifts, most connections first.
     pub drifts: Vec<DriftRow>,
-    /// Connections with gaps or drifts that are not told apart.
+    /// Connections with gaps, drifts or changes that are not told apart.
     pub others: u64,
 }
 
@@ -98,6 +101,8 @@ pub(super) struct Sides {
     sum: Judged,
     gaps: Bounded<(Edge, Direction, Gap), (u64, Seen)>,
     drifts: Bounded<(Edge, Direction, FlowVerdict, DropReason, Computed), Drift>,
+    /// By cluster and subject.
+    changed: Bounded<(u32, IdentityIndex, Direction), u64>,
 }
 
 #[derive(Debug)]
@@ -113,6 +118,7 @@ impl Sides {
             sum: Judged::default(),
             gaps: Bounded::new(MOST_ROWS),
             drifts: Bounded::new(MOST_ROWS),
+            changed: Bounded::new(MOST_ROWS),
         }
     }
 
@@ -160,6 +166,13 @@ impl Sides {
         let Some(recorded) = &side.recorded else {
             return;
         };
+        if side.changed && !side.drift {
+            let key = (computed.cluster, computed.subject, direction);
+            if let Some(count) = self.changed.entry(key, weight, || 0) {
+                *count += weight;
+            }
+            return;
+        }
         if !side.drift {
             self.sum.equal += weight;
             return;
@@ -185,7 +198,12 @@ impl Sides {
 
     pub(super) fn finish(self, peers: &Peers, policies: &Policies) -> Judged {
         let mut sum = self.sum;
-        sum.others = self.gaps.others() + self.drifts.others();
+        sum.others = self.gaps.others() + self.drifts.others() + self.changed.others();
+        for ((cluster, subject, direction), count) in self.changed.into_iter() {
+            if let Some(changed) = policies.changed(cluster, subject, direction) {
+                *sum.changed.entry(Changed::clone(&changed)).or_default() += count;
+            }
+        }
         sum.gaps = self
             .gaps
             .into_iter()

@@ -10,6 +10,9 @@ use crate::render::report::words::{
 use crate::render::{thousands, verdict_name};
 use crate::review::report::{DriftRow, Judged, Report, Ruling};
 
+/// Changes of policies that are named.
+const CHANGES_SHOWN: usize = 5;
+
 pub(super) fn section(report: &Report) -> Option<Section> {
     let judged = report.judged.as_ref()?;
     let days = spans_days(report.reading.seen);
@@ -19,6 +22,23 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         ..Section::default()
     };
     section.notes.push(agreement(judged));
+    for (changed, count) in judged.changed.iter().take(CHANGES_SHOWN) {
+        section.notes.push(format!(
+            "{} before {changed}: not compared",
+            if *count == 1 {
+                "1 other verdict was recorded".to_owned()
+            } else {
+                format!("{} other verdicts were recorded", thousands(*count))
+            }
+        ));
+    }
+    if judged.changed.len() > CHANGES_SHOWN {
+        let more: u64 = judged.changed.values().skip(CHANGES_SHOWN).sum();
+        section.notes.push(format!(
+            "{} recorded before other changes: not compared",
+            counted(more, "more verdict")
+        ));
+    }
     for (option, count) in &judged.assumed {
         section.notes.push(format!(
             "{} the default of {option}, which nobody gave: --cilium-option {option}=VALUE",
