@@ -14,13 +14,13 @@ use crate::flow::SCHEMA_VERSION;
 /// Rows of a row group.
 pub(super) const GROUP_ROWS: usize = 64 << 10;
 /// Rows of a page, for the page index.
-const PAGE_ROWS: usize = 16 << 10;
+pub(super) const PAGE_ROWS: usize = 16 << 10;
 /// Level of zstd; above it nothing is gained.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 /// Share of questions that a Bloom filter answers with a needless yes.
-const FALSE_POSITIVES: f64 = 0.01;
+pub(super) const FALSE_POSITIVES: f64 = 0.01;
 /// A dictionary of a column in one row group: labels of thousands of workloads.
-const DICTIONARY_BYTES: usize = 8 << 20;
+pub(super) const DICTIONARY_BYTES: usize = 8 << 20;
 
 /// The program, as it signs its files.
 pub(super) fn generator() -> String {
@@ -79,13 +79,16 @@ pub(super) fn notice_properties() -> WriterProperties {
 }
 
 fn base() -> parquet::file::properties::WriterPropertiesBuilder {
-    // The level is one that zstd has.
-    let level = ZstdLevel::try_new(LEVEL).unwrap_or_default();
     WriterProperties::builder()
         .set_created_by(generator())
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(Compression::ZSTD(level()))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+}
+
+/// [`LEVEL`], which is one that zstd has.
+pub(super) fn level() -> ZstdLevel {
+    ZstdLevel::try_new(LEVEL).unwrap_or_default()
 }
 
 fn path(column: &str) -> ColumnPath {

@@ -5,6 +5,7 @@
 //! and looking after it (`care`). Reading is `source::archive`'s. Analyses nothing.
 
 mod care;
+mod chunk;
 mod columns;
 mod journal;
 mod part;

@@ -8,13 +8,16 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flate2::Crc;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 
+use super::chunk::Chunks;
 use super::columns::{GROUP_ROWS, flow_properties, notice_properties};
 use crate::flow::{
     Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
@@ -33,7 +36,7 @@ pub(super) struct Part {
     cluster: String,
     waiting: LooseRows,
     notices: Vec<(i64, Notice)>,
-    writer: Option<ArrowWriter<Summed>>,
+    writer: Option<FlowFile>,
     rows: u64,
     span: Option<(i64, i64)>,
     untimed: bool,
@@ -119,16 +122,13 @@ impl Part {
         let record = encoder
             .encode(group, &order)
             .map_err(|cause| failed(cause.into()))?;
-        if self.writer.is_none() {
-            self.writer = Some(create(&path, encoder.schema(), flow_properties())?);
-        }
-        if let Some(writer) = &mut self.writer {
-            writer
-                .write(&record)
-                .and_then(|()| writer.flush())
-                .map_err(failed)?;
-        }
-        Ok(())
+        let file = match &mut self.writer {
+            Some(file) => file,
+            None => self
+                .writer
+                .insert(FlowFile::create(&path, encoder.schema())?),
+        };
+        file.group(&record).map_err(failed)
     }
 
     /// Takes from a group what the manifest says of it.
@@ -185,9 +185,9 @@ impl Part {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             // Notices only.
-            None => create(&path, encoder.schema(), flow_properties())?,
+            None => FlowFile::create(&path, encoder.schema())?,
         };
-        let (bytes, crc32) = close(writer, &path)?;
+        let (bytes, crc32) = writer.close(&path)?;
         let notices = self.write_notices()?;
         self.nodes.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(FileEntry {
@@ -218,7 +218,7 @@ impl Part {
         let record = notices_to(&self.notices).map_err(|cause| failed(cause.into()))?;
         let mut writer = create(&path, Arc::new(notice_schema()), notice_properties())?;
         writer.write(&record).map_err(failed)?;
-        let (bytes, crc32) = close(writer, &path)?;
+        let (bytes, crc32) = closed(writer.into_inner(), &path)?;
         let lost = self.notices.iter().map(|(_, notice)| match notice.kind {
             NoticeKind::Lost { events, .. } => events,
             NoticeKind::Hole { events, .. } => events.unwrap_or_default(),
@@ -307,6 +307,41 @@ fn ranks(group: &FlowBatch) -> Vec<u32> {
     ranks
 }
 
+/// A file of flows being written.
+struct FlowFile {
+    writer: SerializedFileWriter<Summed>,
+    chunks: Chunks,
+}
+
+impl FlowFile {
+    fn create(path: &Path, schema: SchemaRef) -> Result<Self, ArchiveError> {
+        let failed = |cause| ArchiveError::Write {
+            path: path.to_owned(),
+            cause,
+        };
+        let writer = create(path, schema, flow_properties())?;
+        let (writer, _) = writer.into_serialized_writer().map_err(failed)?;
+        let chunks = Chunks::new().map_err(failed)?;
+        Ok(Self { writer, chunks })
+    }
+
+    /// Writes a row group.
+    fn group(&mut self, record: &RecordBatch) -> Result<(), ParquetError> {
+        let properties = self.writer.properties().clone();
+        let schema = self.writer.schema_descr().columns().to_vec();
+        let mut group = self.writer.next_row_group()?;
+        for (column, array) in schema.iter().zip(record.columns()) {
+            self.chunks.column(&mut group, &properties, column, array)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+
+    fn close(self, path: &Path) -> Result<(u64, u32), ArchiveError> {
+        closed(self.writer.into_inner(), path)
+    }
+}
+
 fn create(
     path: &Path,
     schema: SchemaRef,
@@ -332,12 +367,11 @@ fn create(
 }
 
 /// Size and checksum of the closed file, which is on disk.
-fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
-    let failed = |cause: ParquetError| ArchiveError::Write {
+fn closed(sink: Result<Summed, ParquetError>, path: &Path) -> Result<(u64, u32), ArchiveError> {
+    let sink = sink.map_err(|cause| ArchiveError::Write {
         path: path.to_owned(),
         cause,
-    };
-    let sink = writer.into_inner().map_err(failed)?;
+    })?;
     let (bytes, crc32) = (sink.bytes, sink.crc.sum());
     let synced = sink
         .file

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::NO_TIME;
 use super::arrow::{DecodeError, decode};
 use super::batch::{Dictionaries, FlowBatch, Notice};
 use super::extra::Renamed;
 use super::intern::{EndpointId, Interner, ListId, PairId, StrId};
-use super::row::Columns;
+use super::row::{Columns, Telling};
 
 /// Epochs whose renaming is remembered: one a decoding thread, and some.
 const MOST_EPOCHS: usize = 64;
@@ -40,8 +41,10 @@ impl LooseRows {
     /// for their sparse part, which is moved.
     #[must_use]
     pub fn take(&mut self, order: &[u32]) -> Self {
-        let mut taken = Columns::with_capacity(order.len());
-        self.0.take(order, &mut taken);
+        let mut taken = Columns::default();
+        let telling = self.0.telling();
+        self.0.take(order, &telling, &mut taken);
+        taken.complete();
         Self(taken)
     }
 
@@ -104,21 +107,38 @@ impl Collector {
         };
         let from = &batch.columns;
         let into = &mut into.0;
+        // Most columns of most batches have nothing to say: those are completed at the end.
+        let whole = rows.len() == from.rows() && rows.is_sorted();
         macro_rules! as_is {
-            ($($column:ident)+) => {
-                $(into.$column.extend(rows.iter().map(|&row| from.$column[row as usize]));)+
+            ($($column:ident $empty:literal)+) => {
+                $(if from.$column.iter().any(|&value| value != $empty) {
+                    if whole {
+                        into.$column.extend_from_slice(&from.$column);
+                    } else {
+                        into.$column.extend(rows.iter().map(|&row| from.$column[row as usize]));
+                    }
+                })+
             };
         }
         macro_rules! renamed {
             ($($column:ident $method:ident $id:ident;)+) => {
-                $(into.$column.extend(
-                    rows.iter().map(|&row| to.$method($id(from.$column[row as usize])).0),
-                );)+
+                $(if from.$column.iter().any(|&id| id != 0) {
+                    let mut last = (0, 0);
+                    into.$column.extend(rows.iter().map(|&row| {
+                        let id = from.$column[row as usize];
+                        if id != last.0 {
+                            last = (id, to.$method($id(id)).0);
+                        }
+                        last.1
+                    }));
+                })+
             };
         }
-        as_is!(time uuid verdict flow_type event_type event_sub_type direction trace_point
-            trace_reason policy_match_type drop_reason drop_reason_number reply ip_version flags
-            protocol source_port destination_port weight);
+        as_is!(uuid 0 verdict 0 flow_type 0 event_type 0 event_sub_type 0 direction 0
+            trace_point 0 trace_reason 0 policy_match_type 0 drop_reason 0 drop_reason_number 0
+            reply 0 ip_version 0 flags 0 protocol 0 source_port 0 destination_port 0 weight 1);
+        into.time
+            .extend(rows.iter().map(|&row| from.time[row as usize]));
         renamed! {
             source_ip str StrId;
             destination_ip str StrId;
@@ -142,6 +162,7 @@ impl Collector {
             extra
         }));
         into.add_rows(rows.len());
+        into.complete();
     }
 
     /// The rows as a batch, with the dictionaries of now.
@@ -227,6 +248,7 @@ pub struct Decoder {
 #[derive(Debug)]
 pub struct StoredRows {
     rows: Columns,
+    telling: Telling,
     words: Arc<Dictionaries>,
     /// Dictionaries of one epoch hold what those before held.
     serial: u64,
@@ -253,10 +275,24 @@ impl Decoder {
         if self.interner.is_full() {
             self.interner.reset();
         }
-        let rows = decode(&mut self.interner, record)?;
+        let mut rows = decode(&mut self.interner, record)?;
         self.decoded += 1;
+        let telling = rows.telling();
+        // What rows are put in order by is asked of each.
+        rows.time.resize(rows.rows(), NO_TIME);
+        rows.protocol.resize(rows.rows(), 0);
+        for numbers in [
+            &mut rows.node,
+            &mut rows.source_ip,
+            &mut rows.source_port,
+            &mut rows.destination_ip,
+            &mut rows.destination_port,
+        ] {
+            numbers.resize(record.num_rows(), 0);
+        }
         Ok(StoredRows {
             rows,
+            telling,
             words: Arc::new(Dictionaries::of(&mut self.interner)),
             serial: self.decoded,
         })
@@ -346,7 +382,7 @@ impl Gathered {
 
     /// Adds rows, each of which can be added once.
     pub fn add(&mut self, part: &mut StoredRows, rows: &[u32]) {
-        part.rows.take(rows, &mut self.rows);
+        part.rows.take(rows, &part.telling, &mut self.rows);
         if self
             .words
             .as_ref()
@@ -365,10 +401,11 @@ impl Gathered {
     /// The batch, and begins the next.
     pub fn finish(&mut self) -> FlowBatch {
         let Self {
-            rows,
+            mut rows,
             words,
             notices,
         } = std::mem::take(self);
+        rows.complete();
         FlowBatch {
             columns: rows,
             dictionaries: words.map(|(_, words)| words).unwrap_or_default(),

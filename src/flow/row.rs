@@ -123,6 +123,11 @@ impl Reply {
     }
 }
 
+/// Which columns say something of some row: a flag each, in their order, the sparse part
+/// last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling([bool; COLUMNS + 1]);
+
 /// Declares [`Row`], the columns and the way between them in one place.
 macro_rules! columns {
     ($($(#[$doc:meta])* $field:ident : $row_type:ty => $column_type:ty = $convert:expr;)+) => {
@@ -133,6 +138,9 @@ macro_rules! columns {
             /// Sparse fields; `None` for most rows.
             pub extra: Option<Box<Extra>>,
         }
+
+        /// Dense columns.
+        const COLUMNS: usize = [$(stringify!($field)),+].len();
 
         /// The dense columns of a batch; once complete, all of one length.
         #[derive(Clone, Debug, Default)]
@@ -153,26 +161,47 @@ macro_rules! columns {
                 }
             }
 
-            /// Rows that say nothing.
-            pub(crate) fn empty(rows: usize) -> Self {
-                let mut columns = Self {
+            /// Rows that say nothing: every column lags behind.
+            pub(crate) fn lagging(rows: usize) -> Self {
+                Self {
                     rows,
                     ..Self::default()
-                };
-                columns.complete();
-                columns
+                }
             }
 
-            /// The rows that `order` names, in that order, added to `into`. The sparse
-            /// part is moved: a row can be taken once.
-            pub(crate) fn take(&mut self, order: &[u32], into: &mut Self) {
-                $(into.$field.extend(order.iter().map(|&row| self.$field[row as usize]));)+
-                into.extra
-                    .extend(order.iter().map(|&row| self.extra[row as usize].take()));
+            /// Which columns say something of some row.
+            pub(crate) fn telling(&self) -> Telling {
+                let empty = Row::default();
+                let flags = [
+                    $({
+                        let empty = $convert(empty.$field);
+                        self.$field.iter().any(|&value| value != empty)
+                    },)+
+                    self.extra.iter().any(Option::is_some),
+                ];
+                Telling(flags)
+            }
+
+            /// The rows that `order` names, in that order, added to `into`, of which the
+            /// columns that have nothing to say lag behind. The sparse part is moved: a
+            /// row can be taken once.
+            pub(crate) fn take(&mut self, order: &[u32], telling: &Telling, into: &mut Self) {
+                let empty = Row::default();
+                let before = into.rows;
+                let mut flags = telling.0.iter();
+                $(if flags.next() == Some(&true) {
+                    into.$field.resize(before, $convert(empty.$field));
+                    into.$field.extend(order.iter().map(|&row| self.$field[row as usize]));
+                })+
+                if flags.next() == Some(&true) {
+                    into.extra.resize(before, None);
+                    into.extra
+                        .extend(order.iter().map(|&row| self.extra[row as usize].take()));
+                }
                 into.rows += order.len();
             }
 
-            /// Counts rows that were put into every column.
+            /// Counts rows that were put into the columns that tell something of them.
             pub(crate) fn add_rows(&mut self, rows: usize) {
                 self.rows += rows;
             }

@@ -53,11 +53,12 @@ type Decoded<T> = Result<T, DecodeError>;
 pub(crate) fn decode(interner: &mut Interner, record: &RecordBatch) -> Decoded<Columns> {
     let rows = record.num_rows();
     let input = Input { record };
-    let mut columns = Columns::empty(rows);
+    let mut columns = Columns::lagging(rows);
     dense(&input, &mut columns)?;
     words(&input, interner, &mut columns)?;
     columns.source = endpoints(&input, interner, &SOURCE)?.unwrap_or(columns.source);
     columns.destination = endpoints(&input, interner, &DESTINATION)?.unwrap_or(columns.destination);
+    columns.extra.resize(rows, None);
     sparse(&input, interner, &mut columns.extra)?;
     for extra in &mut columns.extra {
         if extra
@@ -225,10 +226,11 @@ fn dense(input: &Input<'_>, columns: &mut Columns) -> Decoded<()> {
             .as_fixed_size_binary_opt()
             .filter(|uuids| uuids.value_length() == 16)
             .ok_or_else(|| wrong_type("uuid", array))?;
-        for (row, uuid) in uuids.iter().enumerate() {
+        let bits = uuids.iter().map(|uuid| {
             let bits = uuid.and_then(|uuid| uuid.try_into().ok());
-            columns.uuid[row] = bits.map_or(0, i128::from_be_bytes);
-        }
+            bits.map_or(0, i128::from_be_bytes)
+        });
+        columns.uuid = bits.collect();
     }
     input.whole::<Int32Type>("verdict", &mut columns.verdict)?;
     input.whole::<Int32Type>("flow_type", &mut columns.flow_type)?;
@@ -244,9 +246,10 @@ fn dense(input: &Input<'_>, columns: &mut Columns) -> Decoded<()> {
         let replies: &BooleanArray = array
             .as_boolean_opt()
             .ok_or_else(|| wrong_type("is_reply", array))?;
-        for (row, reply) in replies.iter().enumerate() {
-            columns.reply[row] = Reply::from_option(reply) as u8;
-        }
+        let replies = replies.iter();
+        columns.reply = replies
+            .map(|reply| Reply::from_option(reply) as u8)
+            .collect();
     }
     input.whole::<Int32Type>("ip_version", &mut columns.ip_version)?;
     input.whole::<UInt32Type>("flags", &mut columns.flags)?;
@@ -301,6 +304,7 @@ fn words(input: &Input<'_>, interner: &mut Interner, columns: &mut Columns) -> D
         };
         let mut known: HashMap<(u32, u32), u32, foldhash::fast::RandomState> = HashMap::default();
         let mut last = ((NULL, NULL), 0);
+        ids.resize(rows, 0);
         for (row, id) in ids.iter_mut().enumerate() {
             let keys = (left.key(row), right.map_or(NULL, |right| right.key(row)));
             if keys.0 == NULL {
