@@ -3,7 +3,7 @@
 //! Owns their order (that of the column's type) and how the footer has them.
 
 use parquet::basic::{ConvertedType, Type};
-use parquet::data_type::ByteArray;
+use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
@@ -89,6 +89,25 @@ impl<'a> Bounds<'a> {
         } else {
             let text = |bytes: Option<&[u8]>| bytes.map(|bytes| ByteArray::from(bytes.to_vec()));
             ValueStatistics::new(text(least), text(most), None, nulls, false).into()
+        }
+    }
+}
+
+/// What the footer says of a column without any value.
+pub(super) fn nothing(column: &ColumnDescPtr, rows: usize) -> Statistics {
+    let nulls = Some(rows as u64);
+    match column.physical_type() {
+        Type::BOOLEAN => ValueStatistics::<bool>::new(None, None, None, nulls, false).into(),
+        Type::INT32 => ValueStatistics::<i32>::new(None, None, None, nulls, false).into(),
+        Type::INT64 => ValueStatistics::<i64>::new(None, None, None, nulls, false).into(),
+        Type::INT96 => ValueStatistics::<Int96>::new(None, None, None, nulls, false).into(),
+        Type::FLOAT => ValueStatistics::<f32>::new(None, None, None, nulls, false).into(),
+        Type::DOUBLE => ValueStatistics::<f64>::new(None, None, None, nulls, false).into(),
+        Type::BYTE_ARRAY => {
+            ValueStatistics::<ByteArray>::new(None, None, None, nulls, false).into()
+        }
+        Type::FIXED_LEN_BYTE_ARRAY => {
+            ValueStatistics::<FixedLenByteArray>::new(None, None, None, nulls, false).into()
         }
     }
 }

@@ -137,6 +137,9 @@ impl Chunks {
             .set_dictionary_page_offset(has_dictionary.then_some(0));
         if let Some(bounds) = &bounds {
             metadata = metadata.set_statistics(bounds.statistics());
+        } else if !has_dictionary {
+            // By this a reader knows that there is nothing to read.
+            metadata = metadata.set_statistics(bounds::nothing(column, rows));
         }
         let has_index = bounds.is_some();
         let bloom_filter = match properties.bloom_filter_properties(path) {

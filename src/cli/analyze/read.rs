@@ -16,13 +16,30 @@ use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch};
 use crate::render::thousands;
 use crate::review::report::{Gatherer, Reading, Report, RowReader};
-use crate::source::archive::Query;
+use crate::source::archive::{Projection, Query};
 use crate::source::file::{
     Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered, threads,
 };
 
 /// Bytes of a row of an archive in memory, about.
 const ROW_BYTES: usize = 200;
+
+/// Columns of an archive of which a report says nothing.
+const UNUSED: &[&str] = &[
+    "interface_index",
+    "interface_name",
+    "trace_id",
+    "proxy_port",
+    "cgroup_id",
+    "debug_capture_point",
+    "file_name",
+    "file_line",
+    "source_mac",
+    "destination_mac",
+    "emitter",
+    "emitter_version",
+    "source_ip_xlated",
+];
 
 /// One step of reading, with the number of its piece.
 enum Work {
@@ -50,6 +67,12 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
     let query = Query {
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
+        projection: if plan.filters.is_empty() {
+            Projection::Without(UNUSED)
+        } else {
+            // A filter may ask for any of them.
+            Projection::All
+        },
         ..Query::default()
     };
     let series = Series::new(&plan.inputs, query);

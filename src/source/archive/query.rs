@@ -14,6 +14,8 @@ pub enum Projection {
     All,
     /// These, by the names of the schema; the fields of others have their defaults.
     Only(BTreeSet<&'static str>),
+    /// Every column but these, whose fields have their defaults.
+    Without(&'static [&'static str]),
 }
 
 impl Projection {
@@ -38,6 +40,7 @@ impl Projection {
         match self {
             Self::All => true,
             Self::Only(names) => names.contains(name),
+            Self::Without(names) => !names.contains(&name),
         }
     }
 }
