@@ -184,7 +184,7 @@ impl Period {
             let name = DropName {
                 cause: group.cause,
                 direction: group.direction,
-                subject: known(&group.subject),
+                subject: group.subject.clone(),
             };
             let sum = DropSum {
                 connections: group.connections,
@@ -255,7 +255,8 @@ impl Period {
     }
 
     /// Adds drops.
-    pub fn add_drop(&mut self, name: DropName, sum: DropSum) {
+    pub fn add_drop(&mut self, mut name: DropName, sum: DropSum) {
+        name.subject = known(&name.subject);
         if name.cause.class() == DropClass::NotADrop {
             return;
         }
@@ -310,7 +311,7 @@ fn add(
 }
 
 fn end(end: &DropEnd) -> ((Peer, u16, Protocol), u64) {
-    ((known(&end.peer), end.port, end.protocol), end.connections)
+    ((end.peer.clone(), end.port, end.protocol), end.connections)
 }
 
 impl DropSum {
@@ -321,7 +322,8 @@ impl DropSum {
         self.connections += other.connections;
         self.attempts += other.attempts;
         self.seen.merge(other.seen);
-        for (end, count) in other.ends {
+        for ((peer, port, protocol), count) in other.ends {
+            let end = (known(&peer), port, protocol);
             if self.ends.len() < MOST_ENDS || self.ends.contains_key(&end) {
                 *self.ends.entry(end).or_default() += count;
             }

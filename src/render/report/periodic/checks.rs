@@ -4,10 +4,10 @@
 use super::seen::missing;
 use super::{Kind, Review};
 use crate::render::report::outline::Check;
-use crate::render::report::words::{counted, peer};
+use crate::render::report::words::{counted, listed, peer};
 use crate::render::report::{Paths, command};
 use crate::render::thousands;
-use crate::review::periodic::Comparison;
+use crate::review::periodic::{Comparison, DropKind};
 
 pub(super) fn checks(review: &Review<'_>, paths: &Paths) -> Vec<Check> {
     let comparison = review.comparison;
@@ -87,10 +87,12 @@ pub(super) fn checks(review: &Review<'_>, paths: &Paths) -> Vec<Check> {
     check(
         match kinds {
             0 => "Drops: no new kind, none that grew".to_owned(),
-            _ if comparison.is_comparable() => format!(
-                "Drops: {} new or grown; each is meant, or has an owner",
-                counted(kinds, "kind")
-            ),
+            _ if comparison.is_comparable() => {
+                format!(
+                    "Drops: {}; each is meant, or has an owner",
+                    kinds_of_drops(comparison)
+                )
+            }
             _ => format!(
                 "Drops: {}; each is meant, or has an owner",
                 counted(kinds, "kind")
@@ -150,6 +152,30 @@ pub(super) fn checks(review: &Review<'_>, paths: &Paths) -> Vec<Check> {
     }
     quarter(review, paths, &mut checks);
     checks
+}
+
+/// `3 kinds not seen before, 2 with other ends, 1 that grew`.
+pub(super) fn kinds_of_drops(comparison: &Comparison) -> String {
+    let count = |kind: DropKind| {
+        let same = comparison.drops.iter().filter(|change| change.kind == kind);
+        same.count() as u64
+    };
+    let new = if comparison.earlier.is_whole() {
+        "new"
+    } else {
+        "not seen before"
+    };
+    let parts: Vec<String> = [
+        (DropKind::New, new),
+        (DropKind::NewEnds, "at other ends than before"),
+        (DropKind::Grown, "that grew"),
+    ]
+    .into_iter()
+    .map(|(kind, words)| (count(kind), words))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, words)| format!("{} {words}", counted(count, "kind")))
+    .collect();
+    listed(&parts, parts.len())
 }
 
 fn drift(comparison: &Comparison) -> String {

@@ -1,9 +1,10 @@
 //! What the policies say: drift, gaps, what they cover, what was not used.
 
+use std::collections::BTreeSet;
+
 use super::seen::missing;
 use super::traffic::times;
 use super::{Kind, Review};
-use crate::policy::Direction;
 use crate::render::gap_name;
 use crate::render::report::outline::{
     Row, Section, Table, Tone, fixed, number, policies as shared, text,
@@ -12,7 +13,7 @@ use crate::render::report::words::{counted, peer, port, rule, some};
 use crate::render::report::{Paths, command};
 use crate::render::thousands;
 use crate::review::coverage::SideSum;
-use crate::review::periodic::SideChange;
+use crate::review::periodic::{EdgeName, SideChange};
 
 pub(super) fn drifts(review: &Review<'_>, paths: &Paths) -> Option<Section> {
     let comparison = review.comparison;
@@ -87,7 +88,13 @@ pub(super) fn gaps(review: &Review<'_>, paths: &Paths) -> Option<Section> {
     let shown: Vec<&SideChange> = if all {
         comparison.gaps.iter().collect()
     } else {
-        comparison.new_gaps().collect()
+        // What is new as an edge is told there.
+        let told: BTreeSet<&EdgeName> =
+            comparison.edges.iter().map(|change| &change.edge).collect();
+        comparison
+            .new_gaps()
+            .filter(|gap| !told.contains(&gap.edge))
+            .collect()
     };
     if shown.is_empty() {
         return None;
@@ -102,15 +109,12 @@ pub(super) fn gaps(review: &Review<'_>, paths: &Paths) -> Option<Section> {
         },
         ..Section::default()
     };
-    if !all {
-        let known = comparison.gaps.len() - shown.len();
-        if known > 0 {
-            section.notes.push(format!(
-                "{} known from the earlier period {} left out; -o json has all",
-                counted(known as u64, "gap"),
-                if known == 1 { "is" } else { "are" }
-            ));
-        }
+    let left = comparison.gaps.len() - shown.len();
+    if left > 0 {
+        section.notes.push(format!(
+            "Left out: {} known from the earlier period or told with its edge; -o json has all",
+            counted(left as u64, "gap")
+        ));
     }
     let mut table = Table::new(
         "gaps",
@@ -119,6 +123,7 @@ pub(super) fn gaps(review: &Review<'_>, paths: &Paths) -> Option<Section> {
             text("CLIENT"),
             text("SERVER"),
             fixed("PORT"),
+            fixed("SIDE"),
             text("WHY"),
             number("CONNECTIONS"),
             number("BEFORE"),
@@ -127,22 +132,14 @@ pub(super) fn gaps(review: &Review<'_>, paths: &Paths) -> Option<Section> {
     );
     for gap in shown {
         let edge = &gap.edge;
-        let side = match gap.direction {
-            Direction::Egress => &edge.client,
-            Direction::Ingress => &edge.server,
-        };
         let new = gap.before.is_none() && comparison.is_comparable();
         table.rows.push(Row {
             cells: vec![
                 peer(&edge.client),
                 peer(&edge.server),
                 port(edge.port, edge.protocol),
-                format!(
-                    "{} for {} of {}",
-                    gap.sum.gap.map_or("gap", gap_name),
-                    gap.direction.name(),
-                    peer(side)
-                ),
+                gap.direction.name().to_owned(),
+                gap.sum.gap.map_or("gap", gap_name).to_owned(),
                 thousands(gap.sum.connections),
                 some(gap.before.unwrap_or(0)),
                 times(gap.sum.seen).0,

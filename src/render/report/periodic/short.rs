@@ -1,5 +1,6 @@
 //! The review in a few sentences.
 
+use super::checks::kinds_of_drops;
 use super::seen::{missing, period};
 use super::{Kind, Review};
 use crate::render::report::words::{counted, listed};
@@ -129,16 +130,13 @@ fn changes(review: &Review<'_>) -> Option<String> {
         ));
     }
     if !comparison.drops.is_empty() {
-        parts.push(format!(
-            "{} of drops new or grown",
-            counted(comparison.drops.len() as u64, "kind")
-        ));
+        parts.push(format!("drops of {}", kinds_of_drops(comparison)));
     }
     let gaps = comparison.new_gaps().count();
     if gaps > 0 {
         parts.push(format!("{} {new}", counted(gaps as u64, "gap")));
     }
-    (!parts.is_empty()).then(|| format!("{}.", listed(&parts, parts.len())))
+    (!parts.is_empty()).then(|| format!("Changes: {}.", parts.join("; ")))
 }
 
 fn policies(review: &Review<'_>) -> Option<String> {

@@ -102,6 +102,7 @@ pub(super) fn edges(review: &Review<'_>, paths: &Paths) -> Option<Section> {
         ..Section::default()
     };
     section.notes.extend(doubt(&comparison.earlier, "earlier"));
+    section.notes.extend(together(&comparison.edges));
     section.tables.push(edge_table(
         "new-edges",
         &comparison.edges,
@@ -127,6 +128,7 @@ pub(super) fn gone(review: &Review<'_>, paths: &Paths) -> Option<Section> {
         ..Section::default()
     };
     section.notes.extend(doubt(&comparison.later, "later"));
+    section.notes.extend(together(&comparison.gone));
     section.tables.push(edge_table(
         "vanished",
         &comparison.gone,
@@ -194,6 +196,18 @@ fn grouped(changes: &[EdgeChange]) -> Vec<Group<'_>> {
         group.seen = both(group.seen, change.sum.seen);
     }
     groups
+}
+
+/// Why there are fewer rows than edges, where that is so.
+fn together(changes: &[EdgeChange]) -> Option<String> {
+    let rows = grouped(changes).len();
+    (rows < changes.len()).then(|| {
+        format!(
+            "{} in {}: ports of two ends are together, and so are addresses without a name that a client calls on one port",
+            counted(changes.len() as u64, "edge"),
+            counted(rows as u64, "row")
+        )
+    })
 }
 
 fn both(one: Seen, other: Seen) -> Seen {
@@ -325,7 +339,6 @@ pub(super) fn drops(review: &Review<'_>, paths: &Paths) -> Option<Section> {
             number("CONNECTIONS"),
             number("BEFORE"),
             fixed("SINCE"),
-            fixed("LAST"),
         ],
     );
     for change in &comparison.drops {
@@ -339,7 +352,7 @@ pub(super) fn drops(review: &Review<'_>, paths: &Paths) -> Option<Section> {
 
 fn drop_row(change: &DropChange, certain: bool, paths: &Paths) -> Row {
     let group = group(change);
-    let (first, last) = times(change.sum.seen);
+    let (first, _) = times(change.sum.seen);
     let mut below = Vec::new();
     if change.kind == DropKind::NewEnds {
         let ends: Vec<String> = change
@@ -367,7 +380,6 @@ fn drop_row(change: &DropChange, certain: bool, paths: &Paths) -> Row {
             thousands(change.sum.connections),
             some(change.before),
             first,
-            last,
         ],
         tone: match (change.name.cause.class(), change.name.cause) {
             (DropClass::NotADrop | DropClass::Transient, _) => Tone::Plain,
