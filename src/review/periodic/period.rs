@@ -5,6 +5,7 @@
 //! `compare`'s.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::watch::Attendance;
@@ -56,6 +57,8 @@ pub struct DropSum {
     pub seen: Seen,
     /// Connections by the other end and port.
     pub ends: BTreeMap<(Peer, u16, Protocol), u64>,
+    /// Address of a client, the commonest where it is known.
+    pub client: Option<IpAddr>,
     /// What the policies say of most of them.
     pub ruling: Option<Ruling>,
     /// Policies that Hubble named.
@@ -191,6 +194,7 @@ impl Period {
                 attempts: group.attempts,
                 seen: group.seen,
                 ends: group.ends.iter().map(end).collect(),
+                client: group.clients.first().map(|(address, _)| *address),
                 ruling: group.ruling.clone(),
                 named: group.named.clone(),
             };
@@ -322,6 +326,7 @@ impl DropSum {
         self.connections += other.connections;
         self.attempts += other.attempts;
         self.seen.merge(other.seen);
+        self.client = self.client.or(other.client);
         for ((peer, port, protocol), count) in other.ends {
             let end = (known(&peer), port, protocol);
             if self.ends.len() < MOST_ENDS || self.ends.contains_key(&end) {

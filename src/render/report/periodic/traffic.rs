@@ -422,7 +422,12 @@ fn group(change: &DropChange) -> DropGroup {
         subject: change.name.subject.clone(),
         ends,
         other_ends: change.sum.connections.saturating_sub(told),
-        clients: Vec::new(),
+        clients: change
+            .sum
+            .client
+            .map(|address| (address, 0))
+            .into_iter()
+            .collect(),
         connections: change.sum.connections,
         attempts: change.sum.attempts,
         seen: change.sum.seen,
