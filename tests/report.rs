@@ -249,7 +249,7 @@ fn two_weeks_differ_in_what_was_put_into_them() {
         .exit(1);
     assert_eq!(
         failing.stderr.trim(),
-        "failing on 1 edges not seen before, 1 names not seen before, 1 edges not seen any more, 1 kinds of drops, new or grown"
+        "failing on new-edges (1), new-names (1), vanished (1), drops (1)"
     );
 }
 

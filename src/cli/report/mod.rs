@@ -327,28 +327,34 @@ impl CommonArgs {
     /// Whether something is there that the person asked to fail on.
     fn check(&self, comparison: &Comparison, err: &mut dyn Write) -> Result<(), CommandError> {
         let mut found = Vec::new();
-        let absent = [FailOn::NewEdges, FailOn::NewNames, FailOn::Vanished];
+        let absent = [
+            FailOn::NewEdges,
+            FailOn::NewNames,
+            FailOn::Vanished,
+            FailOn::NewGaps,
+        ];
         let asks = self.fail_on.iter().any(|kind| absent.contains(kind));
         if asks && !comparison.is_comparable() {
             sink::say(err, "undecided: one of the periods was not recorded");
             return Err(CommandError::Found);
         }
         for kind in &self.fail_on {
-            let (count, name) = match kind {
-                FailOn::NewEdges => (comparison.edges.len(), "edges not seen before"),
-                FailOn::NewNames => (comparison.names.len(), "names not seen before"),
-                FailOn::Vanished => (comparison.gone.len(), "edges not seen any more"),
-                FailOn::Drops => (comparison.drops.len(), "kinds of drops, new or grown"),
-                FailOn::Drift => (comparison.drifts.len(), "edges that drift"),
-                FailOn::NewGaps => (comparison.new_gaps().count(), "gaps not seen before"),
+            let count = match kind {
+                FailOn::NewEdges => comparison.edges.len(),
+                FailOn::NewNames => comparison.names.len(),
+                FailOn::Vanished => comparison.gone.len(),
+                FailOn::Drops => comparison.drops.len(),
+                FailOn::Drift => comparison.drifts.len(),
+                FailOn::NewGaps => comparison.new_gaps().count(),
                 FailOn::Missing => {
                     let periods = [&comparison.earlier, &comparison.later];
-                    let holed = periods.iter().filter(|period| !period.is_whole());
-                    (holed.count(), "periods of which something is missing")
+                    periods.iter().filter(|period| !period.is_whole()).count()
                 }
             };
             if count > 0 {
-                found.push(format!("{} {name}", thousands(count as u64)));
+                let name = kind.to_possible_value();
+                let name = name.as_ref().map_or("", |name| name.get_name());
+                found.push(format!("{name} ({})", thousands(count as u64)));
             }
         }
         if found.is_empty() {

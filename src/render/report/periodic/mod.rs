@@ -6,6 +6,7 @@
 //! before; else it was not seen.
 
 mod checks;
+mod drops;
 mod json;
 mod policies;
 mod seen;
@@ -85,7 +86,7 @@ fn outline(review: &Review<'_>, options: &Options) -> Outline {
     sections.extend(policies::drifts(review, paths));
     sections.extend(traffic::names(review, paths));
     sections.extend(traffic::edges(review, paths));
-    sections.extend(traffic::drops(review, paths));
+    sections.extend(drops::drops(review, paths));
     sections.extend(policies::gaps(review, paths));
     sections.extend(traffic::gone(review, paths));
     sections.extend(policies::coverage(review));
