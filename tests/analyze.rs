@@ -2,7 +2,7 @@
 //!
 //! Figures of the sample recording follow from its story (samples/README.md).
 
-mod schema;
+pub mod schema;
 
 use std::fs;
 

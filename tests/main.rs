@@ -34,6 +34,7 @@ mod readme;
 mod redact;
 mod reload;
 mod render;
+mod report;
 mod samples;
 mod serve_hubble;
 mod situations;

@@ -18,6 +18,7 @@ mod progress;
 mod query;
 mod record;
 mod redact;
+mod report;
 pub mod selection;
 mod serve;
 mod server_info;
@@ -54,6 +55,8 @@ enum Command {
     Tail(Box<tail::TailArgs>),
     /// Report on recorded flows: drops, policies, who talks to whom
     Analyze(Box<analyze::AnalyzeArgs>),
+    /// Say what changed, for the weekly and the quarterly review
+    Report(Box<report::ReportArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
     /// Record flows into a columnar archive
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),

@@ -1,7 +1,9 @@
 //! What policies and flows come to, looked at as a whole.
 //!
-//! Owns the values of reports: which workloads policies cover, what a recording tells.
+//! Owns the values of reports: which workloads policies cover, what a recording tells, what
+//! changed from one period to the next.
 //! Does not show them, and opens no file.
 
 pub mod coverage;
+pub mod periodic;
 pub mod report;

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 /// Every way in which a value does not fit, `path: why`.
-pub(super) fn errors(schema: &Value, value: &Value) -> Vec<String> {
+pub fn errors(schema: &Value, value: &Value) -> Vec<String> {
     let mut errors = Vec::new();
     check(schema, schema, value, "$", &mut errors);
     errors

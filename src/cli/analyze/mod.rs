@@ -272,7 +272,7 @@ fn drops(report: &Report) -> u64 {
 }
 
 /// Columns of the terminal.
-fn width() -> usize {
+pub(super) fn width() -> usize {
     let said = std::env::var("COLUMNS").ok();
     let said = said.and_then(|text| text.parse::<usize>().ok());
     let asked = || {

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::map;
-use super::outline::{Outline, Section, Table};
+use super::outline::{Check, Outline, Section, Table};
 use super::words::{clock, spans_days};
 use crate::review::report::{Report, Timeline};
 
@@ -21,7 +21,11 @@ const WIDTH: usize = 1200;
 const HEIGHT: usize = 120;
 
 pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
-    let title = title(report);
+    let title = if outline.checks.is_empty() {
+        title(report)
+    } else {
+        escape(&outline.title)
+    };
     let _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -45,6 +49,7 @@ pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
         let _ = write!(out, "<p>{}</p>", escape(sentence));
     }
     out.push_str("</section>\n");
+    checks(out, &outline.checks);
     picture(out, report);
     timeline(out, &report.timeline, spans_days(report.reading.seen));
     for section in &outline.sections {
@@ -176,6 +181,26 @@ fn timeline(out: &mut String, timeline: &Timeline, days: bool) {
         );
     }
     out.push_str("</svg></div>\n");
+}
+
+/// What a reviewer ticks off, on screen or on paper.
+fn checks(out: &mut String, checks: &[Check]) {
+    if checks.is_empty() {
+        return;
+    }
+    out.push_str("<h2 id=\"checklist\">Checklist</h2>\n<section class=\"short\">");
+    for check in checks {
+        let _ = write!(
+            out,
+            "<p><label><input type=\"checkbox\"> {}</label>",
+            escape(&check.text)
+        );
+        if let Some(command) = &check.command {
+            let _ = write!(out, "<br><code>{}</code>", escape(command));
+        }
+        out.push_str("</p>");
+    }
+    out.push_str("<p>Reviewed by: ____________________ on: ____________</p></section>\n");
 }
 
 fn section(out: &mut String, section: &Section) {

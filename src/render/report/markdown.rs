@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 
 use super::Options;
-use super::outline::{Outline, Table};
+use super::outline::{Check, Outline, Table};
 use super::words::harmless;
 
+/// How a line begins that says what to do.
+const NEXT: &str = "Next: ";
+
 pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
-    out.push_str("# Flows\n\n");
+    let _ = writeln!(out, "# {}\n", text(&outline.title));
     for sentence in &outline.short {
         let _ = writeln!(out, "- {}", text(sentence));
     }
+    checks(out, &outline.checks);
     for section in &outline.sections {
         let _ = writeln!(out, "\n## {}", section.title);
         if !section.notes.is_empty() {
@@ -23,6 +27,35 @@ pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
             table(out, one, options.top);
         }
     }
+}
+
+/// The list that a reviewer ticks off and signs.
+fn checks(out: &mut String, checks: &[Check]) {
+    if checks.is_empty() {
+        return;
+    }
+    out.push_str("\n## Checklist\n\n");
+    for check in checks {
+        let _ = writeln!(out, "- [ ] {}", text(&check.text));
+        if let Some(command) = &check.command {
+            let _ = writeln!(out, "  - {}", code(command));
+        }
+    }
+    out.push_str("\nReviewed by: ____________________ on: ____________\n");
+    out.push_str("\nApproved by: ____________________ on: ____________\n");
+}
+
+/// A command between as many backticks as it takes.
+fn code(command: &str) -> String {
+    let command = harmless(command);
+    let longest = command
+        .split(|char| char != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    let ticks = "`".repeat(longest + 1);
+    let space = if longest > 0 { " " } else { "" };
+    format!("{ticks}{space}{command}{space}{ticks}")
 }
 
 fn table(out: &mut String, table: &Table, top: usize) {
@@ -63,7 +96,12 @@ fn table(out: &mut String, table: &Table, top: usize) {
         out.push('\n');
     }
     for (who, line) in below {
-        let _ = writeln!(out, "- {}: {}", text(who), text(line));
+        let _ = match line.strip_prefix(NEXT) {
+            Some(command) if command.starts_with("flowwatch ") => {
+                writeln!(out, "- {}: next {}", text(who), code(command))
+            }
+            _ => writeln!(out, "- {}: {}", text(who), text(line)),
+        };
     }
 }
 
@@ -88,6 +126,12 @@ fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_stays_in_its_ticks() {
+        assert_eq!(code("flowwatch tail a"), "`flowwatch tail a`");
+        assert_eq!(code("tail 'a``b'"), "``` tail 'a``b' ```");
+    }
 
     #[test]
     fn text_is_no_markup() {

@@ -3,12 +3,14 @@
 //! Owns words, layout and drawing for terminal, Markdown, HTML, JSON and CSV. What is said
 //! is `outline`'s for those a person reads; JSON and CSV carry the values. Counts nothing.
 
+mod command;
 mod csv;
 mod html;
 mod json;
 mod map;
 mod markdown;
 mod outline;
+pub mod periodic;
 mod terminal;
 mod words;
 

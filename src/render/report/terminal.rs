@@ -26,6 +26,14 @@ pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
     for sentence in &outline.short {
         page.sentence(out, sentence, "");
     }
+    if !outline.checks.is_empty() {
+        out.push('\n');
+        page.heading(out, "Checklist");
+        for check in &outline.checks {
+            page.sentence(out, &format!("[ ] {}", check.text), "");
+            page.command(out, check.command.as_deref());
+        }
+    }
     for section in &outline.sections {
         out.push('\n');
         page.heading(out, section.title);
@@ -58,6 +66,15 @@ impl Page<'_> {
     fn heading(&self, out: &mut String, title: &str) {
         out.push_str(&self.paint(title, BOLD));
         out.push('\n');
+    }
+
+    /// A command below what it is about. It is copied: it stays on one line.
+    fn command(&self, out: &mut String, command: Option<&str>) {
+        if let Some(command) = command {
+            out.push_str(&" ".repeat(MARGIN + 4));
+            out.push_str(&self.paint(&harmless(command), DIM));
+            out.push('\n');
+        }
     }
 
     /// A sentence over as many lines as it takes.

@@ -69,14 +69,14 @@ impl Default for Seen {
 
 impl Seen {
     /// Takes a time in; [`crate::flow::NO_TIME`] is none.
-    pub(super) fn at(&mut self, time: i64) {
+    pub(in crate::review) fn at(&mut self, time: i64) {
         if time != crate::flow::NO_TIME {
             self.first = self.first.min(time);
             self.last = self.last.max(time);
         }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(in crate::review) fn merge(&mut self, other: Self) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }

@@ -257,6 +257,29 @@ impl Edges {
 }
 
 impl EdgeSum {
+    /// Takes in sums of the same edge.
+    pub(in crate::review) fn merge(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.forwarded += other.forwarded;
+        self.denied += other.denied;
+        self.dropped += other.dropped;
+        self.audited += other.audited;
+        self.refused += other.refused;
+        self.answered += other.answered;
+        self.attempts += other.attempts;
+        self.resets += other.resets;
+        self.seen.merge(other.seen);
+        self.gaps += other.gaps;
+        self.gap = match (self.gap, other.gap) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.drifts += other.drifts;
+        if self.service.is_none() {
+            self.service.clone_from(&other.service);
+        }
+    }
+
     fn add(&mut self, connection: &Connection) {
         let weight = connection.weight;
         let one = |yes: bool| if yes { weight } else { 0 };

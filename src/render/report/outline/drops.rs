@@ -4,8 +4,8 @@ use super::{Row, Section, Table, Tone, number, text};
 use crate::connection::Peer;
 use crate::flow::{DropClass, DropReason, Protocol};
 use crate::policy::{Direction, Verdict};
-use crate::render::report::Paths;
 use crate::render::report::words::{clock, counted, listed, peer, port, rule, spans_days};
+use crate::render::report::{Paths, command};
 use crate::render::thousands;
 use crate::review::report::{DropCause, DropGroup, Report};
 
@@ -62,7 +62,7 @@ pub(super) fn section(report: &Report, paths: &Paths) -> Option<Section> {
     Some(section)
 }
 
-fn heading(class: DropClass) -> (&'static str, &'static str) {
+pub(in crate::render::report) fn heading(class: DropClass) -> (&'static str, &'static str) {
     match class {
         DropClass::Policy => ("drops-policy", "Denied by policy"),
         DropClass::Transient => ("drops-transient", "Transient: goes away by itself"),
@@ -120,7 +120,7 @@ fn subject(group: &DropGroup, report: &Report) -> String {
     }
 }
 
-fn ends(group: &DropGroup) -> String {
+pub(in crate::render::report) fn ends(group: &DropGroup) -> String {
     let arrow = match group.direction {
         Some(Direction::Ingress) => "<-",
         _ => "->",
@@ -163,7 +163,7 @@ fn one_end(end: &crate::review::report::DropEnd) -> String {
     }
 }
 
-fn why(group: &DropGroup) -> String {
+pub(in crate::render::report) fn why(group: &DropGroup) -> String {
     let direction = group.direction.map_or("", Direction::name);
     let base = match group.cause {
         DropCause::Audited => format!("audit mode, {direction}"),
@@ -182,7 +182,7 @@ fn why(group: &DropGroup) -> String {
 }
 
 /// The rules behind it: those of the policies that were given, else those Hubble named.
-fn rules(group: &DropGroup) -> Option<String> {
+pub(in crate::render::report) fn rules(group: &DropGroup) -> Option<String> {
     let (word, rules): (&str, Vec<String>) = match &group.ruling {
         Some(ruling) if !matches!(ruling.verdict, Verdict::Unknown(_)) => {
             ("By", ruling.rules.iter().map(rule).collect())
@@ -196,7 +196,7 @@ fn rules(group: &DropGroup) -> Option<String> {
 }
 
 /// What to do next.
-fn next(group: &DropGroup, paths: &Paths) -> String {
+pub(in crate::render::report) fn next(group: &DropGroup, paths: &Paths) -> String {
     match (group.cause.class(), group.cause) {
         (_, DropCause::Audited) => {
             "Next: allow it before audit mode is turned off, or it will be denied".to_owned()
@@ -242,48 +242,11 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
         Some(Direction::Ingress) => (&end.peer, &group.subject),
         _ => (&group.subject, &end.peer),
     };
-    let side = |one: &Peer| match one {
-        // The world is many; one of them stands for it.
-        Peer::Entity(name) if &**name == "world" => group
-            .clients
-            .first()
-            .map(|(address, _)| address.to_string()),
-        Peer::Prefix(net) => Some(net.addr().to_string()),
-        Peer::Workload { .. } | Peer::Entity(_) | Peer::Name(_) => Some(quoted(&peer(one))),
-        Peer::Unknown | Peer::Others => None,
-    };
-    let to_port = match end.protocol {
-        Protocol::Tcp => end.port.to_string(),
-        Protocol::Udp | Protocol::Sctp | Protocol::Icmpv4 | Protocol::Icmpv6 => {
-            format!("{}/{}", end.port, end.protocol.name().to_lowercase())
-        }
-        _ => return None,
-    };
-    let given = |paths: &[String], missing: &str| match paths {
-        [] => missing.to_owned(),
-        paths => paths
-            .iter()
-            .map(|path| quoted(path))
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
-    Some(format!(
-        "flowwatch explain --policies {} --flows {} --from {} --to {} --port {to_port}",
-        given(&paths.policies, "PATH"),
-        given(&paths.flows, "PATH"),
-        side(from)?,
-        side(to)?
-    ))
-}
-
-/// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
-    if word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+    let world = group
+        .clients
+        .first()
+        .map(|(address, _)| address.to_string());
+    command::explain(from, to, end.port, end.protocol, world, paths)
 }
 
 fn refused(report: &Report, days: bool) -> Option<Table> {

@@ -3,8 +3,8 @@
 //! Owns what is said and in which order; terminal, Markdown and HTML show the same. How
 //! much of each table is shown is the form's.
 
-mod drops;
-mod policies;
+pub(super) mod drops;
+pub(super) mod policies;
 mod read;
 mod short;
 mod traffic;
@@ -15,10 +15,23 @@ use crate::review::report::Report;
 /// A report to be shown.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
+    /// What it is.
+    pub(super) title: String,
+    /// What a reviewer has to look at, in this order.
+    pub(super) checks: Vec<Check>,
     /// The story in a few sentences.
     pub(super) short: Vec<String>,
     /// The sections, in their order.
     pub(super) sections: Vec<Section>,
+}
+
+/// Something to be looked at and ticked off.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    /// With its figures.
+    pub(super) text: String,
+    /// What shows more.
+    pub(super) command: Option<String>,
 }
 
 /// A section.
@@ -85,7 +98,11 @@ impl Tone {
 }
 
 impl Table {
-    fn new(id: &'static str, title: &'static str, columns: &[Column]) -> Self {
+    pub(in crate::render::report) fn new(
+        id: &'static str,
+        title: &'static str,
+        columns: &[Column],
+    ) -> Self {
         Self {
             id,
             title,
@@ -94,7 +111,7 @@ impl Table {
         }
     }
 
-    fn row(&mut self, tone: Tone, cells: Vec<String>) {
+    pub(in crate::render::report) fn row(&mut self, tone: Tone, cells: Vec<String>) {
         self.rows.push(Row {
             cells,
             tone,
@@ -104,7 +121,7 @@ impl Table {
 }
 
 /// A column of text.
-const fn text(name: &'static str) -> Column {
+pub(super) const fn text(name: &'static str) -> Column {
     Column {
         name,
         number: false,
@@ -113,7 +130,7 @@ const fn text(name: &'static str) -> Column {
 }
 
 /// A column of text that is never cut.
-const fn fixed(name: &'static str) -> Column {
+pub(super) const fn fixed(name: &'static str) -> Column {
     Column {
         name,
         number: false,
@@ -122,7 +139,7 @@ const fn fixed(name: &'static str) -> Column {
 }
 
 /// A column of numbers.
-const fn number(name: &'static str) -> Column {
+pub(super) const fn number(name: &'static str) -> Column {
     Column {
         name,
         number: true,
@@ -139,6 +156,8 @@ pub(super) fn outline(report: &Report, paths: &Paths) -> Outline {
         sections.extend(traffic::sections(report));
     }
     Outline {
+        title: "Flows".to_owned(),
+        checks: Vec::new(),
         short: short::sentences(report),
         sections,
     }

@@ -8,7 +8,7 @@ use crate::render::report::words::{
     NAMED, clock, counted, listed, peer, percent, port, rule, spans_days,
 };
 use crate::render::{thousands, verdict_name};
-use crate::review::report::{DriftRow, Judged, Report, Ruling};
+use crate::review::report::{Judged, Report, Ruling};
 
 /// Changes of policies that are named.
 const CHANGES_SHOWN: usize = 5;
@@ -93,7 +93,7 @@ fn drifts(judged: &Judged, days: bool) -> Option<Table> {
                 peer(&drift.server),
                 port(drift.port, drift.protocol),
                 drift.direction.name().to_owned(),
-                recorded(drift),
+                recorded(drift.recorded),
                 ruling(&drift.ruling),
                 thousands(drift.connections),
                 drift
@@ -106,8 +106,8 @@ fn drifts(judged: &Judged, days: bool) -> Option<Table> {
     Some(table)
 }
 
-fn recorded(drift: &DriftRow) -> String {
-    match drift.recorded {
+pub(in crate::render::report) fn recorded(verdict: FlowVerdict) -> String {
+    match verdict {
         FlowVerdict::FORWARDED => "allowed".to_owned(),
         FlowVerdict::REDIRECTED => "redirected".to_owned(),
         FlowVerdict::AUDIT => "audited".to_owned(),
@@ -116,7 +116,7 @@ fn recorded(drift: &DriftRow) -> String {
     }
 }
 
-fn ruling(ruling: &Ruling) -> String {
+pub(in crate::render::report) fn ruling(ruling: &Ruling) -> String {
     let rules: Vec<String> = ruling.rules.iter().map(rule).collect();
     match ruling.verdict {
         Verdict::Unknown(cause) => format!("unknown: {cause}"),
