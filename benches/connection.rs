@@ -148,6 +148,7 @@ fn judged(traffic: &Traffic, batches: &[FlowBatch]) -> Vec<Vec<Option<JudgedSide
             }),
             gap: judgement.gap,
             drift: judgement.agreement == Agreement::Drift,
+            changed: false,
             unknown: match judgement.agreement {
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,

@@ -31,7 +31,11 @@ pub struct Ruling {
 
 impl Ruling {
     /// Resolves a decision about one side.
-    pub(in crate::review) fn of(policies: &Policies, computed: &Computed, direction: Direction) -> Self {
+    pub(in crate::review) fn of(
+        policies: &Policies,
+        computed: &Computed,
+        direction: Direction,
+    ) -> Self {
         let verdict = computed.verdict;
         let Some(cluster) = policies.at(computed.cluster) else {
             return Self {
