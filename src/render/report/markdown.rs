@@ -38,7 +38,11 @@ fn checks(out: &mut String, checks: &[Check]) {
     for check in checks {
         let _ = writeln!(out, "- [ ] {}", text(&check.text));
         if let Some(command) = &check.command {
-            let _ = writeln!(out, "  - {}", code(command));
+            let shown = match command.contains('<') {
+                true => text(command).into_owned(),
+                false => code(command),
+            };
+            let _ = writeln!(out, "  - {shown}");
         }
     }
     out.push_str("\nReviewed by: ____________________ on: ____________\n");
@@ -97,7 +101,8 @@ fn table(out: &mut String, table: &Table, top: usize) {
     }
     for (who, line) in below {
         let _ = match line.strip_prefix(NEXT) {
-            Some(command) if command.starts_with("flowwatch ") => {
+            // Text that some readers would take for markup even there stays escaped.
+            Some(command) if command.starts_with("flowwatch ") && !command.contains('<') => {
                 writeln!(out, "- {}: next {}", text(who), code(command))
             }
             _ => writeln!(out, "- {}: {}", text(who), text(line)),
