@@ -13,6 +13,7 @@ use polars::prelude::{
 };
 
 use super::error::QueryError;
+use super::near::near;
 use crate::flow::{
     AuthType, CaptureEnum, Direction, DropReason, EventType, FlowType, L7Type, Protocol, SockPoint,
     TracePoint, TraceReason, Verdict, schema,
@@ -194,9 +195,7 @@ pub(super) fn resolve(typed: &str) -> Result<&'static str, QueryError> {
     let name = name.replace('.', "_");
     known(&name).ok_or_else(|| QueryError::Column {
         name: typed.to_owned(),
-        near: names().into_iter().find(|known| {
-            name.len() > 2 && (known.contains(name.as_str()) || name.contains(*known))
-        }),
+        near: near(&name, names()),
     })
 }
 
