@@ -86,12 +86,25 @@ impl QueryError {
         let text = cause.to_string();
         // What follows is the engine's own plan, or a list of every column.
         let brief = text.split("\n\n").next().unwrap_or_default();
+        if brief.contains("unsupported function 'date_trunc'") {
+            let reason = "there is no DATE_TRUNC: write STRFTIME(time, '%Y-%m-%dT%H') for hours, \
+                          or count with --by and --per";
+            return Self::Syntax(reason.to_owned());
+        }
         no_column(brief).unwrap_or_else(|| Self::Engine(brief.trim().to_owned()))
     }
 }
 
-/// The engine's "unable to find column", which names the columns that it has.
+/// The engine's "unable to find column", which names the columns that it has, or "no
+/// column named", which does not.
 fn no_column(text: &str) -> Option<QueryError> {
+    if let Some((_, rest)) = text.split_once("no column named '") {
+        let (name, _) = rest.split_once('\'')?;
+        return Some(QueryError::Column {
+            name: name.to_owned(),
+            near: None,
+        });
+    }
     let (_, rest) = text.split_once("unable to find column \"")?;
     let (name, rest) = rest.split_once('"')?;
     let (_, columns) = rest.split_once('[')?;
@@ -121,6 +134,11 @@ mod tests {
         assert_eq!(
             QueryError::engine(text).to_string(),
             "there is no column \"verdct\", but verdict"
+        );
+        let text = "no column named 'x' found in table 'f'";
+        assert_eq!(
+            QueryError::engine(text).to_string(),
+            "there is no column \"x\""
         );
         let other = QueryError::engine("it gave up\n\nResolved plan until failure:");
         assert_eq!(other.to_string(), "answer the query: it gave up");

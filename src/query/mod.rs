@@ -164,6 +164,18 @@ impl Session {
         Ok(found)
     }
 
+    /// The workloads whose names look like a party that was typed; `None` where it is one.
+    ///
+    /// # Errors
+    /// [`QueryError`] when the files cannot be read.
+    pub fn meant(&self, party: &str) -> Result<Option<String>, QueryError> {
+        let workloads = self.workloads()?;
+        if workloads.iter().any(|workload| workload == party) {
+            return Ok(None);
+        }
+        Ok(near::near(party, workloads.iter().map(String::as_str)))
+    }
+
     /// How much of the window was seen, and the window: where no time was given, from
     /// the first to the last flow. `None` for an archive without any.
     ///

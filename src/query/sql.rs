@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    visit_relations,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
@@ -41,17 +42,27 @@ pub(super) fn check(text: &str) -> Result<Vec<&'static str>, QueryError> {
     guarded(|| check_here(text))
 }
 
-/// Whether a text can be judged: it is a whole statement, or wrong in a way that no more
-/// text mends.
+/// Whether a text can be judged: it is a statement over some table and ends with no comma,
+/// or it is wrong in a way that no more text mends.
 #[must_use]
 pub fn is_whole(text: &str) -> bool {
     if text.len() > MOST_BYTES {
         return true;
     }
-    let parsed = guarded(|| parse(text).map(|_| ()));
-    // The parser has one kind of error, and says where it is only in its text.
-    !matches!(parsed, Err(QueryError::Syntax(reason))
-        if reason.ends_with("found: EOF") || reason.contains("Unterminated"))
+    let has_table = guarded(|| {
+        let statements = parse(text)?;
+        let found = visit_relations(&statements, |_| ControlFlow::Break(()));
+        Ok(found.is_break() || !matches!(statements.as_slice(), [Statement::Query(_)]))
+    });
+    match has_table {
+        Ok(has_table) => has_table && !text.trim_end().ends_with(','),
+        // The parser has one kind of error, and says where it is only in its text.
+        Err(QueryError::Syntax(reason)) => {
+            let at_the_end = ["Unterminated", "Unexpected EOF"];
+            !reason.ends_with("found: EOF") && !at_the_end.iter().any(|of| reason.contains(of))
+        }
+        Err(_) => true,
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Statement>, QueryError> {
@@ -292,7 +303,7 @@ mod tests {
     #[test]
     fn a_text_is_whole_unless_more_could_mend_it() {
         for whole in [
-            "SELECT 1",
+            "SHOW TABLES",
             "SELECT * FROM flows LIMIT 1",
             "SELEC 1",
             "SELECT * FROM FROM",
@@ -301,6 +312,8 @@ mod tests {
         }
         for open in [
             "SELECT",
+            "SELECT verdict,",
+            "SELECT 1",
             "SELECT 1 FROM",
             "SELECT (1",
             "SELECT 'a",

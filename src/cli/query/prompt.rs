@@ -191,7 +191,15 @@ impl Completer for Typing<'_> {
         at: usize,
         _context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.words.complete(text, at))
+        let (begin, mut found) = self.words.complete(text, at);
+        // The only word that can begin a line is followed by others.
+        if let [only] = found.as_mut_slice()
+            && text[..begin].trim().is_empty()
+            && at == text.len()
+        {
+            only.push(' ');
+        }
+        Ok((begin, found))
     }
 }
 

@@ -67,7 +67,7 @@ fn later(args: &QueryArgs, session: &Session, err: &mut dyn Write) -> Result<(),
         let mut shell = Shell::new(session, args.output, args.quiet, file(args)?);
         script::run(&mut shell, &mut stdin.lock(), err)?
     } else if stdin.is_terminal() && io::stdout().is_terminal() {
-        let mut shell = Shell::new(session, args.output, args.quiet, io::stdout());
+        let mut shell = Shell::new(session, args.output, args.quiet, io::stdout()).at_a_prompt();
         return prompt::run(&mut shell, err);
     } else {
         let mut shell = Shell::new(session, args.output, args.quiet, io::stdout());

@@ -38,6 +38,8 @@ pub(super) struct Shell<'a, O: Write + Send> {
     format: RowFormat,
     quiet: bool,
     out: O,
+    /// Whether tables stand apart: at a prompt they do anyway.
+    apart: bool,
     answers: usize,
 }
 
@@ -61,8 +63,15 @@ impl<'a, O: Write + Send> Shell<'a, O> {
             format,
             quiet,
             out,
+            apart: true,
             answers: 0,
         }
+    }
+
+    /// For a prompt, whose lines stand between answers.
+    pub(super) fn at_a_prompt(mut self) -> Self {
+        self.apart = false;
+        self
     }
 
     pub(super) fn session(&self) -> &'a Session {
@@ -98,7 +107,7 @@ impl<'a, O: Write + Send> Shell<'a, O> {
     ) -> Result<Step, CommandError> {
         let answer = answer?;
         let apart = matches!(self.format, RowFormat::Table | RowFormat::Markdown);
-        if apart && self.answers > 0 {
+        if apart && self.apart && self.answers > 0 {
             let blank = self.write("\n")?;
             if blank == Step::Quit {
                 return Ok(blank);
@@ -247,6 +256,7 @@ mod tests {
             ("SELECT * FROM flow", "but flows"),
             ("SELECT * FORM flows", "read the query"),
             ("INSERT INTO flows VALUES (1)", "INSERT INTO"),
+            ("SELECT DATE_TRUNC('hour', time) FROM flows", "STRFTIME"),
             ("first-sen", "but first-seen"),
             ("dns a b", "too many parameters"),
             (".scheme flows", ".scheme"),
@@ -258,9 +268,12 @@ mod tests {
                 step => panic!("{text}: {step:?}"),
             }
         }
+        assert_eq!(shell.run("dns checkout", &mut err), Step::Answered(0));
         assert!(matches!(shell.run("loss", &mut err), Step::Answered(_)));
         assert_eq!(shell.run("exit", &mut err), Step::Quit);
-        assert!(String::from_utf8(err).unwrap().contains("completeness"));
+        let said = String::from_utf8(err).unwrap();
+        assert!(said.contains("completeness"), "{said}");
+        assert!(said.contains("but shop/checkout may be"), "{said}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) fn show(
     err: Option<&mut dyn Write>,
 ) -> Result<Shown, CommandError> {
     let (notes, absence) = (answer.notes.clone(), answer.absence);
+    let party = answer.party.clone();
     let Some(written) = write(answer, format, out)? else {
         return Ok(Shown::Closed);
     };
@@ -47,6 +48,14 @@ pub(super) fn show(
         say(
             err,
             &format!("only {most} rows are shown: csv and json have all"),
+        );
+    }
+    if let Some(party) = party.filter(|_| written.rows == 0)
+        && let Some(meant) = session.meant(&party).map_err(failed)?
+    {
+        say(
+            err,
+            &format!("no party {party:?} is in it, but {meant} may be"),
         );
     }
     if absence || written.rows == 0 {

@@ -31,7 +31,7 @@ pub(super) enum Kind {
 pub(super) fn kind(text: &str) -> Kind {
     let text = text.trim().trim_end_matches(';').trim_end();
     let first = text.split_whitespace().next().unwrap_or_default();
-    let alone = first.len() == text.len();
+    let alone = first.len() == text.len() && !text.is_empty();
     if first.starts_with('.') || alone && is_bare_command(first) {
         return Kind::Command;
     }
@@ -263,6 +263,8 @@ mod tests {
             ("-- a comment", Kind::Sql),
             ("(SELECT 1)", Kind::Sql),
             ("DROP TABLE x", Kind::Sql),
+            (";", Kind::Sql),
+            ("", Kind::Sql),
         ] {
             assert_eq!(kind(text), wanted, "{text}");
         }
@@ -293,6 +295,7 @@ mod tests {
         for open in [
             "SELECT",
             "SELECT *,",
+            "SELECT 1",
             "SELECT * FROM",
             "SELECT * FROM flows WHERE",
             "SELECT * FROM flows WHERE a = 'x",
