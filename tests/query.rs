@@ -57,6 +57,51 @@ fn what_is_absent_comes_with_completeness() {
 }
 
 #[test]
+fn questions_can_come_on_standard_input() {
+    let count = "SELECT COUNT(*) AS flows\n  FROM drops";
+    let ran = query(&["-o", "csv"]).stdin(count).run().exit(0);
+    assert_eq!(ran.lines().len(), 2, "{:?}", ran.lines());
+    let all = format!("{count};\nSELECT nothing FROM flows;\n.mode json\nloss\n");
+    query(&["-o", "csv"])
+        .stdin(all)
+        .run()
+        .stdout_contains("flows\r\n")
+        .stdout_contains("\"holes\":1")
+        .stderr_contains("standard input, line 3: there is no column \"nothing\"")
+        .exit(1);
+    query(&["-o", "parquet", "--out", "never.parquet"])
+        .stdin(count)
+        .run()
+        .stderr_contains("one answer")
+        .exit(64);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("answers.csv");
+    query(&["-q", "-o", "csv", "--out", out.to_str().unwrap()])
+        .stdin("loss\nloss\n")
+        .run()
+        .prints_nothing()
+        .exit(0);
+    let text = std::fs::read_to_string(out).unwrap();
+    assert_eq!(text.matches("node_name,cause").count(), 2, "{text}");
+}
+
+#[test]
+fn a_name_that_is_none_comes_with_the_one_that_was_meant() {
+    query(&["--by", "src.wrkload"])
+        .run()
+        .stderr_contains("but source_workload")
+        .exit(64);
+    query(&["SELECT verdct FROM flows"])
+        .run()
+        .stderr_contains("but verdict")
+        .exit(64);
+    query(&["who-talked-to", "payment"])
+        .run()
+        .stderr_contains("but payments/")
+        .exit(0);
+}
+
+#[test]
 fn a_question_that_means_nothing_is_wrong_usage() {
     query(&[])
         .run()

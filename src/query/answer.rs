@@ -35,6 +35,8 @@ pub struct Answer {
     pub notes: Vec<String>,
     /// Whether what is not in it means something, so that completeness has to be said.
     pub absence: bool,
+    /// The party that it is about.
+    pub party: Option<String>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -80,6 +82,7 @@ impl Answer {
             schema: Arc::new(Schema::new(fields)),
             notes: Vec::new(),
             absence: false,
+            party: None,
         })
     }
 

@@ -115,6 +115,7 @@ pub(super) fn answer(
     }
     let mut answer = Answer::new((canned.frame)(session, parameters)?)?;
     answer.absence = canned.absence;
+    answer.party = parameters.first().filter(|text| *text != "*").cloned();
     if canned.of_edges {
         answer.notes.extend(note("edges"));
     }

@@ -13,9 +13,10 @@ use polars::prelude::{
 };
 
 use super::error::QueryError;
+use super::near::near;
 use crate::flow::{
     AuthType, CaptureEnum, Direction, DropReason, EventType, FlowType, L7Type, Protocol, SockPoint,
-    TracePoint, TraceReason, Verdict, schema,
+    TracePoint, TraceReason, Verdict, WorkloadName, schema,
 };
 
 /// Columns of bytes that only this program reads.
@@ -194,9 +195,7 @@ pub(super) fn resolve(typed: &str) -> Result<&'static str, QueryError> {
     let name = name.replace('.', "_");
     known(&name).ok_or_else(|| QueryError::Column {
         name: typed.to_owned(),
-        near: names().into_iter().find(|known| {
-            name.len() > 2 && (known.contains(name.as_str()) || name.contains(*known))
-        }),
+        near: near(&name, names()),
     })
 }
 
@@ -282,7 +281,7 @@ fn uuid_text(bytes: &[u8]) -> String {
 }
 
 /// Who a side is, in one text: its workload, else a reserved identity, else the first of
-/// its DNS names, its pod, its address. Null where nothing of it is known.
+/// its DNS names, the workload that its pod's name tells, its address. Null where nothing of it is known.
 pub(super) fn party(side: &str) -> Expr {
     let of = |what: &str| col(format!("{side}_{what}"));
     let reserved = texts(of("identity"), |number| {
@@ -305,16 +304,34 @@ pub(super) fn party(side: &str) -> Expr {
         },
         |_, field| Ok(Field::new(field.name().clone(), DataType::String)),
     );
-    let within = |what: &str| {
+    let within = |name: Expr| {
         when(of("namespace").is_null())
-            .then(of(what))
-            .otherwise(of("namespace") + lit("/") + of(what))
+            .then(name.clone())
+            .otherwise(of("namespace") + lit("/") + name)
     };
+    // A flow that Hubble tells no workload of still is of the one that made the pod.
+    let maker = of("pod").map(
+        |column| {
+            let makers: StringChunked = column
+                .str()?
+                .iter()
+                .map(|pod| {
+                    Some(
+                        WorkloadName::of_pod(pod?, std::iter::empty())
+                            .name
+                            .to_string(),
+                    )
+                })
+                .collect();
+            Ok(makers.with_name(column.name().clone()).into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::String)),
+    );
     polars::prelude::coalesce(&[
-        within("workload"),
+        within(of("workload")),
         reserved,
         first_name,
-        within("pod"),
+        within(maker),
         of("ip"),
     ])
 }

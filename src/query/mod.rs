@@ -14,6 +14,7 @@ mod error;
 mod flags;
 mod frame;
 mod group;
+mod near;
 mod sql;
 mod views;
 
@@ -22,10 +23,14 @@ pub use canned::{CANNED, Canned};
 pub use error::QueryError;
 pub use flags::FLAGS;
 pub use group::Grouping;
-pub use views::VIEWS;
+pub use sql::is_whole;
+pub use views::{VIEWS, about};
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use arrow::array::AsArray;
+use arrow::datatypes::SchemaRef;
 use jiff::Timestamp;
 
 use crate::flow::{Seen, Span};
@@ -115,6 +120,60 @@ impl Session {
     /// [`QueryError`] for an unknown name or parameters that do not fit.
     pub fn canned(&self, name: &str, parameters: &[String]) -> Result<Answer, QueryError> {
         canned::answer(self, name, parameters)
+    }
+
+    /// The archive that is asked.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// The columns of a view, and their types.
+    ///
+    /// # Errors
+    /// [`QueryError::Table`] for a name that is none.
+    pub fn schema(&self, view: &str) -> Result<SchemaRef, QueryError> {
+        let Some(known) = VIEWS.iter().find(|known| **known == view) else {
+            return Err(QueryError::Table {
+                name: view.to_owned(),
+                near: near::near(view, VIEWS),
+            });
+        };
+        Ok(Answer::new(views::view(self, known)?)?.schema())
+    }
+
+    /// Workloads that the newest files name, as `namespace/name`, in order: so many as
+    /// can be found without waiting, for those who complete what is typed.
+    ///
+    /// # Errors
+    /// [`QueryError`] when the files cannot be read.
+    pub fn workloads(&self) -> Result<Vec<String>, QueryError> {
+        let answer = Answer::new(views::workloads(self)?)?;
+        let mut found = Vec::new();
+        answer.run(|batch| {
+            if let Some(names) = batch
+                .columns()
+                .first()
+                .and_then(|of| of.as_string_opt::<i32>())
+            {
+                found.extend(names.iter().flatten().map(str::to_owned));
+            }
+            ControlFlow::Continue(())
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The workloads whose names look like a party that was typed; `None` where it is one.
+    ///
+    /// # Errors
+    /// [`QueryError`] when the files cannot be read.
+    pub fn meant(&self, party: &str) -> Result<Option<String>, QueryError> {
+        let workloads = self.workloads()?;
+        if workloads.iter().any(|workload| workload == party) {
+            return Ok(None);
+        }
+        Ok(near::near(party, workloads.iter().map(String::as_str)))
     }
 
     /// How much of the window was seen, and the window: where no time was given, from

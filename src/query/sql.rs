@@ -8,13 +8,15 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    visit_relations,
 };
 use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::{Parser, ParserOptions};
+use sqlparser::parser::{Parser, ParserError, ParserOptions};
 
 use super::VIEWS;
 use super::answer::guarded;
 use super::error::QueryError;
+use super::near::near;
 
 /// Longest text of a query.
 const MOST_BYTES: usize = 16 << 10;
@@ -40,19 +42,51 @@ pub(super) fn check(text: &str) -> Result<Vec<&'static str>, QueryError> {
     guarded(|| check_here(text))
 }
 
-fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
-    let syntax = |error: sqlparser::parser::ParserError| QueryError::Syntax(error.to_string());
+/// Whether a text can be judged: it is a statement over some table and ends with no comma,
+/// or it is wrong in a way that no more text mends.
+#[must_use]
+pub fn is_whole(text: &str) -> bool {
+    if text.len() > MOST_BYTES {
+        return true;
+    }
+    let has_table = guarded(|| {
+        let statements = parse(text)?;
+        let found = visit_relations(&statements, |_| ControlFlow::Break(()));
+        Ok(found.is_break() || !matches!(statements.as_slice(), [Statement::Query(_)]))
+    });
+    match has_table {
+        Ok(has_table) => has_table && !text.trim_end().ends_with(','),
+        // The parser has one kind of error, and says where it is only in its text.
+        Err(QueryError::Syntax(reason)) => {
+            let at_the_end = ["Unterminated", "Unexpected EOF"];
+            !reason.ends_with("found: EOF") && !at_the_end.iter().any(|of| reason.contains(of))
+        }
+        Err(_) => true,
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Statement>, QueryError> {
+    let syntax = |error: ParserError| {
+        let (ParserError::TokenizerError(reason) | ParserError::ParserError(reason)) = error else {
+            return QueryError::Syntax(error.to_string());
+        };
+        QueryError::Syntax(reason)
+    };
     // As the engine reads it.
     let options = ParserOptions {
         trailing_commas: true,
         ..ParserOptions::default()
     };
-    let statements = Parser::new(&GenericDialect)
+    Parser::new(&GenericDialect)
         .with_options(options)
         .try_with_sql(text)
         .map_err(syntax)?
         .parse_statements()
-        .map_err(syntax)?;
+        .map_err(syntax)
+}
+
+fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
+    let statements = parse(text)?;
     let [statement] = statements.as_slice() else {
         return Err(refused(format!("{} statements", statements.len())));
     };
@@ -67,7 +101,10 @@ fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
         if let Some(&view) = VIEWS.iter().find(|view| *view == name) {
             check.views.push(view);
         } else if !check.own.contains(name) {
-            return Err(refused(format!("table {name:?}")));
+            return Err(QueryError::Table {
+                name: name.clone(),
+                near: near(name, VIEWS),
+            });
         }
     }
     check.views.sort_unstable();
@@ -262,6 +299,29 @@ impl Visitor for Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_whole_unless_more_could_mend_it() {
+        for whole in [
+            "SHOW TABLES",
+            "SELECT * FROM flows LIMIT 1",
+            "SELEC 1",
+            "SELECT * FROM FROM",
+        ] {
+            assert!(is_whole(whole), "{whole}");
+        }
+        for open in [
+            "SELECT",
+            "SELECT verdict,",
+            "SELECT 1",
+            "SELECT 1 FROM",
+            "SELECT (1",
+            "SELECT 'a",
+            "SELECT 1 /* a",
+        ] {
+            assert!(!is_whole(open), "{open}");
+        }
+    }
 
     #[test]
     fn one_select_over_views_is_let_through() {

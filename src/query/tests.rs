@@ -116,7 +116,11 @@ impl Side {
         self.party = (self.workload.as_ref().map(within))
             .or_else(|| reserved.map(str::to_owned))
             .or_else(|| self.name.clone())
-            .or_else(|| self.pod.as_ref().map(within))
+            .or_else(|| {
+                let pod = self.pod.as_ref()?;
+                let maker = crate::flow::WorkloadName::of_pod(pod, std::iter::empty());
+                Some(within(&maker.name.to_string()))
+            })
             .or_else(|| Some(self.ip.clone()).filter(|ip| !ip.is_empty()));
     }
 

@@ -3,7 +3,9 @@
 //! Owns what a row of each is. `connections` and `edges` are made of flows, by a rule
 //! that is weaker than the one of judged connections, and [`note`] says so.
 
-use polars::prelude::{DataType, Expr, LazyFrame, NULL, coalesce, col, len, lit, when};
+use polars::prelude::{
+    DataType, Expr, LazyFrame, NULL, UnionArgs, coalesce, col, concat, len, lit, when,
+};
 
 use super::columns::{self, party, shown};
 use super::error::QueryError;
@@ -12,6 +14,24 @@ use crate::flow::{HoleCause, LostSource, Verdict};
 
 /// Names of the views.
 pub const VIEWS: [&str; 5] = ["flows", "drops", "connections", "edges", "holes"];
+
+/// Flows that are looked at for the names of workloads.
+const MOST_NAMED_ROWS: u64 = 2_000_000;
+/// Names of workloads that are given.
+const MOST_NAMES: u32 = 10_000;
+
+/// What a row of a view is.
+#[must_use]
+pub fn about(view: &str) -> &'static str {
+    match view {
+        "flows" => "a flow, with every column of the archive",
+        "drops" => "a flow that was dropped",
+        "connections" => "a 5-tuple, with replies folded",
+        "edges" => "who, to whom, on which port: how many connections, flows and drops",
+        "holes" => "a span in which events of a node may be missing",
+        _ => "nothing",
+    }
+}
 
 /// What has to be said beside an answer from a view.
 pub(super) fn note(view: &str) -> Option<String> {
@@ -31,6 +51,35 @@ pub(super) fn view(session: &Session, name: &str) -> Result<LazyFrame, QueryErro
         "holes" => holes(session),
         _ => Ok(flows(session.flows()?)),
     }
+}
+
+/// Workloads of either side in the newest files, each once.
+pub(super) fn workloads(session: &Session) -> Result<LazyFrame, QueryError> {
+    let mut files: Vec<_> = session.archive.manifest().files.iter().collect();
+    files.sort_unstable_by_key(|file| std::cmp::Reverse(file.span));
+    let mut rows = 0;
+    let newest = files.into_iter().take_while(|file| {
+        rows += file.rows;
+        rows <= MOST_NAMED_ROWS
+    });
+    let since = newest.filter_map(|file| file.span).map(|(first, _)| first);
+    let since = since.min().unwrap_or(i64::MIN).max(session.selection.since);
+    let flows = || frame::flows(&session.archive, since, session.selection.until);
+    let side = |side: &str| -> Result<LazyFrame, QueryError> {
+        let of = |what: &str| col(format!("{side}_{what}"));
+        let name = of("namespace") + lit("/") + of("workload");
+        Ok(flows()?
+            .select([name.alias("workload")])
+            .filter(col("workload").is_not_null()))
+    };
+    let both = concat(
+        [side("source")?, side("destination")?],
+        UnionArgs::default(),
+    );
+    let each = both
+        .map_err(QueryError::engine)?
+        .group_by([col("workload")]);
+    Ok(each.agg([]).limit(MOST_NAMES))
 }
 
 /// Every column, with names where files have numbers.

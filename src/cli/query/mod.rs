@@ -4,7 +4,19 @@
 //! a program that was built without it says so.
 
 #[cfg(feature = "polars")]
+mod complete;
+#[cfg(feature = "polars")]
+mod prompt;
+#[cfg(feature = "polars")]
 mod run;
+#[cfg(feature = "polars")]
+mod script;
+#[cfg(feature = "polars")]
+mod shell;
+#[cfg(feature = "polars")]
+mod show;
+#[cfg(feature = "polars")]
+mod statements;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,7 +35,8 @@ pub(super) struct QueryArgs {
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath, required_unless_present = "list")]
     folder: Option<PathBuf>,
     /// A query's name (see --list) and its parameters, or one SELECT over the views flows,
-    /// drops, connections, edges and holes
+    /// drops, connections, edges and holes. Without one, questions are read from standard
+    /// input; on a terminal, at a prompt
     #[arg(value_name = "QUESTION")]
     question: Vec<String>,
     /// List the queries that have a name
@@ -66,6 +79,11 @@ pub(super) struct QueryArgs {
     filters: FilterArgs,
 }
 
+/// What is said where nothing was asked.
+#[cfg(feature = "polars")]
+const NO_QUESTION: &str = "what is the question? --by COLUMNS, a query's name (--list shows them), \
+    or a SELECT";
+
 const EXAMPLES: &str = "\
 Examples:
   Who was denied what, most first:
@@ -73,7 +91,9 @@ Examples:
   Who talked to a workload:
     flowwatch query flows/ who-talked-to shop/checkout --since 24h
   SQL:
-    flowwatch query flows/ 'SELECT node_name, count(*) AS flows FROM drops GROUP BY node_name'";
+    flowwatch query flows/ 'SELECT node_name, count(*) AS flows FROM drops GROUP BY node_name'
+  One question after the other, at a prompt:
+    flowwatch query flows/";
 
 /// Declares the filter flags, which are texts here: their meaning is `query`'s.
 macro_rules! filters {
@@ -145,6 +165,8 @@ fn format(text: &str) -> Result<RowFormat, String> {
     expect(dead_code, reason = "there is nothing to ask")
 )]
 enum Question {
+    /// On standard input.
+    Later,
     Sql(String),
     Named(String, Vec<String>),
     Group {
@@ -170,9 +192,7 @@ impl QueryArgs {
             return Ok(Question::Sql(first.clone()));
         }
         if self.by.is_empty() && self.per.is_none() && self.top.is_none() {
-            return Err(UsageError::new(
-                "what is the question? --by COLUMNS, a query's name (--list shows them), or a SELECT",
-            ));
+            return Ok(Question::Later);
         }
         if self.per.is_some_and(|per| per.is_zero()) {
             return Err(UsageError::new("--per has to be longer than nothing"));

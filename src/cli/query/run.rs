@@ -1,20 +1,18 @@
-//! The question asked, and its answer written.
+//! What is asked, and where its answers go.
 //!
-//! Owns what is said beside an answer: notes, and how much of the window was seen where
-//! something that is not there would count.
+//! Owns the choice between one question, statements on standard input and the prompt.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::{QueryArgs, Question};
+use super::shell::Shell;
+use super::{NO_QUESTION, QueryArgs, Question, prompt, script, show};
 use crate::cli::error::{CommandError, UsageError};
-use crate::cli::sink::{self, SinkError, say};
+use crate::cli::sink;
 use crate::cli::time_arg::parse_time;
-use crate::query::{Answer, CANNED, Grouping, QueryError, Selection, Session};
-use crate::render::{MOST_TABLE_ROWS, RowFormat, RowWriter, thousands};
+use crate::query::{CANNED, Grouping, QueryError, Selection, Session};
 
 pub(super) fn run(
     args: &QueryArgs,
@@ -28,12 +26,20 @@ pub(super) fn run(
     let Some(folder) = &args.folder else {
         return Err(UsageError::new("which archive?").into());
     };
-    if args.output.is_binary() && args.out.is_none() && io::stdout().is_terminal() {
+    let binary = args.output.is_binary();
+    if binary && args.out.is_none() && io::stdout().is_terminal() {
         return Err(UsageError::new("this format is not for a terminal: use --out FILE").into());
+    }
+    if binary && matches!(question, Question::Later) {
+        return Err(UsageError::new(
+            "this format holds one answer: give the question as an argument",
+        )
+        .into());
     }
     let selection = selection(args)?;
     let session = Session::open(folder, selection).map_err(failed)?;
     let answer = match &question {
+        Question::Later => return later(args, &session, err),
         Question::Sql(text) => session.sql(text),
         Question::Named(name, parameters) => session.canned(name, parameters),
         Question::Group { by, per, top } => session.group(&Grouping {
@@ -43,33 +49,44 @@ pub(super) fn run(
         }),
     };
     let answer = answer.map_err(failed)?;
-    let (notes, absence) = (answer.notes.clone(), answer.absence);
-    let written = match &args.out {
-        Some(path) => {
-            let file = File::create(path).map_err(|cause| {
-                CommandError::failed(format!("create {}: {cause}", path.display()))
-            })?;
-            write(answer, args.output, BufWriter::new(file))?
+    let err = (!args.quiet).then_some(err);
+    match &args.out {
+        Some(_) => show::show(&session, answer, args.output, file(args)?, err)?,
+        None => {
+            let out = BufWriter::new(io::stdout());
+            show::show(&session, answer, args.output, out, err)?
         }
-        None => write(answer, args.output, BufWriter::new(io::stdout()))?,
     };
-    if args.quiet {
-        return Ok(());
-    }
-    for note in notes {
-        say(err, &note);
-    }
-    if written.more {
-        let most = thousands(MOST_TABLE_ROWS as u64);
-        say(
-            err,
-            &format!("only {most} rows are shown: csv and json have all"),
-        );
-    }
-    if absence || written.rows == 0 {
-        say(err, &completeness(&session)?);
+    Ok(())
+}
+
+/// Questions that come after the arguments: at a prompt, or as text.
+fn later(args: &QueryArgs, session: &Session, err: &mut dyn Write) -> Result<(), CommandError> {
+    let stdin = io::stdin();
+    let asked = if args.out.is_some() {
+        let mut shell = Shell::new(session, args.output, args.quiet, file(args)?);
+        script::run(&mut shell, &mut stdin.lock(), err)?
+    } else if stdin.is_terminal() && io::stdout().is_terminal() {
+        let mut shell = Shell::new(session, args.output, args.quiet, io::stdout()).at_a_prompt();
+        return prompt::run(&mut shell, err);
+    } else {
+        let mut shell = Shell::new(session, args.output, args.quiet, io::stdout());
+        script::run(&mut shell, &mut stdin.lock(), err)?
+    };
+    if asked == 0 {
+        return Err(UsageError::new(NO_QUESTION).into());
     }
     Ok(())
+}
+
+/// The file of `--out`.
+fn file(args: &QueryArgs) -> Result<BufWriter<File>, CommandError> {
+    let Some(path) = &args.out else {
+        return Err(UsageError::new("which file?").into());
+    };
+    let file = File::create(path)
+        .map_err(|cause| CommandError::failed(format!("create {}: {cause}", path.display())))?;
+    Ok(BufWriter::new(file))
 }
 
 fn selection(args: &QueryArgs) -> Result<Selection, CommandError> {
@@ -91,81 +108,13 @@ fn selection(args: &QueryArgs) -> Result<Selection, CommandError> {
 }
 
 /// What a person typed wrong is wrong usage; the rest is an error.
-fn failed(error: QueryError) -> CommandError {
+pub(super) fn failed(error: QueryError) -> CommandError {
     match error {
         QueryError::Archive(_) | QueryError::Engine(_) | QueryError::Type { .. } => {
             CommandError::failed(error)
         }
         _ => UsageError::new(error.to_string()).into(),
     }
-}
-
-struct Written {
-    rows: usize,
-    /// Rows were left out of a table.
-    more: bool,
-}
-
-fn write(
-    answer: Answer,
-    format: RowFormat,
-    out: impl Write + Send,
-) -> Result<Written, CommandError> {
-    let mut writer = match RowWriter::new(format, answer.schema(), out) {
-        Ok(writer) => writer,
-        Err(error) => return ended(error),
-    };
-    let mut rows = 0;
-    let mut stopped = None;
-    let ran = answer.run(|batch| {
-        rows += batch.num_rows();
-        match writer.batch(batch) {
-            Ok(true) => ControlFlow::Continue(()),
-            Ok(false) => ControlFlow::Break(()),
-            Err(error) => {
-                stopped = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    if let Some(error) = stopped {
-        return ended(error);
-    }
-    ran.map_err(failed)?;
-    match writer.finish() {
-        Ok(more) => Ok(Written { rows, more }),
-        Err(error) => ended(error),
-    }
-}
-
-/// The output ended before the answer did.
-fn ended(error: io::Error) -> Result<Written, CommandError> {
-    match SinkError::from(error) {
-        SinkError::Closed => Ok(Written {
-            rows: 1,
-            more: false,
-        }),
-        error @ SinkError::Write(_) => Err(CommandError::failed(error)),
-    }
-}
-
-/// How much of the window the archive can know about.
-fn completeness(session: &Session) -> Result<String, CommandError> {
-    let Some((window, seen)) = session.seen().map_err(failed)? else {
-        return Ok("the archive has no flows: nothing is known".to_owned());
-    };
-    let lost = match seen.lost {
-        Some(0) => "no event is known to be lost".to_owned(),
-        Some(1) => "1 event is known to be lost".to_owned(),
-        Some(lost) => format!("{} events are known to be lost", thousands(lost)),
-        None => "how many events are lost is not known".to_owned(),
-    };
-    Ok(format!(
-        "completeness: {:.1} % of {} to {} was seen, {lost}",
-        seen.share * 100.0,
-        window.start(),
-        window.end(),
-    ))
 }
 
 fn list() -> String {
