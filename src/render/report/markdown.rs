@@ -39,7 +39,7 @@ fn checks(out: &mut String, checks: &[Check]) {
         let _ = writeln!(out, "- [ ] {}", text(&check.text));
         if let Some(command) = &check.command {
             let shown = match command.contains('<') {
-                true => text(command).into_owned(),
+                true => text(command),
                 false => code(command),
             };
             let _ = writeln!(out, "  - {shown}");
