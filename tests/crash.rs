@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arrow::array::AsArray as _;
+use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use flowwatch::archive::verify;
 use flowwatch::flow::{FlowReference, Raw};
@@ -31,7 +33,7 @@ const STEP: Duration = Duration::from_millis(1);
 /// How long flows wait to be written.
 const WRITE_EVERY: Duration = Duration::from_millis(30);
 /// What the way from the server to the journal may take on a loaded machine, beyond that.
-const ON_THE_WAY: Duration = Duration::from_millis(600);
+const ON_THE_WAY: Duration = Duration::from_millis(1500);
 
 /// A flow that was sent: when, by our clock and in nanoseconds, and as JSON.
 struct Sent {
@@ -60,8 +62,8 @@ impl Server {
                 .unwrap();
             runtime.block_on(async {
                 let anywhere = "127.0.0.1:0".parse().unwrap();
-                let bound = bind(&anywhere, served, &ServerOptions::default());
-                let bound = bound.await.unwrap();
+                let options = ServerOptions::default();
+                let bound = bind(&anywhere, served, &options).await.unwrap();
                 tell.send(bound.address().to_string()).unwrap();
                 bound
                     .serve(async {
@@ -191,11 +193,17 @@ fn json(write: impl FnOnce(&mut Vec<u8>)) -> String {
 struct Victim {
     folder: PathBuf,
     random: StdRng,
-    /// Of each life: flows that were sent before its journal was there, and those that
-    /// had time to be written.
-    lives: Vec<(usize, usize)>,
-    /// Lives that ended before they had written anything.
-    early: usize,
+    lives: Vec<Life>,
+    /// Flows that were in a journal or a recording when a life ended.
+    safe: BTreeSet<usize>,
+}
+
+/// A run of the recorder, in numbers of flows that the server had sent.
+struct Life {
+    started: usize,
+    ended: usize,
+    /// Once its journal was there, and what then had time to be written.
+    written: Option<(usize, usize)>,
 }
 
 impl Victim {
@@ -223,10 +231,15 @@ impl Victim {
     /// One life, from start to kill.
     fn round(&mut self, server: &Server) {
         let known = self.journals();
+        let started = server.count();
         let run = self.start(server);
         // Now and then so early that it is still clearing up after the one before.
-        let most = if self.random.random_bool(0.3) { 60 } else { 500 };
-        let until = Instant::now() + Duration::from_millis(self.random.random_range(0..most));
+        let length = match self.random.random_range(0..10) {
+            0..3 => 0..60,
+            3..9 => 0..600,
+            _ => 1600..2200,
+        };
+        let until = Instant::now() + Duration::from_millis(self.random.random_range(length));
         let mut begun = None;
         while Instant::now() < until {
             if begun.is_none() && self.journals().difference(&known).next().is_some() {
@@ -239,12 +252,16 @@ impl Victim {
         let ran = run.end();
         assert_eq!(ran.code, -1, "{}", ran.stderr);
         assert!(!ran.stderr.contains("another process"), "{}", ran.stderr);
-        match begun {
-            Some(begun) => {
-                let written = server.before(killed.checked_sub(WRITE_EVERY + ON_THE_WAY).unwrap());
-                self.lives.push((begun, written));
+        let late = killed.checked_sub(WRITE_EVERY + ON_THE_WAY).unwrap();
+        self.lives.push(Life {
+            started,
+            ended: server.count(),
+            written: begun.map(|begun| (begun, server.before(late))),
+        });
+        for name in self.journals() {
+            if name.ends_with(".flows") {
+                journalled(&self.folder.join("journal").join(name), &mut self.safe);
             }
-            None => self.early += 1,
         }
         if is_archive(&self.folder) {
             whole(&self.folder);
@@ -253,6 +270,7 @@ impl Victim {
 
     /// The last life, which ends as asked.
     fn finish(&mut self, server: &Server) {
+        let started = server.count();
         let run = self.start(server);
         let until = Instant::now() + Duration::from_secs(20);
         while self.journals().is_empty() || server.count() == 0 {
@@ -265,7 +283,11 @@ impl Victim {
         run.signal("INT");
         let ran = run.end().exit(0);
         assert!(ran.stderr.contains("flows recorded"), "{}", ran.stderr);
-        self.lives.push((begun, written));
+        self.lives.push(Life {
+            started,
+            ended: server.count(),
+            written: Some((begun, written)),
+        });
     }
 
     /// Compares what is there with what was sent. Returns how many flows there are.
@@ -276,7 +298,18 @@ impl Victim {
         for (index, json) in &found {
             assert_eq!(*json, sent[*index].json, "flow {index}");
         }
-        for &(begun, written) in &self.lives {
+        for index in &self.safe {
+            assert!(found.contains_key(index), "flow {index} was in a journal");
+        }
+        for life in &self.lives {
+            let of_life = found
+                .range(life.started..life.ended)
+                .map(|(index, _)| *index);
+            let of_life: Vec<usize> = of_life.collect();
+            for pair in of_life.windows(2) {
+                assert_eq!(pair[0] + 1, pair[1], "between two flows of a life");
+            }
+            let (begun, written) = life.written.unwrap_or_default();
             for index in begun..written {
                 assert!(
                     found.contains_key(&index),
@@ -294,6 +327,29 @@ fn whole(folder: &Path) {
     let archive = Archive::open(folder).unwrap();
     let bad = verify(&archive, |_| {});
     assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// Adds the numbers of the flows in whole frames of a journal: a sign, length and checksum,
+/// and a stream in Arrow's format.
+fn journalled(path: &Path, into: &mut BTreeSet<usize>) {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let mut rest = bytes.as_slice();
+    while let Some((header, body)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes(*header[4..].first_chunk().unwrap()) as usize;
+        let Some((body, behind)) = body.split_at_checked(length) else {
+            return;
+        };
+        rest = behind;
+        for record in StreamReader::try_new(body, None).unwrap() {
+            let record = record.unwrap();
+            let uuids = record.column_by_name("uuid").unwrap();
+            let uuids = uuids.as_fixed_size_binary();
+            for uuid in uuids.iter().flatten() {
+                let number = *uuid.last_chunk::<8>().unwrap();
+                into.insert((u64::from_be_bytes(number) & 0xffff_ffff_ffff) as usize);
+            }
+        }
+    }
 }
 
 /// Flows by their number, each of which is there once.
@@ -326,7 +382,7 @@ fn kill(rounds: usize, archives: usize) {
             folder: root.path().join(format!("flows-{number}")),
             random: StdRng::seed_from_u64(number as u64),
             lives: Vec::new(),
-            early: 0,
+            safe: BTreeSet::new(),
         })
         .collect();
     thread::scope(|scope| {
@@ -340,16 +396,26 @@ fn kill(rounds: usize, archives: usize) {
             });
         }
     });
-    let (mut flows, mut lives, mut files) = (0, 0, 0);
+    let (mut flows, mut files) = (0, 0);
     for victim in &victims {
         flows += victim.check(&server);
-        lives += victim.lives.len();
         let archive = Archive::open(&victim.folder).unwrap();
         files += archive.manifest().files.len();
     }
-    let early: usize = victims.iter().map(|victim| victim.early).sum();
-    println!("{rounds} kills: {lives} lives with a journal, {early} before; {flows} flows in {files} files");
-    assert!(lives > archives && flows > 100, "{lives} lives, {flows} flows");
+    let lives = || victims.iter().flat_map(|victim| &victim.lives);
+    let spans = || lives().filter_map(|life| life.written);
+    let certain: usize = spans()
+        .map(|(begun, written)| written.saturating_sub(begun))
+        .sum();
+    let safe: usize = victims.iter().map(|victim| victim.safe.len()).sum();
+    println!(
+        "{} lives, {} with a journal; {flows} flows in {files} files, {safe} of them journalled \
+         at a kill, {certain} sent in time",
+        lives().count(),
+        spans().count(),
+    );
+    assert!(spans().count() > archives, "no life wrote anything");
+    assert!(safe > 0 && flows > safe, "{safe} of {flows} flows");
 }
 
 /// Scenario: a recorder that seals every few dozen flows is killed at random moments,

@@ -19,7 +19,8 @@ use parquet::file::properties::WriterProperties;
 use super::columns::{GROUP_ROWS, flow_properties, notice_properties};
 use crate::flow::{
     Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
-    NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, SCHEMA_VERSION, StrId, notice_schema, notices_to,
+    NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, SCHEMA_VERSION, StrId,
+    notice_schema, notices_to,
 };
 use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
 

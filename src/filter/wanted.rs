@@ -133,7 +133,10 @@ fn texts(column: &'static str, texts: &[String]) -> Wanted {
 }
 
 fn numbers<T: Copy + Into<i64>>(column: &'static str, numbers: &[T]) -> Wanted {
-    Wanted::Number(column, numbers.iter().map(|&number| number.into()).collect())
+    Wanted::Number(
+        column,
+        numbers.iter().map(|&number| number.into()).collect(),
+    )
 }
 
 #[cfg(test)]

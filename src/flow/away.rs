@@ -76,9 +76,18 @@ mod tests {
     #[test]
     fn a_node_is_away_from_the_first_word_until_it_is_back_or_the_end() {
         let mut away = Away::default();
-        assert!(away.notice(&said(NodeState::NODE_UNAVAILABLE, 10, &["a", "b"])).is_empty());
-        assert!(away.notice(&said(NodeState::NODE_ERROR, 20, &["a"])).is_empty());
-        assert!(away.notice(&said(NodeState::UNKNOWN_NODE_STATE, 25, &["c"])).is_empty());
+        assert!(
+            away.notice(&said(NodeState::NODE_UNAVAILABLE, 10, &["a", "b"]))
+                .is_empty()
+        );
+        assert!(
+            away.notice(&said(NodeState::NODE_ERROR, 20, &["a"]))
+                .is_empty()
+        );
+        assert!(
+            away.notice(&said(NodeState::UNKNOWN_NODE_STATE, 25, &["c"]))
+                .is_empty()
+        );
         let back = away.notice(&said(NodeState::NODE_CONNECTED, 30, &["a", "c"]));
         assert_eq!(back, [("a".into(), loss(10, 30))]);
         assert_eq!(away.finish(50), [("b".into(), loss(10, 50))]);

@@ -250,8 +250,8 @@ impl Group {
             return Ok(RecordBatch::new_empty(Arc::clone(metadata.schema())));
         }
         let leaves = 0..metadata.schema().fields().len();
-        let others = leaves
-            .filter(|leaf| mask.leaf_included(*leaf) && !chosen.columns.contains(leaf));
+        let others =
+            leaves.filter(|leaf| mask.leaf_included(*leaf) && !chosen.columns.contains(leaf));
         let others = ProjectionMask::roots(metadata.parquet_schema(), others);
         let record = self.record(file.clone(), others, Some(&chosen.rows))?;
         let decided = chosen.decided.schema();
@@ -265,7 +265,10 @@ impl Group {
             .chain(read.fields().iter().zip(record.columns()))
             .map(|(field, column)| (Arc::clone(field), Arc::clone(column)))
             .unzip();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
     }
 
     fn record<T: ChunkReader + 'static>(
@@ -391,4 +394,3 @@ fn in_memory(file: &Schema) -> Schema {
     });
     Schema::new(fields.collect::<Vec<_>>())
 }
-

@@ -70,7 +70,10 @@ impl<'a> Pruner<'a> {
                     self.metadata.clone(),
                 );
                 let filter = builder.get_row_group_column_bloom_filter(group, column)?;
-                Ok(filter.is_none_or(|filter| texts.iter().any(|text| filter.check(text.as_str()))))
+                Ok(
+                    filter
+                        .is_none_or(|filter| texts.iter().any(|text| filter.check(text.as_str()))),
+                )
             }
             _ => Ok(self.by_statistics(group, wanted)),
         }
@@ -173,9 +176,9 @@ impl<'a> Pruner<'a> {
                     ),
                     _ => true,
                 };
-            let next = pages.get(at + 1).map_or(Ok(rows), |next| {
-                usize::try_from(next.first_row_index)
-            });
+            let next = pages
+                .get(at + 1)
+                .map_or(Ok(rows), |next| usize::try_from(next.first_row_index));
             let page = usize::try_from(page.first_row_index).ok()?..next.ok()?;
             if !may {
                 kept.get_mut(page)?.fill(false);
@@ -207,7 +210,8 @@ impl<'a> Pruner<'a> {
                     && pages
                         .iter()
                         .all(|page| ends_inside(page.offset, page.compressed_page_size))
-                    && pages.is_sorted_by(|left, right| left.first_row_index < right.first_row_index)
+                    && pages
+                        .is_sorted_by(|left, right| left.first_row_index < right.first_row_index)
                     && pages
                         .last()
                         .is_some_and(|page| page.first_row_index < chunks.num_rows())
@@ -249,15 +253,14 @@ fn text_rows(record: &RecordBatch, column: &str, fits: impl Fn(&str) -> bool) ->
     if let Some(texts) = column.as_string_opt::<i32>() {
         return texts.iter().map(|text| text.is_some_and(&fits)).collect();
     }
-    let keyed = column.as_any().downcast_ref::<DictionaryArray<UInt32Type>>();
+    let keyed = column
+        .as_any()
+        .downcast_ref::<DictionaryArray<UInt32Type>>();
     let values = keyed.and_then(|keyed| keyed.values().as_string_opt::<i32>());
     let (Some(keyed), Some(values)) = (keyed, values) else {
         return anything();
     };
-    let fit: Vec<bool> = values
-        .iter()
-        .map(|text| text.is_some_and(&fits))
-        .collect();
+    let fit: Vec<bool> = values.iter().map(|text| text.is_some_and(&fits)).collect();
     let keys = keyed.keys().iter();
     keys.map(|key| key.is_some_and(|key| fit.get(key as usize).copied().unwrap_or(true)))
         .collect()
@@ -293,8 +296,7 @@ fn text_between(wanted: &Wanted, least: Option<&[u8]>, most: Option<&[u8]>) -> b
     let is_prefix = matches!(wanted, Wanted::Prefix(..));
     texts.iter().any(|text| {
         let text = text.as_bytes();
-        let not_before =
-            |least: &[u8]| text >= least || (is_prefix && least.starts_with(text));
+        let not_before = |least: &[u8]| text >= least || (is_prefix && least.starts_with(text));
         least.is_none_or(not_before) && most.is_none_or(|most| text <= most)
     })
 }
@@ -324,11 +326,7 @@ mod tests {
     fn a_prefix_reaches_as_far_as_what_begins_with_it() {
         let prefix = |text: &str| Wanted::Prefix("source_pod", vec![text.to_owned()]);
         let between = |text, least: &str, most: &str| {
-            text_between(
-                &prefix(text),
-                Some(least.as_bytes()),
-                Some(most.as_bytes()),
-            )
+            text_between(&prefix(text), Some(least.as_bytes()), Some(most.as_bytes()))
         };
         assert!(between("web", "web-1", "web-9"));
         assert!(between("web", "a", "web"));
@@ -345,6 +343,10 @@ mod tests {
         let port = |number| Wanted::Number("destination_port", vec![number]);
         assert!(number_between(&port(443), Some(80), Some(-1)));
         assert!(!number_between(&port(443), Some(1000), Some(-1)));
-        assert!(!number_between(&Wanted::Number("verdict", vec![2]), Some(-1), Some(1)));
+        assert!(!number_between(
+            &Wanted::Number("verdict", vec![2]),
+            Some(-1),
+            Some(1)
+        ));
     }
 }

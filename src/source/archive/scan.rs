@@ -17,8 +17,8 @@ use super::error::ArchiveError;
 use super::part::{Group, Part, read_notices};
 use super::query::Query;
 use crate::flow::{
-    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, Loss, MAX_ROWS, Manifest,
-    NO_TIME, Notice, Span, StoredRows,
+    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, Loss, MAX_ROWS,
+    Manifest, NO_TIME, Notice, Span, StoredRows,
 };
 
 /// Gives batches in the order of time.
