@@ -18,6 +18,7 @@ mod churn;
 mod conformance;
 mod connection;
 mod corpus;
+mod crash;
 mod floors;
 mod fuzz_seeds;
 mod golden;

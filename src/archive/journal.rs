@@ -57,7 +57,9 @@ impl Journal {
         fs::create_dir_all(&journals).map_err(ArchiveError::io("create", &journals))?;
         let create = |ending: &str| {
             let path = journals.join(format!("{id}{ending}"));
-            let file = File::create_new(&path).map_err(ArchiveError::io("create", &path))?;
+            // Always at the end, also after half a frame was cut off again.
+            let file = File::options().append(true).create_new(true).open(&path);
+            let file = file.map_err(ArchiveError::io("create", &path))?;
             Ok::<_, ArchiveError>((path, file))
         };
         let (path, flows) = create(FLOWS)?;
@@ -289,4 +291,30 @@ fn next_frame(input: &mut impl Read, left: u64) -> io::Result<Option<Vec<u8>>> {
 fn records(body: &[u8]) -> Option<Vec<RecordBatch>> {
     let reader = StreamReader::try_new(body, None).ok()?;
     reader.collect::<Result<Vec<_>, _>>().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::testing::{TEN, at_times};
+
+    /// Scenario: the disk is full in the middle of a frame, which is cut off, and then has
+    /// room again.
+    /// Guarantees: what is written after that is read.
+    #[test]
+    fn frames_after_one_that_failed_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(folder.path(), "one".to_owned(), false).unwrap();
+        journal.flows(&at_times("c/n", [TEN, TEN + 1])).unwrap();
+        journal.flows.write_all(b"half a frame").unwrap();
+        journal.flows.set_len(journal.bytes).unwrap();
+        journal.flows(&at_times("c/n", [TEN + 2])).unwrap();
+        let mut rows = 0;
+        let tear = read_flows(folder.path(), "one", |batch| {
+            rows += batch.len();
+            Ok(())
+        });
+        assert_eq!(tear.unwrap(), Tear::default());
+        assert_eq!(rows, 3);
+    }
 }

@@ -14,9 +14,11 @@ mod store;
 mod writer;
 
 pub use care::{BadFile, Keep, compact, retain, verify};
-pub use recorder::{Recorder, Recovery, SEAL_BYTES, SYNC_EVERY};
+pub use recorder::{Pace, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
 pub use store::Store;
 pub use writer::{FlowWriter, WriterOptions};
+#[cfg(test)]
+mod selective;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use flate2::Crc;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -21,7 +22,8 @@ use super::chunk::Chunks;
 use super::columns::{GROUP_ROWS, flow_properties, notice_properties};
 use crate::flow::{
     Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
-    NodeEntry, Notice, NoticeKind, NoticesEntry, SCHEMA_VERSION, StrId, notice_schema, notices_to,
+    NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, SCHEMA_VERSION, StrId,
+    notice_schema, notices_to,
 };
 use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
 
@@ -42,6 +44,8 @@ pub(super) struct Part {
     untimed: bool,
     nodes: Vec<NodeEntry>,
     with_uuid: bool,
+    /// Whether an endpoint has several workloads.
+    several: bool,
 }
 
 impl Part {
@@ -59,6 +63,7 @@ impl Part {
             untimed: false,
             nodes: Vec::new(),
             with_uuid,
+            several: false,
         }
     }
 
@@ -113,7 +118,9 @@ impl Part {
 
     fn group(&mut self, encoder: &mut Encoder, group: &FlowBatch) -> Result<(), ArchiveError> {
         self.note(group);
-        let order = sorted(group);
+        let endpoints = Endpoints::of(group);
+        self.several |= endpoints.several;
+        let order = sorted(group, &endpoints.ranks);
         let path = self.path(PART_ENDING);
         let failed = |cause| ArchiveError::Write {
             path: path.clone(),
@@ -182,11 +189,15 @@ impl Part {
     ) -> Result<FileEntry, ArchiveError> {
         self.write(collector, encoder, 0)?;
         let path = self.path(PART_ENDING);
-        let writer = match self.writer.take() {
+        let mut writer = match self.writer.take() {
             Some(writer) => writer,
             // Notices only.
             None => FlowFile::create(&path, encoder.schema())?,
         };
+        if !self.several {
+            let pair = KeyValue::new(ONE_WORKLOAD.to_owned(), "yes".to_owned());
+            writer.writer.append_key_value_metadata(pair);
+        }
         let (bytes, crc32) = writer.close(&path)?;
         let notices = self.write_notices()?;
         self.nodes.sort_by(|left, right| left.name.cmp(&right.name));
@@ -252,8 +263,7 @@ fn widen(span: &mut Option<(i64, i64)>, time: i64) {
 }
 
 /// The rows by (source, destination, port, time): neighbours alike compress best.
-fn sorted(group: &FlowBatch) -> Vec<u32> {
-    let ranks = ranks(group);
+fn sorted(group: &FlowBatch, ranks: &[u32]) -> Vec<u32> {
     let rank = |id: EndpointId| u64::from(ranks.get(id.0 as usize).copied().unwrap_or_default());
     let mut keys: Vec<(u64, u32, i64, u32)> = group
         .rows()
@@ -270,41 +280,54 @@ fn sorted(group: &FlowBatch) -> Vec<u32> {
     keys.into_iter().map(|(.., row)| row).collect()
 }
 
-/// The place of each endpoint by its names; 0 for none.
-fn ranks(group: &FlowBatch) -> Vec<u32> {
-    let words = group.dictionaries();
-    let mut seen: Vec<bool> = Vec::new();
-    let mut found: Vec<EndpointId> = Vec::new();
-    for row in group.rows() {
-        for id in [row.source(), row.destination()] {
-            let at = id.0 as usize;
-            if at >= seen.len() {
-                seen.resize(at + 1, false);
-            }
-            if id.0 != 0 && !seen[at] {
-                seen[at] = true;
-                found.push(id);
+/// The endpoints of a row group.
+struct Endpoints {
+    /// The place of each by its names; 0 for none.
+    ranks: Vec<u32>,
+    /// Whether one has several workloads.
+    several: bool,
+}
+
+impl Endpoints {
+    fn of(group: &FlowBatch) -> Self {
+        let words = group.dictionaries();
+        let mut seen: Vec<bool> = Vec::new();
+        let mut found: Vec<EndpointId> = Vec::new();
+        for row in group.rows() {
+            for id in [row.source(), row.destination()] {
+                let at = id.0 as usize;
+                if at >= seen.len() {
+                    seen.resize(at + 1, false);
+                }
+                if id.0 != 0 && !seen[at] {
+                    seen[at] = true;
+                    found.push(id);
+                }
             }
         }
+        found.sort_by_cached_key(|&id| {
+            words.endpoint(id).map(|endpoint| {
+                let workload = endpoint.workloads.first();
+                (
+                    endpoint.namespace.clone(),
+                    workload.map(|workload| workload.name.clone()),
+                    endpoint.pod.clone(),
+                    endpoint.identity,
+                    endpoint.id,
+                    id.0,
+                )
+            })
+        });
+        let several = found.iter().any(|&id| {
+            let endpoint = words.endpoint(id);
+            endpoint.is_some_and(|endpoint| endpoint.workloads.len() > 1)
+        });
+        let mut ranks = vec![0; seen.len()];
+        for (rank, id) in (1..).zip(found) {
+            ranks[id.0 as usize] = rank;
+        }
+        Self { ranks, several }
     }
-    found.sort_by_cached_key(|&id| {
-        words.endpoint(id).map(|endpoint| {
-            let workload = endpoint.workloads.first();
-            (
-                endpoint.namespace.clone(),
-                workload.map(|workload| workload.name.clone()),
-                endpoint.pod.clone(),
-                endpoint.identity,
-                endpoint.id,
-                id.0,
-            )
-        })
-    });
-    let mut ranks = vec![0; seen.len()];
-    for (rank, id) in (1..).zip(found) {
-        ranks[id.0 as usize] = rank;
-    }
-    ranks
 }
 
 /// A file of flows being written.

@@ -21,7 +21,7 @@ pub const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a journal that is sealed before the hour ends.
 pub const SEAL_BYTES: u64 = 64 << 20;
 /// How long rows wait to be written to the journal together.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
+pub const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// Rows that wait at most.
 const MOST_WAITING: usize = 8192;
 /// Rows that are kept while the journal cannot be written.
@@ -30,6 +30,24 @@ const MOST_KEPT: usize = 64 << 10;
 const DICTIONARY_BYTES: usize = 16 << 20;
 /// Nanoseconds of an hour.
 const HOUR: i64 = 3_600_000_000_000;
+
+/// When what came is written and sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long rows wait to be written to the journal together.
+    pub write_every: Duration,
+    /// Bytes of a journal that is sealed before the hour ends.
+    pub seal_bytes: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            write_every: WRITE_EVERY,
+            seal_bytes: SEAL_BYTES,
+        }
+    }
+}
 
 /// What a start found of the run before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +71,7 @@ pub struct Recorder {
     waiting: LooseRows,
     notices: Vec<(i64, Notice)>,
     written: Instant,
-    seal_bytes: u64,
+    pace: Pace,
     synced: Instant,
     /// The hour of the newest row, in hours since 1970.
     hour: Option<i64>,
@@ -76,7 +94,7 @@ impl Recorder {
             waiting: LooseRows::default(),
             notices: Vec::new(),
             written: Instant::now(),
-            seal_bytes: SEAL_BYTES,
+            pace: Pace::default(),
             synced: Instant::now(),
             hour: None,
             last: NO_TIME,
@@ -84,6 +102,13 @@ impl Recorder {
         };
         let recovery = recorder.recover()?;
         Ok((recorder, recovery))
+    }
+
+    /// The same at another pace.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
     }
 
     /// What the archive has, without what is in the journal.
@@ -133,7 +158,7 @@ impl Recorder {
         if self
             .journal
             .as_ref()
-            .is_some_and(|journal| journal.bytes() >= self.seal_bytes)
+            .is_some_and(|journal| journal.bytes() >= self.pace.seal_bytes)
         {
             self.seal()?;
         }
@@ -172,7 +197,7 @@ impl Recorder {
     /// # Errors
     /// [`ArchiveError`] when the system cannot.
     pub fn tick(&mut self) -> Result<(), ArchiveError> {
-        if self.written.elapsed() >= WRITE_EVERY {
+        if self.written.elapsed() >= self.pace.write_every {
             self.write()?;
         }
         if self.synced.elapsed() >= SYNC_EVERY {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::{Store, WriterOptions};
 use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, Row};
 use crate::source::archive::{Archive, Query};
 use crate::wire::generate::Generator;
@@ -56,6 +57,19 @@ pub(super) fn described<'a>(batches: impl IntoIterator<Item = &'a FlowBatch>) ->
         .collect();
     rows.sort();
     rows.into_iter().map(|(_, text)| text).collect()
+}
+
+/// An archive of some flows.
+pub(super) fn write(batches: &[FlowBatch]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let mut writer = store.writer(WriterOptions { with_uuid: true });
+    for batch in batches {
+        writer.push(batch).unwrap();
+    }
+    let entries = writer.finish().unwrap();
+    store.commit(entries, &[]).unwrap();
+    folder
 }
 
 /// What an archive gives.

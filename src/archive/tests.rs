@@ -2,23 +2,11 @@
 
 use std::fs;
 
-use super::testing::{SECOND, TEN, at_times, described, generated, stored};
+use super::testing::{SECOND, TEN, at_times, described, generated, stored, write};
 use super::{Store, WriterOptions};
-use crate::flow::{FlowBatch, LostSource, NO_TIME, Notice, NoticeKind};
-use crate::source::archive::{Archive, Projection, Query, Wanted};
+use crate::flow::{FlowBatch, LostSource, NO_TIME, NodeState, Notice, NoticeKind, Wanted};
+use crate::source::archive::{Archive, Projection, Query};
 use crate::wire::generate::cases;
-
-fn write(batches: &[FlowBatch]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(folder.path()).unwrap();
-    let mut writer = store.writer(WriterOptions { with_uuid: true });
-    for batch in batches {
-        writer.push(batch).unwrap();
-    }
-    let entries = writer.finish().unwrap();
-    store.commit(entries, &[]).unwrap();
-    folder
-}
 
 /// Guarantees: any flow comes back whole, and in the order of time.
 #[test]
@@ -140,6 +128,52 @@ fn notices_come_back_in_their_places() {
     assert!(seen.share > 0.99 && seen.share < 1.0, "{}", seen.share);
 }
 
+/// Scenario: a relay loses a node, in one hour, and has it back or not, hours later.
+/// Guarantees: the node counts as missed until then, whatever part is asked for.
+#[test]
+fn a_node_that_is_away_is_missed_until_it_is_back() {
+    let hour = 3600 * SECOND;
+    let said = |state, second: i64| Notice {
+        before_row: 0,
+        node: "relay".into(),
+        time: TEN + second * SECOND,
+        kind: NoticeKind::Nodes {
+            state,
+            names: vec!["c/a".into()],
+            message: "".into(),
+        },
+        raw: None,
+    };
+    let share = |back: bool, from: i64, to: i64| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        let mut writer = store.writer(WriterOptions::default());
+        let times = (0..=40).map(|n| TEN + n * 6 * hour / 60);
+        writer.push(&at_times("c/a", times)).unwrap();
+        let gone = said(NodeState::NODE_UNAVAILABLE, 1800);
+        writer.notice(gone.time, gone).unwrap();
+        if back {
+            let back = said(NodeState::NODE_CONNECTED, 9000);
+            writer.notice(back.time, back).unwrap();
+        }
+        let entries = writer.finish().unwrap();
+        store.commit(entries, &[]).unwrap();
+        let at = |time: i64| jiff::Timestamp::from_nanosecond(time.into()).unwrap();
+        let query = Query {
+            since: TEN + from * SECOND,
+            until: TEN + to * SECOND,
+            ..Query::default()
+        };
+        let window = crate::flow::Span::new(at(query.since), at(query.until)).unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        archive.completeness(&query).unwrap().of(window).share
+    };
+    assert!(share(true, 0, 1700) > 0.7);
+    assert!(share(true, 3600, 7000) < 0.01);
+    assert!(share(true, 9100, 10_000) > 0.7);
+    assert!(share(false, 9100, 10_000) < 0.01);
+}
+
 #[test]
 fn a_span_of_time_is_read_and_no_more() {
     let day = at_times("c/n", (0..8000).map(|n| TEN + n * 10 * SECOND));
@@ -164,18 +198,21 @@ fn row_groups_without_what_is_wanted_are_left_out() {
     let archive = Archive::open(folder.path()).unwrap();
     let rows = |wanted| {
         let query = Query {
-            wanted: vec![wanted],
+            wanted,
             ..Query::default()
         };
         let batches = archive.scan(&query).map(Result::unwrap);
         batches.map(|batch| batch.len()).sum::<usize>()
     };
-    let texts = |text: &str| vec![text.to_owned()];
-    assert_eq!(rows(Wanted::Address(texts("10.0.0.3"))), 100);
-    assert_eq!(rows(Wanted::Address(texts("10.0.0.33"))), 0);
-    assert_eq!(rows(Wanted::Workload(texts("web"))), 0);
-    assert_eq!(rows(Wanted::Verdict(vec![0, 2])), 100);
-    assert_eq!(rows(Wanted::Verdict(vec![2])), 0);
+    let text = |column, text: &str| Wanted::Text(column, vec![text.to_owned()]);
+    assert_eq!(rows(Wanted::default()), 100);
+    assert_eq!(rows(text("source_ip", "10.0.0.3")), 14);
+    assert_eq!(rows(text("source_ip", "10.0.0.33")), 0);
+    assert_eq!(rows(text("source_workload", "web")), 0);
+    assert_eq!(rows(Wanted::Several("source_workloads")), 0);
+    assert_eq!(rows(Wanted::Number("verdict", vec![0, 2])), 100);
+    assert_eq!(rows(Wanted::Number("verdict", vec![2])), 0);
+    assert_eq!(rows(Wanted::Any(Vec::new())), 0);
 }
 
 #[test]

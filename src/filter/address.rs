@@ -28,6 +28,11 @@ impl AddressSet {
         Ok(set)
     }
 
+    /// The addresses, where there are no prefixes beside them.
+    pub(super) fn plain(&self) -> Option<&[String]> {
+        self.prefixes.is_empty().then_some(&self.addresses)
+    }
+
     pub(super) fn matches(&self, address: &str) -> bool {
         if address.is_empty() {
             return false;

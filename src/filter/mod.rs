@@ -15,6 +15,7 @@ mod memo;
 mod name;
 mod predicate;
 mod url;
+mod wanted;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,16 @@ impl NamePrefix {
         })
     }
 
+    /// The namespace, `None` for any.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// What names begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Whether it covers a name. What has neither name nor namespace is no object.
     pub(super) fn matches(&self, namespace: &str, name: &str) -> bool {
         (!namespace.is_empty() || !name.is_empty())

@@ -6,6 +6,7 @@
 //! encoding: `wire` and `source` fill the builder.
 
 mod arrow;
+mod away;
 mod batch;
 mod builder;
 mod collect;
@@ -19,12 +20,14 @@ mod recent;
 mod reference;
 mod row;
 mod url;
+mod wanted;
 mod workload;
 
 pub use self::arrow::{
-    DecodeError, Encoder, SCHEMA_VERSION, column_type, join, notice_schema, notices_from,
-    notices_to, schema, split,
+    DecodeError, Encoder, ONE_WORKLOAD, SCHEMA_VERSION, column_type, join, notice_schema,
+    notices_from, notices_to, schema, split,
 };
+pub use away::Away;
 pub use batch::{Dictionaries, FlowBatch, Loss, Notice, NoticeKind, Raw, RowRef};
 pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
 pub use collect::{Collector, Decoder, Gathered, LooseRows, StoredRows};
@@ -50,4 +53,5 @@ pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
 pub use url::split_url;
+pub use wanted::Wanted;
 pub use workload::WorkloadName;

@@ -231,7 +231,7 @@ fn a_new_hour_and_a_full_journal_are_sealed() {
         .push(&at_times("c/n", [TEN + 3600 * SECOND]))
         .unwrap();
     assert_eq!(recorder.manifest().rows(), 1);
-    recorder.seal_bytes = 1;
+    recorder.pace.seal_bytes = 1;
     recorder.push(&at_times("c/n", [TEN + 1])).unwrap();
     recorder.write().unwrap();
     recorder.push(&at_times("c/n", [TEN + 2])).unwrap();

@@ -13,7 +13,7 @@ use crate::cli::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
 use crate::filter::Filters;
-use crate::flow::{BatchBuilder, FlowBatch};
+use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::render::thousands;
 use crate::review::report::{Gatherer, Reading, Report, RowReader};
 use crate::source::archive::{Projection, Query};
@@ -72,6 +72,11 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
         } else {
             // A filter may ask for any of them.
             Projection::All
+        },
+        // Flows that are judged need those that tell about others, and so all of them.
+        wanted: match plan.policies {
+            None => plan.filters.wanted(),
+            Some(_) => Wanted::default(),
         },
         ..Query::default()
     };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::summary;
-use crate::archive::{Keep, Recorder, WriterOptions, retain};
+use crate::archive::{Keep, Pace, Recorder, WriterOptions, retain};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::say;
@@ -43,6 +43,7 @@ pub(super) struct Plan {
     pub(super) servers: Vec<ConnectConfig>,
     pub(super) options: WriterOptions,
     pub(super) keep: Keep,
+    pub(super) pace: Pace,
     pub(super) quiet: bool,
 }
 
@@ -63,6 +64,7 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let (recorder, recovery) =
         Recorder::open(&plan.folder, plan.options).map_err(CommandError::failed)?;
+    let recorder = recorder.at_pace(plan.pace);
     if recovery.journals > 0 && !plan.quiet {
         say(
             err,

@@ -18,7 +18,7 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::error::{CommandError, UsageError};
 use super::signal::Interrupt;
-use crate::archive::{Keep, WriterOptions};
+use crate::archive::{Keep, Pace, SEAL_BYTES, WRITE_EVERY, WriterOptions};
 use crate::source::file::{Input, inputs};
 
 /// Arguments of `record`.
@@ -43,6 +43,12 @@ pub(super) struct RecordArgs {
     /// Delete the oldest hours while the archive is larger than this, such as 50GB
     #[arg(long, value_name = "BYTES", value_parser = size)]
     keep_bytes: Option<u64>,
+    /// How long flows wait to be written to the journal; for tests
+    #[arg(long, value_name = "DURATION", value_parser = age, hide = true)]
+    write_every: Option<Duration>,
+    /// Bytes of the journal at which it becomes Parquet; for tests
+    #[arg(long, value_name = "BYTES", value_parser = size, hide = true)]
+    seal_bytes: Option<u64>,
     /// Say nothing on standard error but errors
     #[arg(short, long)]
     quiet: bool,
@@ -87,6 +93,10 @@ impl RecordArgs {
                 servers,
                 options,
                 keep,
+                pace: Pace {
+                    write_every: self.write_every.unwrap_or(WRITE_EVERY),
+                    seal_bytes: self.seal_bytes.unwrap_or(SEAL_BYTES),
+                },
                 quiet: self.quiet,
             };
             return live::run(&plan, err, interrupt);

@@ -22,7 +22,7 @@ use crate::cli::policy_watch::Report;
 use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
-use crate::flow::{BatchBuilder, FlowBatch};
+use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::source::archive::Query;
 use crate::source::file::{
     Capabilities, Chunk, Field, Follower, Input, LineDecoder, PieceReport, Skips, Turn,
@@ -377,11 +377,17 @@ impl Worker {
     }
 }
 
-/// What an archive is asked for.
+/// What an archive is asked for. What is judged needs the flows that tell about others,
+/// and so all of them.
 fn query(plan: &Plan) -> Query {
+    let wanted = match plan.judging {
+        None => plan.filters.wanted(),
+        Some(_) => Wanted::default(),
+    };
     Query {
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
+        wanted,
         ..Query::default()
     }
 }

@@ -27,6 +27,9 @@ pub use notices::{notice_schema, notices_from, notices_to};
 /// 1 was never written to a file. 2 holds whole flows.
 pub const SCHEMA_VERSION: u32 = 2;
 
+/// Key in the footer of a file that no endpoint of it has several workloads.
+pub const ONE_WORKLOAD: &str = "flowwatch.one_workload";
+
 /// Type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use super::bounded::Seen;
 use crate::engine::cluster;
 use crate::flow::{
-    Completeness, EndpointId, FlowBatch, Hole, HoleCause, Loss, NodeState, Notice, NoticeKind,
-    RowRef, Span, StrId, known_node,
+    Away, Completeness, EndpointId, FlowBatch, Hole, Loss, Notice, RowRef, Span, StrId, known_node,
 };
 use crate::source::file::{Capabilities, Missing, SkipReason, Skips};
 
@@ -62,8 +61,7 @@ pub struct Reading {
     /// From when to when each input goes, and which nodes it tells of.
     inputs: BTreeMap<usize, Seen>,
     watches: BTreeSet<(usize, Arc<str>)>,
-    /// Nodes that cannot be reached, since when.
-    away: BTreeMap<Arc<str>, i64>,
+    away: Away,
     pods: HashMap<IpAddr, Arc<str>, RandomState>,
 }
 
@@ -203,36 +201,16 @@ impl Reading {
         if let Some(loss) = notice.loss() {
             self.lose(notice.node.clone(), loss);
         }
-        if let NoticeKind::Nodes { state, names, .. } = &notice.kind {
-            for name in names {
-                if *state == NodeState::NODE_CONNECTED {
-                    self.back(name, notice.time);
-                } else if *state != NodeState::UNKNOWN_NODE_STATE && self.away.len() < MOST_NODES {
-                    self.away.entry(name.clone()).or_insert(notice.time);
-                }
-            }
+        for (node, loss) in self.away.notice(notice) {
+            self.lose(node, loss);
         }
     }
 
     /// Closes what is open at the end of the reading.
     pub fn finish(&mut self) {
-        let end = self.seen.last;
-        for name in self.away.keys().cloned().collect::<Vec<_>>() {
-            self.back(&name, end);
+        for (node, loss) in self.away.finish(self.seen.last) {
+            self.lose(node, loss);
         }
-    }
-
-    fn back(&mut self, name: &Arc<str>, time: i64) {
-        let Some(since) = self.away.remove(name) else {
-            return;
-        };
-        let hole = Loss {
-            first: since,
-            last: time.max(since),
-            cause: HoleCause::NodeUnavailable,
-            events: None,
-        };
-        self.lose(name.clone(), hole);
     }
 
     fn lose(&mut self, node: Arc<str>, hole: Loss) {
@@ -362,7 +340,7 @@ fn span(first: i64, last: i64) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{BatchBuilder, Row};
+    use crate::flow::{BatchBuilder, NodeState, NoticeKind, Row};
 
     const SECOND: i64 = 1_000_000_000;
 

@@ -1,14 +1,16 @@
 //! Reading an archive: a folder of Parquet files that its manifest names.
 //!
-//! Owns opening (`open`), which files and row groups a question needs (`query`), reading
-//! those (`part`) and giving rows back in the order of time (`scan`). Writing is
+//! Owns opening (`open`), what a question is (`query`), which row groups and rows it needs
+//! (`prune`), reading those (`part`) and giving rows back in the order of time (`scan`). Writing is
 //! `archive`'s. A file that cannot be read is an error that names it, and the others are
 //! still read.
 
+mod bytes;
 mod error;
 mod lines;
 mod open;
 mod part;
+mod prune;
 mod query;
 mod scan;
 
@@ -16,5 +18,5 @@ pub use error::ArchiveError;
 pub use lines::JsonLines;
 pub use open::{Archive, is_archive};
 pub use part::{NOTICES_ENDING, PART_ENDING};
-pub use query::{Projection, Query, Wanted};
+pub use query::{Projection, Query};
 pub use scan::Scan;

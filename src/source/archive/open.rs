@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::ArchiveError;
 use super::query::Query;
 use super::scan::Scan;
-use crate::flow::{Completeness, MANIFEST_NAME, Manifest};
+use crate::flow::{Away, Completeness, Loss, MANIFEST_NAME, Manifest};
 
 /// An archive, open to read. What is committed later is not seen.
 #[derive(Clone, Debug)]
@@ -81,21 +81,40 @@ impl Archive {
         Scan::new(&self.folder, &self.manifest, query)
     }
 
-    /// What was seen of a time: the spans of nodes, with the holes that notices tell.
+    /// What was seen of a time: the spans of nodes, with the holes that notices tell. A
+    /// node that a relay does not reach is missed until it is back, whatever file says so.
     ///
     /// # Errors
     /// The first [`ArchiveError`] of a file of notices.
     pub fn completeness(&self, query: &Query) -> Result<Completeness, ArchiveError> {
         let mut completeness = Completeness::default();
         self.manifest.watch(&mut completeness);
+        let mut notices = Vec::new();
         for file in &self.manifest.files {
-            if file.notices_reach(query.since, query.until) {
-                for (_, notice) in super::part::read_notices(&self.folder, file)? {
-                    if let Some(hole) = super::scan::hole(&notice) {
-                        completeness.lose(&notice.node, hole);
-                    }
-                }
+            // Who was away before may be away still.
+            if file.notices_reach(i64::MIN, query.until) {
+                notices.extend(super::part::read_notices(&self.folder, file)?);
             }
+        }
+        notices.sort_by_key(|(at, _)| *at);
+        let mut lose = |node: &str, loss: Loss| {
+            if let Some(hole) = super::scan::hole(loss) {
+                completeness.lose(node, hole);
+            }
+        };
+        let mut away = Away::default();
+        for (_, notice) in &notices {
+            if let Some(loss) = notice.loss() {
+                lose(&notice.node, loss);
+            }
+            for (node, loss) in away.notice(notice) {
+                lose(&node, loss);
+            }
+        }
+        let spans = self.manifest.files.iter().filter_map(|file| file.span);
+        let end = spans.map(|(_, last)| last).max().unwrap_or(i64::MIN);
+        for (node, loss) in away.finish(end.min(query.until)) {
+            lose(&node, loss);
         }
         Ok(completeness)
     }

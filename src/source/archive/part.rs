@@ -4,27 +4,32 @@
 //! and files is `scan`'s.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
-use bytes::{Buf as _, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelectionPolicy,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
+use super::bytes::Counted;
 use super::error::ArchiveError;
-use super::query::{Query, Wanted};
+use super::prune::{Pruner, rows};
+use super::query::Query;
 use crate::flow::{
-    Decoder, FileEntry, NO_TIME, Notice, SCHEMA_VERSION, StoredRows, column_type, notices_from,
+    Decoder, FileEntry, NO_TIME, Notice, SCHEMA_VERSION, StoredRows, Wanted, column_type,
+    notices_from,
 };
 
 /// How names of files with flows end.
@@ -43,6 +48,7 @@ pub(super) struct Part {
     file: Counted,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
+    wanted: Wanted,
 }
 
 /// A row group that may hold what is asked for.
@@ -70,10 +76,11 @@ impl Part {
             });
         }
         let file = Counted::open(&path, read)?;
-        if file.length != entry.bytes {
+        if file.length() != entry.bytes {
             let problem = format!(
                 "has {} bytes instead of the {} it was written with",
-                file.length, entry.bytes
+                file.length(),
+                entry.bytes
             );
             return Err(ArchiveError::Differs { path, problem });
         }
@@ -90,158 +97,42 @@ impl Part {
         let footer = ArrowReaderMetadata::load(&file, options()).map_err(damaged)?;
         let schema = in_memory(footer.schema());
         let options = options().with_schema(Arc::new(schema));
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options)
-            .map_err(damaged)?;
+        let arrow = |parquet: Arc<ParquetMetaData>| {
+            ArrowReaderMetadata::try_new(parquet, options.clone()).map_err(damaged)
+        };
+        let mut metadata = arrow(Arc::clone(footer.metadata()))?;
+        let mut found = Vec::new();
+        let pruner = Pruner::new(&file, &metadata);
+        for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let (first, last) = times(pruner, group);
+            let timed = first <= query.until && last >= query.since;
+            let untimed = first == NO_TIME && query.since <= 0 && query.until >= 0;
+            let may = (timed || untimed) && pruner.group(index, &query.wanted).map_err(damaged)?;
+            found.extend(may.then_some((index, first)));
+        }
+        if !found.is_empty() && !query.wanted.is_everything() {
+            metadata = arrow(with_pages(&file, &metadata).map_err(damaged)?)?;
+        }
         let names = metadata.schema().fields().iter().enumerate();
-        let wanted = names
+        let projected = names
             .filter(|(_, field)| {
                 column_type(field.name()).is_some() && query.projection.has(field.name())
             })
             .map(|(index, _)| index);
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted);
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), projected);
         let part = Arc::new(Self {
-            path: path.clone(),
+            path,
             file,
             metadata,
             mask,
+            wanted: query.wanted.clone(),
         });
-        let mut groups = Vec::new();
-        for (index, group) in part.metadata.metadata().row_groups().iter().enumerate() {
-            let (first, last) = part.times(group);
-            let timed = first <= query.until && last >= query.since;
-            let untimed = first == NO_TIME && query.since <= 0 && query.until >= 0;
-            if (timed || untimed) && part.may_hold(index, &query.wanted)? {
-                groups.push(Group {
-                    part: Arc::clone(&part),
-                    index,
-                    first,
-                });
-            }
-        }
-        Ok(groups)
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        // No column is nested: a leaf a field.
-        let fields = self.metadata.schema().fields();
-        fields.iter().position(|field| field.name() == name)
-    }
-
-    /// First and last time; all times where the footer does not say.
-    fn times(&self, group: &RowGroupMetaData) -> (i64, i64) {
-        let everything = (NO_TIME, i64::MAX);
-        let Some(column) = self.column("time") else {
-            return everything;
-        };
-        let Some(Statistics::Int64(statistics)) = group.column(column).statistics() else {
-            return everything;
-        };
-        let untimed = statistics.null_count_opt() != Some(0);
-        match (statistics.min_opt(), statistics.max_opt()) {
-            (Some(&first), Some(&last)) if !untimed => (first, last),
-            (Some(_), Some(&last)) => (NO_TIME, last),
-            _ => everything,
-        }
-    }
-
-    /// Whether a row group may hold a row for which all of `wanted` hold.
-    fn may_hold(&self, group: usize, wanted: &[Wanted]) -> Result<bool, ArchiveError> {
-        for wanted in wanted {
-            let found = match (wanted, wanted.texts()) {
-                (Wanted::Verdict(numbers), _) => self.may_have_number(group, "verdict", numbers),
-                (_, Some((columns, texts))) => {
-                    let mut found = false;
-                    for column in columns {
-                        found = found || self.may_have_text(group, column, texts)?;
-                    }
-                    found
-                }
-                (_, None) => true,
-            };
-            if !found {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn may_have_number(&self, group: usize, column: &str, numbers: &[i32]) -> bool {
-        let metadata = self.metadata.metadata().row_group(group);
-        let statistics = self
-            .column(column)
-            .and_then(|column| metadata.column(column).statistics());
-        match statistics {
-            Some(Statistics::Int32(statistics)) => {
-                match (statistics.min_opt(), statistics.max_opt()) {
-                    (Some(least), Some(most)) => numbers
-                        .iter()
-                        .any(|number| (least..=most).contains(&number)),
-                    _ => true,
-                }
-            }
-            _ => true,
-        }
-    }
-
-    fn may_have_text(
-        &self,
-        group: usize,
-        column: &str,
-        texts: &[String],
-    ) -> Result<bool, ArchiveError> {
-        let Some(column) = self.column(column) else {
-            return Ok(true);
-        };
-        let chunk = self.metadata.metadata().row_group(group).column(column);
-        if let Some(Statistics::ByteArray(statistics)) = chunk.statistics() {
-            if statistics.null_count_opt() == Some(chunk.num_values() as u64) {
-                return Ok(false);
-            }
-            let inside = |text: &String| {
-                let text = text.as_bytes();
-                // Bounds may be cut short, which only widens them.
-                let least = statistics.min_bytes_opt();
-                let most = statistics.max_bytes_opt();
-                least.is_none_or(|least| text >= least) && most.is_none_or(|most| text <= most)
-            };
-            if !texts.iter().any(inside) {
-                return Ok(false);
-            }
-        }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.file.clone(),
-            self.metadata.clone(),
-        );
-        let offset = chunk.bloom_filter_offset().unwrap_or_default() as u64;
-        let filter = builder
-            .get_row_group_column_bloom_filter(group, column)
-            .map_err(|cause| self.damaged(offset, cause))?;
-        Ok(filter.is_none_or(|filter| texts.iter().any(|text| filter.check(text.as_str()))))
-    }
-
-    /// The bytes of the columns that are read, neighbours at once.
-    fn fetch(&self, group: &RowGroupMetaData) -> Result<Fetched, ParquetError> {
-        let mut ranges: Vec<(u64, u64)> = Vec::new();
-        for (leaf, column) in group.columns().iter().enumerate() {
-            if !self.mask.leaf_included(leaf) {
-                continue;
-            }
-            let (start, length) = column.byte_range();
-            let end = start.saturating_add(length);
-            match ranges.last_mut() {
-                Some((_, last)) if *last == start => *last = end,
-                _ => ranges.push((start, end)),
-            }
-        }
-        let ranges = ranges.into_iter().map(|(start, end)| {
-            let length = usize::try_from(end - start)
-                .map_err(|_| ParquetError::General("a column is too large".to_owned()))?;
-            Ok((start, self.file.get_bytes(start, length)?))
+        let groups = found.into_iter().map(|(index, first)| Group {
+            part: Arc::clone(&part),
+            index,
+            first,
         });
-        Ok(Fetched {
-            length: self.file.length,
-            ranges: ranges.collect::<Result<_, ParquetError>>()?,
-        })
+        Ok(groups.collect())
     }
 
     fn damaged(&self, offset: u64, cause: ParquetError) -> ArchiveError {
@@ -268,21 +159,13 @@ impl Group {
             });
         }
         let damaged = |cause| part.damaged(offset, cause);
-        let fetched = part.fetch(group).map_err(damaged)?;
-        let mut reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, part.metadata.clone())
-                .with_row_groups(vec![self.index])
-                .with_batch_size(rows.max(1) as usize)
-                .with_projection(part.mask.clone())
-                .build()
-                .map_err(damaged)?;
-        let record = match reader.next() {
-            Some(record) => record.map_err(|cause| damaged(cause.into()))?,
-            None => arrow::array::RecordBatch::new_empty(Arc::clone(part.metadata.schema())),
+        let (record, expected) = match self.chosen().map_err(damaged)? {
+            Some(chosen) => (self.some(&chosen).map_err(damaged)?, chosen.kept),
+            None => (self.all().map_err(damaged)?, rows as usize),
         };
-        if record.num_rows() as i64 != rows {
+        if record.num_rows() != expected {
             let problem = format!(
-                "near byte {offset} gives {} rows of {rows}",
+                "near byte {offset} gives {} rows of {expected}",
                 record.num_rows()
             );
             return Err(ArchiveError::Differs {
@@ -298,6 +181,168 @@ impl Group {
                 cause,
             })
     }
+
+    /// Every row.
+    fn all(&self) -> Result<RecordBatch, ParquetError> {
+        let Part { file, mask, .. } = &*self.part;
+        let group = self.part.metadata.metadata().row_group(self.index);
+        self.record(file.fetch(group, mask)?, mask.clone(), None)
+    }
+
+    /// Chooses rows by the columns that decide, page by page. `None` where it is not worth
+    /// it: nothing is asked, or most rows are wanted.
+    fn chosen(&self) -> Result<Option<Chosen>, ParquetError> {
+        let Part {
+            wanted,
+            file,
+            metadata,
+            ..
+        } = &*self.part;
+        let pruner = Pruner::new(file, metadata);
+        if wanted.is_everything() || !pruner.has_pages(self.index) {
+            return Ok(None);
+        }
+        let total = metadata.metadata().row_group(self.index).num_rows() as usize;
+        let mut kept = pruner
+            .pages(self.index, wanted)
+            .unwrap_or_else(|| vec![true; total]);
+        let mut columns: Vec<usize> = wanted
+            .columns()
+            .into_iter()
+            .filter_map(|name| pruner.column(name))
+            .collect();
+        columns.sort_unstable();
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+        let looked_at = kept.iter().filter(|kept| **kept).count();
+        let mut decided = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        if looked_at > 0 && !columns.is_empty() {
+            let record = self.record(file.clone(), mask, Some(&kept))?;
+            if record.num_rows() != looked_at {
+                let text = format!("{} rows of {looked_at}", record.num_rows());
+                return Err(ParquetError::General(text));
+            }
+            let fit = rows(&record, wanted);
+            let mut fits = fit.iter();
+            for kept in kept.iter_mut().filter(|kept| **kept) {
+                *kept = fits.next().copied().unwrap_or(true);
+            }
+            decided = filter_record_batch(&record, &BooleanArray::from(fit))?;
+        }
+        let count = kept.iter().filter(|kept| **kept).count();
+        let few = count <= total / 2;
+        Ok(few.then_some(Chosen {
+            rows: kept,
+            kept: count,
+            columns,
+            decided,
+        }))
+    }
+
+    /// The rows that were chosen: what decided is there, the other columns are read.
+    fn some(&self, chosen: &Chosen) -> Result<RecordBatch, ParquetError> {
+        let Part {
+            metadata,
+            mask,
+            file,
+            ..
+        } = &*self.part;
+        if chosen.kept == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(metadata.schema())));
+        }
+        let leaves = 0..metadata.schema().fields().len();
+        let others =
+            leaves.filter(|leaf| mask.leaf_included(*leaf) && !chosen.columns.contains(leaf));
+        let others = ProjectionMask::roots(metadata.parquet_schema(), others);
+        let record = self.record(file.clone(), others, Some(&chosen.rows))?;
+        let decided = chosen.decided.schema();
+        let own = decided.fields().iter().zip(chosen.decided.columns());
+        let own = own.filter(|(field, _)| {
+            let leaf = Pruner::new(file, metadata).column(field.name());
+            leaf.is_some_and(|leaf| mask.leaf_included(leaf))
+        });
+        let read = record.schema();
+        let (fields, columns): (Vec<_>, Vec<_>) = own
+            .chain(read.fields().iter().zip(record.columns()))
+            .map(|(field, column)| (Arc::clone(field), Arc::clone(column)))
+            .unzip();
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
+    }
+
+    fn record<T: ChunkReader + 'static>(
+        &self,
+        bytes: T,
+        mask: ProjectionMask,
+        rows: Option<&[bool]>,
+    ) -> Result<RecordBatch, ParquetError> {
+        let metadata = &self.part.metadata;
+        let total = metadata.metadata().row_group(self.index).num_rows() as usize;
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata.clone())
+                .with_row_groups(vec![self.index])
+                .with_batch_size(total.max(1))
+                .with_projection(mask);
+        if let Some(rows) = rows {
+            // By ranges, so that pages without a row are not read.
+            builder = builder
+                .with_row_selection(selection(rows))
+                .with_row_selection_policy(RowSelectionPolicy::Selectors);
+        }
+        match builder.build()?.next() {
+            Some(record) => Ok(record?),
+            None => Ok(RecordBatch::new_empty(Arc::clone(metadata.schema()))),
+        }
+    }
+}
+
+/// Rows of a group that were found to be wanted.
+struct Chosen {
+    rows: Vec<bool>,
+    /// How many.
+    kept: usize,
+    /// The leaves that decided, and what they hold of these rows.
+    columns: Vec<usize>,
+    decided: RecordBatch,
+}
+
+fn selection(rows: &[bool]) -> RowSelection {
+    let mut end = 0;
+    let runs = rows.chunk_by(|left, right| left == right).map(|run| {
+        end += run.len();
+        (run[0], end - run.len()..end)
+    });
+    let ranges = runs.filter(|(kept, _)| *kept).map(|(_, range)| range);
+    RowSelection::from_consecutive_ranges(ranges, rows.len())
+}
+
+/// First and last time; all times where the footer does not say.
+fn times(pruner: Pruner<'_>, group: &RowGroupMetaData) -> (i64, i64) {
+    let everything = (NO_TIME, i64::MAX);
+    let Some(column) = pruner.column("time") else {
+        return everything;
+    };
+    let Some(Statistics::Int64(statistics)) = group.column(column).statistics() else {
+        return everything;
+    };
+    let untimed = statistics.null_count_opt() != Some(0);
+    match (statistics.min_opt(), statistics.max_opt()) {
+        (Some(&first), Some(&last)) if !untimed => (first, last),
+        (Some(_), Some(&last)) => (NO_TIME, last),
+        _ => everything,
+    }
+}
+
+/// The footer with where pages lie and what they hold, which is read once it is needed.
+fn with_pages(
+    file: &Counted,
+    metadata: &ArrowReaderMetadata,
+) -> Result<Arc<ParquetMetaData>, ParquetError> {
+    let mut reader = ParquetMetaDataReader::new_with_metadata((**metadata.metadata()).clone())
+        .with_page_index_policy(PageIndexPolicy::Optional);
+    reader.read_page_indexes(file)?;
+    Ok(Arc::new(reader.finish()?))
 }
 
 /// The notices of a recording, with the times of their places.
@@ -348,128 +393,4 @@ fn in_memory(file: &Schema) -> Schema {
         }
     });
     Schema::new(fields.collect::<Vec<_>>())
-}
-
-/// A file that counts the bytes that are read of it.
-#[derive(Clone, Debug)]
-struct Counted {
-    file: Arc<File>,
-    length: u64,
-    read: Arc<AtomicU64>,
-}
-
-impl Counted {
-    fn open(path: &Path, read: &Arc<AtomicU64>) -> Result<Self, ArchiveError> {
-        let open = || {
-            let file = File::open(path)?;
-            let length = file.metadata()?.len();
-            Ok((file, length))
-        };
-        let (file, length) = open().map_err(ArchiveError::io("open", path))?;
-        Ok(Self {
-            file: Arc::new(file),
-            length,
-            read: Arc::clone(read),
-        })
-    }
-}
-
-impl Length for Counted {
-    fn len(&self) -> u64 {
-        self.length
-    }
-}
-
-impl ChunkReader for Counted {
-    type T = BufReader<CountedReader>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(CountedReader {
-            of: self.clone(),
-            at: start,
-        }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} of {}",
-                self.length
-            )));
-        }
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, start)?;
-        self.read.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(bytes.into())
-    }
-}
-
-/// Parts of a file that were read.
-struct Fetched {
-    length: u64,
-    /// In order, each with where it begins.
-    ranges: Vec<(u64, Bytes)>,
-}
-
-impl Fetched {
-    /// What was read from `start` on.
-    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        let range = self.ranges.iter().rev().find(|(first, _)| *first <= start);
-        range
-            .and_then(|(first, bytes)| {
-                let at = usize::try_from(start - first).ok()?;
-                (at <= bytes.len()).then(|| bytes.slice(at..))
-            })
-            .ok_or_else(|| ParquetError::EOF(format!("byte {start} is of no column")))
-    }
-}
-
-impl Length for Fetched {
-    fn len(&self) -> u64 {
-        self.length
-    }
-}
-
-impl ChunkReader for Fetched {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start}")));
-        }
-        Ok(bytes.slice(..length))
-    }
-}
-
-/// Reads on from a place, whatever others read of the file.
-struct CountedReader {
-    of: Counted,
-    at: u64,
-}
-
-impl Read for CountedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.of.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        self.of.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-impl Seek for CountedReader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.of.length.checked_add_signed(by),
-        };
-        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::flow::Wanted;
+
 /// Columns to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Projection {
@@ -45,34 +47,6 @@ impl Projection {
     }
 }
 
-/// Texts one of which a side of a flow has to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Namespace of the source or the destination.
-    Namespace(Vec<String>),
-    /// Workload's name of the source or the destination.
-    Workload(Vec<String>),
-    /// Pod's name of the source or the destination.
-    Pod(Vec<String>),
-    /// Address of the source or the destination.
-    Address(Vec<String>),
-    /// Recorded verdict, by number.
-    Verdict(Vec<i32>),
-}
-
-impl Wanted {
-    /// The columns that hold it, and the texts.
-    pub(super) fn texts(&self) -> Option<([&'static str; 2], &[String])> {
-        match self {
-            Self::Namespace(texts) => Some((["source_namespace", "destination_namespace"], texts)),
-            Self::Workload(texts) => Some((["source_workload", "destination_workload"], texts)),
-            Self::Pod(texts) => Some((["source_pod", "destination_pod"], texts)),
-            Self::Address(texts) => Some((["source_ip", "destination_ip"], texts)),
-            Self::Verdict(_) => None,
-        }
-    }
-}
-
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -82,8 +56,8 @@ pub struct Query {
     pub until: i64,
     /// Columns to read.
     pub projection: Projection,
-    /// All of these have to hold.
-    pub wanted: Vec<Wanted>,
+    /// What has to hold of a row.
+    pub wanted: Wanted,
 }
 
 impl Default for Query {
@@ -92,7 +66,7 @@ impl Default for Query {
             since: i64::MIN,
             until: i64::MAX,
             projection: Projection::All,
-            wanted: Vec::new(),
+            wanted: Wanted::default(),
         }
     }
 }

@@ -17,8 +17,8 @@ use super::error::ArchiveError;
 use super::part::{Group, Part, read_notices};
 use super::query::Query;
 use crate::flow::{
-    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, MAX_ROWS, Manifest,
-    NO_TIME, Notice, Span, StoredRows,
+    DEFAULT_DICTIONARY_BYTES, Decoder, FileEntry, FlowBatch, Gathered, Hole, Loss, MAX_ROWS,
+    Manifest, NO_TIME, Notice, Span, StoredRows,
 };
 
 /// Gives batches in the order of time.
@@ -130,6 +130,8 @@ impl Scan {
 
     fn open_file(&mut self, entry: &FileEntry) {
         if entry.notices_reach(self.query.since, self.query.until) {
+            let bytes = entry.notices.as_ref().map_or(0, |notices| notices.bytes);
+            self.read.fetch_add(bytes, Ordering::Relaxed);
             match read_notices(&self.folder, entry) {
                 Ok(notices) => {
                     for (at, notice) in notices {
@@ -290,9 +292,8 @@ fn first_time(file: &FileEntry) -> i64 {
     if unplaced { NO_TIME } else { first }
 }
 
-/// The hole that a notice tells of.
-pub(super) fn hole(notice: &Notice) -> Option<Hole> {
-    let loss = notice.loss()?;
+/// The hole of a loss, where its times are known.
+pub(super) fn hole(loss: Loss) -> Option<Hole> {
     let at = |time: i64| {
         let known = (time != NO_TIME).then_some(time)?;
         Timestamp::from_nanosecond(known.into()).ok()
