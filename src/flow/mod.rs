@@ -44,7 +44,7 @@ pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
 pub use manifest::{
     FileEntry, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError, NodeEntry,
-    NoticesEntry,
+    NoticesEntry, PoliciesEntry, RollupEntry,
 };
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
