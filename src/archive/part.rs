@@ -307,7 +307,7 @@ fn ranks(group: &FlowBatch) -> Vec<u32> {
     ranks
 }
 
-fn create(
+pub(super) fn create(
     path: &Path,
     schema: SchemaRef,
     properties: WriterProperties,
@@ -332,7 +332,7 @@ fn create(
 }
 
 /// Size and checksum of the closed file, which is on disk.
-fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
+pub(super) fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
     let failed = |cause: ParquetError| ArchiveError::Write {
         path: path.to_owned(),
         cause,
@@ -349,7 +349,7 @@ fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), Archive
 }
 
 /// A file with its size and checksum.
-struct Summed {
+pub(super) struct Summed {
     file: BufWriter<File>,
     crc: Crc,
     bytes: u64,

@@ -6,6 +6,7 @@
 
 mod derived;
 
+pub(crate) use derived::hex;
 pub use derived::{PoliciesEntry, RollupEntry};
 
 use jiff::Timestamp;

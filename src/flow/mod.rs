@@ -42,6 +42,7 @@ pub use extra::{
 pub(crate) use intern::RawKind;
 pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
+pub(crate) use manifest::hex;
 pub use manifest::{
     FileEntry, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError, NodeEntry,
     NoticesEntry, PoliciesEntry, RollupEntry,
