@@ -100,9 +100,9 @@ pub struct BadFile {
     pub problem: String,
 }
 
-/// Reads every byte of every file, every row of every recording and rollup, and the policies
-/// that were in force. Returns what is
-/// wrong; `told` hears of each file that was looked at.
+/// Reads every byte of every file, every row of every recording and rollup, and the
+/// policies that were in force. Returns what is wrong; `told` hears of each recording that
+/// was looked at.
 pub fn verify(archive: &Archive, mut told: impl FnMut(&FileEntry)) -> Vec<BadFile> {
     let mut bad = Vec::new();
     for file in &archive.manifest().files {

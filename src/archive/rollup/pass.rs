@@ -56,9 +56,10 @@ pub(super) fn run(
 ) -> Result<(), RollupError> {
     let (since, until) = stretch.reads();
     // What others decided is not held against these policies.
-    let judged = match stretch.changes {
-        true => until.min(stretch.to.saturating_sub(1)),
-        false => until,
+    let judged = if stretch.changes {
+        until.min(stretch.to.saturating_sub(1))
+    } else {
+        until
     };
     let mut summing = Summing {
         fold: Fold::new(FoldOptions::default()),

@@ -77,10 +77,8 @@ pub(super) fn run(
     store.commit(entries, &[]).map_err(CommandError::failed)?;
     if let Some(policies) = &plan.policies {
         // Nothing is known of policies before the first ones: they are taken for these.
-        let since = match store.manifest().policies.is_empty() {
-            true => None,
-            false => first,
-        };
+        let is_first = store.manifest().policies.is_empty();
+        let since = if is_first { None } else { first };
         policies
             .record(&mut store, policies.since.or(since))
             .map_err(CommandError::failed)?;
