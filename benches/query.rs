@@ -61,10 +61,11 @@ for line in sys.stdin:
     /// `files` is what DuckDB reads, `workload` one that the archive has.
     fn questions(files: &str, workload: &str) -> [Question; 5] {
         let dropped = Verdict::DROPPED.0;
-        let names: String = (0..16)
-            .filter_map(|number| Some((number, Verdict(number).name()?)))
+        let names = (0..16).filter_map(|number| Some((number, Verdict(number).name()?)));
+        let names: Vec<String> = names
             .map(|(number, name)| format!(" WHEN {number} THEN '{name}'"))
             .collect();
+        let names = names.concat();
         let pairs = "source_namespace, source_workload, destination_namespace, \
                      destination_workload";
         [

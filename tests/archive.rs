@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flowwatch::archive::{Store, WriterOptions};
+use flowwatch::archive::{Answer, Rollups, Store, WriterOptions};
 use flowwatch::flow::{BatchBuilder, FlowBatch, NoticeKind, Raw, SCHEMA_VERSION};
 use flowwatch::render::JsonRenderer;
 use flowwatch::source::archive::{Archive, Query};
@@ -191,4 +191,98 @@ fn an_archive_is_shown_as_the_recording_it_was_made_from() {
         .run()
         .stderr_contains("into itself")
         .exit(64);
+}
+
+/// Scenario: the sample is recorded with the policies it happened under, which change, and
+/// is compacted and pruned.
+/// Guarantees: its hours are summed up and judged by policies that the archive keeps, from
+/// which `analyze` gives the report that the original ones give.
+#[test]
+fn hours_are_summed_up_and_judged_by_the_policies_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("flows");
+    let policies = sample("policies");
+    let run = |arguments: &str| flowwatch().args(arguments).path(&archive).run();
+    flowwatch()
+        .args("record --no-rollup --archive")
+        .path(&archive)
+        .path(sample("shop.jsonl"))
+        .run()
+        .exit(0);
+    let rollups = || Archive::open(&archive).unwrap().manifest().rollups.clone();
+    assert!(rollups().is_empty());
+    flowwatch()
+        .args("record --archive")
+        .path(&archive)
+        .path(sample("shop.jsonl"))
+        .args("--policies")
+        .path(&policies)
+        .run()
+        .stderr_contains("1 hour summed up: ")
+        .exit(0);
+    let known = Archive::open(&archive).unwrap().manifest().policies.clone();
+    assert_eq!(known.len(), 1);
+    assert_eq!(rollups()[0].policies, [known[0].hash.clone()]);
+    run("archive info")
+        .stdout_contains("policies since the beginning: policies/")
+        .stdout_contains("rollups: 1 of 1 hour, ")
+        .exit(0);
+    run("archive rollup")
+        .stdout_contains("every hour is summed up")
+        .exit(0);
+
+    let read = Rollups::of(&Archive::open(&archive).unwrap(), i64::MIN, i64::MAX);
+    let rows: Vec<_> = read.rows().map(Result::unwrap).collect();
+    let denied = rows.iter().filter(|row| {
+        let began = row.key.began.as_ref();
+        began.is_some_and(|began| {
+            began.egress.computed == Some(Answer::DeniedByDefault)
+                && began
+                    .egress
+                    .rules
+                    .iter()
+                    .any(|rule| *rule.file == *known[0].path() && rule.line > 0)
+        })
+    });
+    assert!(denied.count() > 0, "{rows:#?}");
+
+    let report = |policies: &Path| {
+        let ran = flowwatch()
+            .args("analyze -o json -q")
+            .path(&archive)
+            .args("--policies")
+            .path(policies)
+            .run()
+            .exit(0);
+        let mut report: serde_json::Value = serde_json::from_str(&ran.lines().concat()).unwrap();
+        without_places(&mut report);
+        report
+    };
+    let kept = archive.join(known[0].path());
+    assert_eq!(report(&policies), report(&kept));
+
+    run("archive compact").exit(0);
+    run("archive rollup")
+        .stdout_contains("every hour is summed up")
+        .exit(0);
+    run("archive verify").stdout_contains("are whole").exit(0);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    std::fs::write(&kept, text.replace("shop", "shup")).unwrap();
+    run("archive verify")
+        .stderr_contains("other bytes than it was written with")
+        .exit(1);
+    run("archive prune --keep-bytes 0").exit(0);
+    assert!(rollups().is_empty() && !archive.join("rollup").exists());
+}
+
+/// Takes out in which file and line something is.
+fn without_places(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(object) => {
+            object.retain(|key, _| key != "file" && key != "line");
+            object.values_mut().for_each(without_places);
+        }
+        serde_json::Value::Array(array) => array.iter_mut().for_each(without_places),
+        _ => {}
+    }
 }

@@ -259,7 +259,10 @@ impl Victim {
             written: begun.map(|begun| (begun, server.before(late))),
         });
         for name in self.journals() {
-            if name.ends_with(".flows") {
+            if std::path::Path::new(&name)
+                .extension()
+                .is_some_and(|of| of == "flows")
+            {
                 journalled(&self.folder.join("journal").join(name), &mut self.safe);
             }
         }

@@ -47,7 +47,7 @@ impl Recording {
     fn connection(
         &mut self,
         second: i64,
-        to: (Value, &str, Option<&str>),
+        (to, address, name): (&Value, &str, Option<&str>),
         port: u16,
         dropped: bool,
     ) {
@@ -55,14 +55,14 @@ impl Recording {
         let mut flow = json!({
             "time": at(second),
             "verdict": if dropped { "DROPPED" } else { "FORWARDED" },
-            "IP": {"source": "10.0.0.1", "destination": to.1, "ipVersion": "IPv4"},
+            "IP": {"source": "10.0.0.1", "destination": address, "ipVersion": "IPv4"},
             "l4": {"TCP": {
                 "source_port": 1_024 + self.lines.len() % 60_000,
                 "destination_port": port,
                 "flags": {"SYN": true},
             }},
             "source": pod(from),
-            "destination": to.0,
+            "destination": to,
             "Type": "L3_L4",
             "node_name": "c1/n1",
             "event_type": {"type": 5},
@@ -73,7 +73,7 @@ impl Recording {
             flow["drop_reason"] = json!(133);
             flow["drop_reason_desc"] = json!("POLICY_DENIED");
         }
-        if let Some(name) = to.2 {
+        if let Some(name) = name {
             flow["destination_names"] = json!([name]);
         }
         self.lines.push((
@@ -82,13 +82,13 @@ impl Recording {
         ));
     }
 
-    fn to_pod(&mut self, second: i64, name: &str, port: u16) {
-        self.connection(second, (pod(name), "10.0.0.2", None), port, false);
+    fn reaches_pod(&mut self, second: i64, name: &str, port: u16) {
+        self.connection(second, (&pod(name), "10.0.0.2", None), port, false);
     }
 
-    fn to_name(&mut self, second: i64, name: &str) {
+    fn reaches_name(&mut self, second: i64, name: &str) {
         let world = json!({"identity": 2, "labels": ["reserved:world"]});
-        self.connection(second, (world, "192.0.2.9", Some(name)), 443, false);
+        self.connection(second, (&world, "192.0.2.9", Some(name)), 443, false);
     }
 
     fn lost(&mut self, second: i64) {
@@ -107,7 +107,7 @@ impl Recording {
     /// What goes on all the time.
     fn usual(&mut self, seconds: std::ops::Range<i64>) {
         for second in seconds.step_by(590) {
-            self.to_pod(second, "cart", 8080);
+            self.reaches_pod(second, "cart", 8080);
         }
     }
 
@@ -136,17 +136,22 @@ fn two_weeks() -> Recording {
     let mut recording = Recording::default();
     recording.usual(0..14 * DAY);
     for day in 0..3 {
-        recording.to_pod(day * DAY + 5 * HOUR, "legacy", 7000);
-        recording.to_name(day * DAY, "pay.example");
-        recording.to_name((7 + day) * DAY + 60, "pay.example");
+        recording.reaches_pod(day * DAY + 5 * HOUR, "legacy", 7000);
+        recording.reaches_name(day * DAY, "pay.example");
+        recording.reaches_name((7 + day) * DAY + 60, "pay.example");
     }
     for hour in 0..2 {
-        recording.to_pod(9 * DAY + hour * HOUR + 1, "search", 9200);
+        recording.reaches_pod(9 * DAY + hour * HOUR + 1, "search", 9200);
     }
     for hour in 0..4 {
-        recording.to_name(8 * DAY + hour * HOUR + 2, "new.example");
-        let to = (pod("db"), "10.0.0.3", None);
-        recording.connection(10 * DAY + hour * HOUR + 3, to, 5432, true);
+        recording.reaches_name(8 * DAY + hour * HOUR + 2, "new.example");
+        let db = pod("db");
+        recording.connection(
+            10 * DAY + hour * HOUR + 3,
+            (&db, "10.0.0.3", None),
+            5432,
+            true,
+        );
     }
     recording
 }

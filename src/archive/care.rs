@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use flate2::Crc;
 
+use super::policies::hash_of;
+use super::rollup::read_rollup;
 use super::store::Store;
 use super::writer::WriterOptions;
-use crate::flow::{FileEntry, Manifest};
+use crate::connection::LONGEST_SILENCE;
+use crate::flow::{FileEntry, Manifest, PoliciesEntry};
 use crate::source::archive::{Archive, ArchiveError, Query};
 
 /// How much is kept. The default is everything.
@@ -39,8 +42,11 @@ pub fn retain(store: &mut Store, keep: Keep) -> Result<Vec<FileEntry>, ArchiveEr
 
 /// The hour of a file as its path has it, which sorts by time: date and hour.
 fn hour(file: &FileEntry) -> &str {
-    file.path
-        .split_once("/date=")
+    hour_of(&file.path)
+}
+
+fn hour_of(path: &str) -> &str {
+    path.split_once("/date=")
         .and_then(|(_, rest)| rest.rsplit_once('/'))
         .map_or("", |(hour, _)| hour)
 }
@@ -58,7 +64,19 @@ fn to_remove(manifest: &Manifest, keep: Keep, now: jiff::Timestamp) -> Vec<FileE
     });
     let size =
         |file: &FileEntry| file.bytes + file.notices.as_ref().map_or(0, |notices| notices.bytes);
+    let rollups = |wanted: &str| -> u64 {
+        let rollups = manifest.rollups.iter();
+        rollups
+            .filter(|rollup| hour_of(&rollup.path) == wanted)
+            .map(|rollup| rollup.bytes)
+            .sum()
+    };
     let mut bytes: u64 = files.iter().map(|file| size(file)).sum();
+    bytes += manifest
+        .rollups
+        .iter()
+        .map(|rollup| rollup.bytes)
+        .sum::<u64>();
     let mut removed = Vec::new();
     for hours in files.chunk_by(|left, right| hour(left) == hour(right)) {
         let too_old = ended.as_deref().is_some_and(|limit| hour(hours[0]) < limit);
@@ -67,6 +85,7 @@ fn to_remove(manifest: &Manifest, keep: Keep, now: jiff::Timestamp) -> Vec<FileE
             break;
         }
         bytes -= hours.iter().map(|file| size(file)).sum::<u64>();
+        bytes = bytes.saturating_sub(rollups(hour(hours[0])));
         removed.extend(hours.iter().map(|&file| file.clone()));
     }
     removed
@@ -81,8 +100,9 @@ pub struct BadFile {
     pub problem: String,
 }
 
-/// Reads every byte of every file and every row of every recording. Returns what is
-/// wrong; `told` hears of each file that was looked at.
+/// Reads every byte of every file, every row of every recording and rollup, and the
+/// policies that were in force. Returns what is wrong; `told` hears of each recording that
+/// was looked at.
 pub fn verify(archive: &Archive, mut told: impl FnMut(&FileEntry)) -> Vec<BadFile> {
     let mut bad = Vec::new();
     for file in &archive.manifest().files {
@@ -107,6 +127,51 @@ pub fn verify(archive: &Archive, mut told: impl FnMut(&FileEntry)) -> Vec<BadFil
             });
         }
         told(file);
+    }
+    bad.extend(derived(archive));
+    bad
+}
+
+/// What is wrong with rollups and policies.
+fn derived(archive: &Archive) -> Vec<BadFile> {
+    let manifest = archive.manifest();
+    let mut bad = Vec::new();
+    for rollup in &manifest.rollups {
+        let whole = checked(
+            &archive.folder().join(&rollup.path),
+            rollup.bytes,
+            rollup.crc32,
+        );
+        let read = whole.and_then(|()| {
+            let rows = read_rollup(archive.folder(), rollup);
+            rows.map(|_| ()).map_err(|error| error.to_string())
+        });
+        if let Err(problem) = read {
+            let path = rollup.path.clone();
+            bad.push(BadFile { path, problem });
+        }
+    }
+    let mut policies: Vec<&str> = manifest
+        .policies
+        .iter()
+        .map(|entry| entry.hash.as_str())
+        .chain(manifest.rollups.iter().flat_map(|rollup| {
+            let hashes = rollup.policies.iter();
+            hashes.map(String::as_str)
+        }))
+        .collect();
+    policies.sort_unstable();
+    policies.dedup();
+    for hash in policies {
+        let path = PoliciesEntry::path_of(hash);
+        let problem = match std::fs::read(archive.folder().join(&path)) {
+            Err(error) => format!("cannot be read: {error}"),
+            Ok(bytes) if hash_of(&bytes) != hash => {
+                "has other bytes than it was written with".to_owned()
+            }
+            Ok(_) => continue,
+        };
+        bad.push(BadFile { path, problem });
     }
     bad
 }
@@ -192,7 +257,7 @@ pub fn compact(store: &mut Store) -> Result<(Vec<FileEntry>, Vec<FileEntry>), Ar
         }
         let entries = writer.finish()?;
         let paths: Vec<String> = group.iter().map(|file| file.path.clone()).collect();
-        store.commit(entries.clone(), &paths)?;
+        store.commit_same(entries.clone(), &paths, LONGEST_SILENCE)?;
         old.extend(group.iter().cloned());
         new.extend(entries);
     }

@@ -78,6 +78,17 @@ pub(super) fn notice_properties() -> WriterProperties {
     base().build()
 }
 
+/// How rollups are written: few rows, many of whose columns say nothing or the same.
+pub(super) fn rollup_properties() -> WriterProperties {
+    base()
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "flowwatch.rollup".to_owned(),
+            super::rollup::ROLLUP_VERSION.to_string(),
+        )]))
+        .build()
+}
+
 fn base() -> parquet::file::properties::WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_created_by(generator())

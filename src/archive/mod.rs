@@ -1,7 +1,8 @@
 //! The columnar archive: writing, sealing and keeping it.
 //!
 //! Owns the Parquet files (`columns`, `part`), where rows go (`writer`), the commit and
-//! the lock (`store`), the journal of a recording that goes on (`journal`, `recorder`),
+//! the lock (`store`), the sums of its hours (`rollup`) and the policies that were in force
+//! (`policies`), the journal of a recording that goes on (`journal`, `recorder`),
 //! and looking after it (`care`). Reading is `source::archive`'s. Analyses nothing.
 
 mod care;
@@ -9,12 +10,20 @@ mod chunk;
 mod columns;
 mod journal;
 mod part;
+mod policies;
 mod recorder;
+mod rollup;
 mod store;
 mod writer;
 
 pub use care::{BadFile, Keep, compact, retain, verify};
+pub use policies::Recorded as RecordedPolicies;
 pub use recorder::{Pace, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
+pub use rollup::{
+    Answer, Began, Encryption, MOST_ROWS, Made, Maker, ROLLUP_VERSION, RollupError, RollupKey,
+    RollupRow, RollupSide, RollupSums, Rollups, Staleness, is_settled, read_rollup, stale_hours,
+    staleness,
+};
 pub use store::Store;
 pub use writer::{FlowWriter, WriterOptions};
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl Part {
         let record = notices_to(&self.notices).map_err(|cause| failed(cause.into()))?;
         let mut writer = create(&path, Arc::new(notice_schema()), notice_properties())?;
         writer.write(&record).map_err(failed)?;
-        let (bytes, crc32) = closed(writer.into_inner(), &path)?;
+        let (bytes, crc32) = close(writer, &path)?;
         let lost = self.notices.iter().map(|(_, notice)| match notice.kind {
             NoticeKind::Lost { events, .. } => events,
             NoticeKind::Hole { events, .. } => events.unwrap_or_default(),
@@ -365,7 +365,7 @@ impl FlowFile {
     }
 }
 
-fn create(
+pub(super) fn create(
     path: &Path,
     schema: SchemaRef,
     properties: WriterProperties,
@@ -390,6 +390,10 @@ fn create(
 }
 
 /// Size and checksum of the closed file, which is on disk.
+pub(super) fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
+    closed(writer.into_inner(), path)
+}
+
 fn closed(sink: Result<Summed, ParquetError>, path: &Path) -> Result<(u64, u32), ArchiveError> {
     let sink = sink.map_err(|cause| ArchiveError::Write {
         path: path.to_owned(),
@@ -406,7 +410,7 @@ fn closed(sink: Result<Summed, ParquetError>, path: &Path) -> Result<(u64, u32),
 }
 
 /// A file with its size and checksum.
-struct Summed {
+pub(super) struct Summed {
     file: BufWriter<File>,
     crc: Crc,
     bytes: u64,

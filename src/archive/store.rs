@@ -8,14 +8,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::columns::generator;
+use super::policies::{Recorded, place};
+use super::rollup::HOUR;
 use super::writer::{FlowWriter, WriterOptions};
-use crate::flow::{FileEntry, MANIFEST_NAME, Manifest};
+use crate::flow::{FileEntry, MANIFEST_NAME, Manifest, PoliciesEntry, RollupEntry};
 use crate::source::archive::{Archive, ArchiveError, PART_ENDING};
 
 /// Name of the file that a writer holds locked.
 const LOCK_NAME: &str = "lock";
-/// Name of a manifest that is not committed yet.
-const NEW_MANIFEST: &str = "manifest.json.new";
+/// Folder of policies.
+const POLICIES_FOLDER: &str = "policies";
+/// Folder of sums, with one of each hour below it.
+pub(super) const ROLLUP_FOLDER: &str = "rollup";
 
 /// An archive that this process may write. Others may read it all the time.
 #[derive(Debug)]
@@ -78,6 +82,12 @@ impl Store {
         &self.manifest
     }
 
+    /// The archive as it is now, to read.
+    #[must_use]
+    pub fn archive(&self) -> Archive {
+        Archive::of(&self.folder, self.manifest.clone())
+    }
+
     /// Begins new recordings, which exist once their entries are committed.
     #[must_use]
     pub fn writer(&self, options: WriterOptions) -> FlowWriter {
@@ -113,37 +123,130 @@ impl Store {
             sync_folders(&self.folder, &file.path)?;
         }
         manifest.files.extend(add);
-        manifest.generator = generator();
         manifest.sealed.extend(sealed);
-        self.write(&manifest)?;
-        self.manifest = manifest;
+        // Sums go with what they are of.
+        let hours = manifest.hours();
+        let (kept, gone) = std::mem::take(&mut manifest.rollups)
+            .into_iter()
+            .partition(|rollup| hours.binary_search(&rollup.hour).is_ok());
+        manifest.rollups = kept;
+        self.replace(manifest)?;
         for file in removed {
-            // A file that stays is an orphan, and is removed at the next start.
-            let _ = fs::remove_file(self.folder.join(&file.path));
             if let Some(notices) = &file.notices {
-                let _ = fs::remove_file(self.folder.join(&notices.path));
+                self.remove(&notices.path);
             }
-            remove_empty_folders(&self.folder, &file.path);
+            self.remove(&file.path);
         }
+        self.remove_rollups(&gone);
         Ok(())
+    }
+
+    /// As [`Store::commit`], of recordings with the flows of those they replace: what was
+    /// made of these is as good as made of them. `reach` says of how long a time around an
+    /// hour the recordings are that it is made from, in nanoseconds.
+    pub(super) fn commit_same(
+        &mut self,
+        add: Vec<FileEntry>,
+        without: &[String],
+        reach: i64,
+    ) -> Result<(), ArchiveError> {
+        let stamp = |manifest: &Manifest, hour: i64| {
+            manifest.stamp(
+                hour.saturating_sub(reach),
+                hour.saturating_add(HOUR - 1 + reach),
+            )
+        };
+        let mut after = self.manifest.clone();
+        after.files.retain(|file| !without.contains(&file.path));
+        after.files.extend(add.iter().cloned());
+        let before = self.manifest.clone();
+        for rollup in &mut self.manifest.rollups {
+            if rollup.made_from == stamp(&before, rollup.hour) {
+                rollup.made_from = stamp(&after, rollup.hour);
+            }
+        }
+        let committed = self.commit(add, without);
+        if committed.is_err() {
+            self.manifest = before;
+        }
+        committed
+    }
+
+    /// Puts sums in place of those of the same hours.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_rollups(&mut self, add: Vec<RollupEntry>) -> Result<(), ArchiveError> {
+        if add.is_empty() {
+            return Ok(());
+        }
+        let mut manifest = self.manifest.clone();
+        for rollup in &add {
+            sync_folders(&self.folder, &rollup.path)?;
+        }
+        let (gone, mut kept): (Vec<_>, Vec<_>) = std::mem::take(&mut manifest.rollups)
+            .into_iter()
+            .partition(|old| add.iter().any(|new| new.hour == old.hour));
+        kept.extend(add);
+        kept.sort_by_key(|rollup| rollup.hour);
+        manifest.rollups = kept;
+        self.replace(manifest)?;
+        self.remove_rollups(&gone);
+        Ok(())
+    }
+
+    /// Says that policies are in force since a time; `None` for ever. Returns whether that
+    /// is something new. Their file is written once, by renaming.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the file or the manifest cannot be written.
+    pub fn record_policies(
+        &mut self,
+        policies: &Recorded,
+        since: Option<i64>,
+    ) -> Result<bool, ArchiveError> {
+        let hash = policies.hash();
+        let path = self.folder.join(PoliciesEntry::path_of(&hash));
+        // A file that was cut short or changed is written again.
+        let is_there = fs::read(&path).is_ok_and(|bytes| bytes == policies.text().as_bytes());
+        if !is_there {
+            let folder = self.folder.join(POLICIES_FOLDER);
+            fs::create_dir_all(&folder).map_err(ArchiveError::io("create", &folder))?;
+            write_whole(&path, policies.text().as_bytes())?;
+        }
+        let Some(entries) = place(&self.manifest.policies, &hash, since) else {
+            return Ok(false);
+        };
+        let mut manifest = self.manifest.clone();
+        manifest.policies = entries;
+        self.replace(manifest)?;
+        Ok(true)
+    }
+
+    /// Writes a manifest, and goes on with it.
+    fn replace(&mut self, mut manifest: Manifest) -> Result<(), ArchiveError> {
+        manifest.generator = generator();
+        let path = self.folder.join(MANIFEST_NAME);
+        write_whole(&path, manifest.to_json().as_bytes())?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    fn remove_rollups(&self, rollups: &[RollupEntry]) {
+        for rollup in rollups {
+            self.remove(&rollup.path);
+        }
+    }
+
+    /// Deletes a file. One that stays is an orphan, and is removed at the next start.
+    fn remove(&self, path: &str) {
+        let _ = fs::remove_file(self.folder.join(path));
+        remove_empty_folders(&self.folder, path);
     }
 
     /// Forgets sealed journals that are deleted. The next commit writes it.
     pub(super) fn forget_sealed(&mut self, is_there: impl Fn(&str) -> bool) {
         self.manifest.sealed.retain(|id| is_there(id));
-    }
-
-    fn write(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
-        let new = self.folder.join(NEW_MANIFEST);
-        let path = self.folder.join(MANIFEST_NAME);
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(manifest.to_json().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(ArchiveError::io("write", &path))
     }
 
     /// Removes recordings that were being written when a process ended: files of our
@@ -153,6 +256,9 @@ impl Store {
         for file in &self.manifest.files {
             known.insert(&file.path);
             known.extend(file.notices.iter().map(|notices| notices.path.as_str()));
+        }
+        for rollup in &self.manifest.rollups {
+            known.insert(&rollup.path);
         }
         let failed = |path: &Path, cause| ArchiveError::io("list", path)(cause);
         let folders = |path: &Path, prefix: &'static str| -> io::Result<Vec<(PathBuf, String)>> {
@@ -167,7 +273,8 @@ impl Store {
             Ok(found)
         };
         let list = |path: &Path, prefix| folders(path, prefix).map_err(|cause| failed(path, cause));
-        for (cluster, cluster_name) in list(&self.folder, "cluster=")? {
+        let clusters = list(&self.folder, "cluster=")?.into_iter();
+        for (cluster, cluster_name) in clusters.chain(list(&self.folder, ROLLUP_FOLDER)?) {
             for (date, date_name) in list(&cluster, "date=")? {
                 for (hour, hour_name) in list(&date, "hour=")? {
                     let entries = fs::read_dir(&hour).map_err(|cause| failed(&hour, cause))?;
@@ -186,15 +293,35 @@ impl Store {
     }
 }
 
+/// Writes a file beside the one it replaces, and renames it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        match path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(ArchiveError::io("write", path))
+}
+
 /// Names files of one transaction: no two processes or runs give the same.
-fn unique_name() -> String {
+pub(super) fn unique_name() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
 /// Whether a name is one that this program gives its recordings.
 fn is_ours(name: &str) -> bool {
     let stem = name.strip_suffix(PART_ENDING).unwrap_or_default();
-    let stem = stem.strip_suffix(".notices").unwrap_or(stem);
+    let stem = [".notices", ".connections"]
+        .iter()
+        .find_map(|kind| stem.strip_suffix(kind))
+        .unwrap_or(stem);
     stem.split_once('-').is_some_and(|(run, number)| {
         run.len() == 16
             && run.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -10,9 +10,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::error::CommandError;
+use super::policy_args::AgentArgs;
 use super::record::{age, files_summary, size, size_text};
+use super::rollup;
+use super::signal::Interrupt;
 use super::sink::{self, say};
-use crate::archive::{Keep, Store, compact, retain, verify};
+use crate::archive::{Keep, Store, compact, retain, stale_hours, staleness, verify};
+use crate::flow::Manifest;
 use crate::render::thousands;
 use crate::source::archive::Archive;
 
@@ -31,8 +35,22 @@ enum ArchiveCommand {
     Verify(FolderArgs),
     /// Make one file of the several that an hour may have
     Compact(FolderArgs),
+    /// Sum up the connections of hours that are not, or whose flows or policies changed
+    Rollup(RollupArgs),
     /// Delete old hours
     Prune(PruneArgs),
+}
+
+#[derive(Args)]
+struct RollupArgs {
+    /// Folder of the archive
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    folder: PathBuf,
+    /// Make all hours again
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    agent: AgentArgs,
 }
 
 #[derive(Args)]
@@ -83,6 +101,7 @@ impl ArchiveArgs {
                 );
                 sink::all(out, text.as_bytes())
             }
+            ArchiveCommand::Rollup(args) => rolled(args, out, err),
             ArchiveCommand::Prune(args) => {
                 let mut store = existing(&args.folder)?;
                 let keep = Keep {
@@ -105,6 +124,30 @@ impl ArchiveArgs {
 fn existing(folder: &std::path::Path) -> Result<Store, CommandError> {
     Archive::open(folder).map_err(CommandError::failed)?;
     Store::open(folder).map_err(CommandError::failed)
+}
+
+fn rolled(args: &RollupArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
+    let mut store = existing(&args.folder)?;
+    // What was done by then is kept.
+    let interrupt = Interrupt::listen();
+    let is_over = || interrupt.happened();
+    let made = if args.all {
+        rollup::remake(&mut store, &args.agent, &is_over)
+    } else {
+        rollup::refresh(&mut store, &args.agent, &is_over)
+    };
+    let text = if made.hours == 0 && made.failed.is_empty() {
+        "every hour is summed up\n".to_owned()
+    } else {
+        format!("{}\n", rollup::summary(&made))
+    };
+    sink::all(out, text.as_bytes())?;
+    rollup::say_made(&made, true, err);
+    if made.failed.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError::Said)
+    }
 }
 
 fn info(args: &FolderArgs, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -133,8 +176,47 @@ fn info(args: &FolderArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     if lost > 0 {
         let _ = writeln!(text, "lost: {} events", thousands(lost));
     }
+    derived(manifest, &mut text);
     let _ = writeln!(text, "written by {}", manifest.generator);
     sink::all(out, text.as_bytes())
+}
+
+/// What was made of the recordings, and which policies were in force.
+fn derived(manifest: &Manifest, text: &mut String) {
+    let time = |at: i64| jiff::Timestamp::from_nanosecond(at.into()).unwrap_or_default();
+    for policies in &manifest.policies {
+        let since = match policies.since {
+            Some(since) => format!("{:.3}", time(since)),
+            None => "the beginning".to_owned(),
+        };
+        let _ = writeln!(text, "policies since {since}: {}", policies.path());
+    }
+    let hours = manifest.hours().len() as u64;
+    let stale = stale_hours(manifest);
+    let bytes = manifest.rollups.iter().map(|rollup| rollup.bytes).sum();
+    if manifest.rollups.is_empty() {
+        return;
+    }
+    let _ = write!(
+        text,
+        "rollups: {} of {} {}, {}",
+        thousands(hours - stale.len() as u64),
+        thousands(hours),
+        if hours == 1 { "hour" } else { "hours" },
+        size_text(bytes)
+    );
+    if let Some(&first) = stale.first() {
+        let _ = write!(
+            text,
+            "; that of {} {}",
+            time(first),
+            staleness(manifest, first).reason()
+        );
+        if stale.len() > 1 {
+            let _ = write!(text, ", and {} more", thousands(stale.len() as u64 - 1));
+        }
+    }
+    text.push('\n');
 }
 
 fn verified(

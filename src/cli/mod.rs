@@ -19,6 +19,7 @@ mod query;
 mod record;
 mod redact;
 mod report;
+mod rollup;
 pub mod selection;
 mod serve;
 mod server_info;

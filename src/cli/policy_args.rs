@@ -77,6 +77,11 @@ impl PolicyArgs {
         Ok(Some(source).filter(|source| !source.paths().is_empty()))
     }
 
+    /// What is known of the cluster.
+    pub(super) fn agent(&self) -> &AgentArgs {
+        &self.agent
+    }
+
     fn since(&self) -> Result<Option<i64>, UsageError> {
         let now = jiff::Timestamp::now().as_nanosecond() as i64;
         let time = self.policies_since.as_deref();

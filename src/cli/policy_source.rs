@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::error::CommandError;
 use super::policy_args::AgentArgs;
 use super::sink::say;
+use crate::archive::RecordedPolicies;
 use crate::config::Config;
 use crate::engine::{Given, Policies};
 use crate::inventory::Inventory;
@@ -35,6 +36,8 @@ pub(super) struct PolicySource {
     since: Option<i64>,
     /// Standard input: it can be read once.
     stdin: Option<Vec<u8>>,
+    /// Whether they are to be recorded.
+    recording: bool,
 }
 
 /// What was loaded, and what to say about it.
@@ -47,6 +50,8 @@ pub(super) struct LoadedPolicies {
     pub(super) failed: bool,
     /// What the policies were made of.
     pub(super) contents: Contents,
+    /// As they are recorded, where they are to be.
+    pub(super) recorded: Option<RecordedPolicies>,
 }
 
 /// What was read, to compare it with what is read later.
@@ -86,6 +91,7 @@ impl PolicySource {
             names_complete,
             since: None,
             stdin: None,
+            recording: false,
         })
     }
 
@@ -93,6 +99,17 @@ impl PolicySource {
     pub(super) fn in_force_since(mut self, since: Option<i64>) -> Self {
         self.since = since;
         self
+    }
+
+    /// The same, of policies that are to be recorded.
+    pub(super) fn recording(mut self) -> Self {
+        self.recording = true;
+        self
+    }
+
+    /// Since when they are in force, in nanoseconds since 1970 UTC, if it was said.
+    pub(super) fn since(&self) -> Option<i64> {
+        self.since
     }
 
     /// The files and trees that are read.
@@ -127,7 +144,7 @@ impl PolicySource {
     pub(super) fn load(&mut self) -> Result<LoadedPolicies, CommandError> {
         let loaded = self.read()?;
         let policies = Policies::new(self.given(&loaded)?).in_force_since(self.since);
-        Ok(LoadedPolicies::new(&loaded, policies))
+        Ok(self.loaded(&loaded, policies))
     }
 
     /// Loads the policies in place of others, of whose contents those are.
@@ -151,7 +168,7 @@ impl PolicySource {
         let policies = before
             .succeeded_by(self.given(&loaded)?)
             .in_force_since(self.since);
-        Ok(LoadedPolicies::new(&loaded, policies))
+        Ok(self.loaded(&loaded, policies))
     }
 
     fn read(&mut self) -> Result<Loaded, CommandError> {
@@ -190,9 +207,12 @@ impl PolicySource {
     }
 }
 
-impl LoadedPolicies {
-    fn new(loaded: &Loaded, policies: Policies) -> Self {
-        Self {
+impl PolicySource {
+    fn loaded(&self, loaded: &Loaded, policies: Policies) -> LoadedPolicies {
+        LoadedPolicies {
+            recorded: self
+                .recording
+                .then(|| RecordedPolicies::new(&loaded.documents, &loaded.taints)),
             remarks: remarks(loaded, &policies),
             failed: loaded
                 .errors

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::error::CommandError;
 use super::policy_source::{Contents, LoadedPolicies, PolicySource};
 use super::signal::{Interrupt, hangups};
+use crate::archive::RecordedPolicies;
 use crate::engine::Current;
 use crate::manifest::Footprint;
 
@@ -57,6 +58,8 @@ pub(super) struct Report {
     pub(super) remarks: Vec<String>,
     /// Whether flows are judged by other policies from now on.
     pub(super) reloaded: bool,
+    /// The policies as they are recorded, where they are to be.
+    pub(super) recorded: Option<RecordedPolicies>,
 }
 
 impl PolicyWatch {
@@ -132,6 +135,7 @@ impl PolicyWatch {
                         line,
                         remarks,
                         reloaded: true,
+                        recorded: loaded.recorded,
                     }
                 }
                 Err(error) => {
@@ -144,6 +148,7 @@ impl PolicyWatch {
                         line,
                         remarks: Vec::new(),
                         reloaded: false,
+                        recorded: None,
                     }
                 }
             };

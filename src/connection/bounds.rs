@@ -2,7 +2,13 @@
 //!
 //! Owns the bounds and the counters. Keeping and counting is `fold`'s.
 
+use super::entry::{LONG, SECOND};
 use super::peer::MOST_PEERS;
+
+/// Nanoseconds without a flow after which every connection has ended. What is more apart
+/// than this does not belong together: whoever folds a part of the flows sees the same
+/// connections as who folds all, where it begins and ends so much earlier and later.
+pub const LONGEST_SILENCE: i64 = LONG + 15 * SECOND;
 
 /// Bounds of a [`Fold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use super::exchange::Exchanges;
 use super::names::Names;
 use super::peer::Peers;
 use super::pool::Pool;
-use super::record::{Computed, Folded, JudgedSide, Recorded};
+use super::record::{Computed, Connection, Folded, JudgedSide, Recorded};
 use super::recording::Recordings;
 use super::service::Services;
 use super::sight::{Apart, Sight};
@@ -186,6 +186,20 @@ impl Fold {
             self.flush(out);
         }
         self.table.clear();
+    }
+
+    /// The connections that are open and began before `time`, as they are by now; they stay
+    /// open. What has ended is given out first.
+    pub fn open_before(
+        &mut self,
+        time: i64,
+        out: &mut impl FnMut(Folded),
+    ) -> impl Iterator<Item = Connection> + '_ {
+        self.flush(out);
+        let entries = self.table.iter().map(|(_, entry)| entry);
+        entries
+            .filter(move |entry| entry.began() < time)
+            .map(|entry| self.connection(entry))
     }
 
     fn flush(&mut self, out: &mut impl FnMut(Folded)) {

@@ -17,6 +17,7 @@ mod party;
 mod pass;
 mod policies;
 mod request;
+mod ruling;
 mod sides;
 mod watch;
 
@@ -32,4 +33,5 @@ pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
 pub use pass::{Observer, Pass};
 pub use policies::{Given, Policies};
+pub use ruling::{Rule, Ruling};
 pub use sides::{BatchJudge, JudgedBatch};

@@ -4,6 +4,11 @@
 //! writing `archive`'s. What the manifest does not name does not exist, whatever lies
 //! in the folders.
 
+mod derived;
+
+pub(crate) use derived::hex;
+pub use derived::{PoliciesEntry, RollupEntry};
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +30,10 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// Journals whose rows are in `files`: if one is still there, it is to be deleted.
     pub sealed: Vec<String>,
+    /// What was made of the recordings, an hour each, in no order.
+    pub rollups: Vec<RollupEntry>,
+    /// Policies that are or were in force, by when that began.
+    pub policies: Vec<PoliciesEntry>,
 }
 
 /// One recording.
@@ -140,7 +149,7 @@ impl Manifest {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files with flows and notices.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let notices = |file: &FileEntry| file.notices.as_ref().map_or(0, |notices| notices.bytes);
@@ -170,12 +179,13 @@ impl Manifest {
     #[must_use]
     pub fn to_json(&self) -> String {
         let files: Vec<Value> = self.files.iter().map(file_to_json).collect();
-        let whole = json!({
+        let mut whole = json!({
             "version": MANIFEST_VERSION,
             "generator": self.generator,
             "sealed_journals": self.sealed,
             "files": files,
         });
+        derived::to_json(self, &mut whole);
         // A `Value` always has a text form.
         let mut text = format!("{whole:#}");
         text.push('\n');
@@ -212,6 +222,8 @@ impl Manifest {
             generator: at.text("generator")?.to_owned(),
             files: files.collect::<Result<_, _>>()?,
             sealed: sealed.collect::<Result<_, _>>()?,
+            rollups: derived::rollups(&at)?,
+            policies: derived::policies(&at)?,
         })
     }
 }
@@ -252,13 +264,16 @@ fn file_to_json(file: &FileEntry) -> Value {
 /// Times as text: numbers of that size lose digits in other programs' JSON.
 fn put_span(out: &mut Value, span: Option<(i64, i64)>) {
     if let Some((first, last)) = span {
-        let text = |at: i64| match Timestamp::from_nanosecond(at.into()) {
-            Ok(time) => format!("{time:.9}"),
-            // Every 64-bit number of nanoseconds is a time.
-            Err(_) => String::new(),
-        };
-        out["first"] = text(first).into();
-        out["last"] = text(last).into();
+        out["first"] = time_text(first).into();
+        out["last"] = time_text(last).into();
+    }
+}
+
+fn time_text(at: i64) -> String {
+    match Timestamp::from_nanosecond(at.into()) {
+        Ok(time) => format!("{time:.9}"),
+        // Every 64-bit number of nanoseconds is a time.
+        Err(_) => String::new(),
     }
 }
 
@@ -358,6 +373,27 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// The objects of a list that may be missing.
+    fn objects(&self, key: &'a str) -> Result<Vec<Place<'a>>, ManifestError> {
+        if self.get(key).is_none() {
+            return Ok(Vec::new());
+        }
+        let objects = self.array(key)?.iter().enumerate();
+        Ok(objects
+            .map(|(index, object)| Place {
+                object: object.as_object(),
+                name: format!("{}{key}[{index}].", self.name),
+            })
+            .collect())
+    }
+
+    fn time(&self, key: &str) -> Result<i64, ManifestError> {
+        self.read(key, |value| {
+            let time: Timestamp = value.as_str()?.parse().ok()?;
+            i64::try_from(time.as_nanosecond()).ok()
+        })
+    }
+
     /// A path that stays below the archive's folder.
     fn path(&self) -> Result<String, ManifestError> {
         let path = self.text("path")?;
@@ -372,13 +408,7 @@ impl<'a> Place<'a> {
         if self.get("first").is_none() && self.get("last").is_none() {
             return Ok(None);
         }
-        let time = |key| {
-            self.read(key, |value| {
-                let time: Timestamp = value.as_str()?.parse().ok()?;
-                i64::try_from(time.as_nanosecond()).ok()
-            })
-        };
-        Ok(Some((time("first")?, time("last")?)))
+        Ok(Some((self.time("first")?, self.time("last")?)))
     }
 }
 
@@ -414,6 +444,7 @@ mod tests {
                     span: Some((i64::MIN + 1, i64::MAX)),
                 }),
             }],
+            ..Manifest::default()
         }
     }
 

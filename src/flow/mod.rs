@@ -45,9 +45,10 @@ pub use extra::{
 pub(crate) use intern::RawKind;
 pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
+pub(crate) use manifest::hex;
 pub use manifest::{
     FileEntry, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError, NodeEntry,
-    NoticesEntry,
+    NoticesEntry, PoliciesEntry, RollupEntry,
 };
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};

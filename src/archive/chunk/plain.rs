@@ -56,7 +56,7 @@ pub(super) fn column<W: Write + Send>(
                 bytes.iter().flatten().map(owned).collect()
             } else {
                 let texts: Option<&DictionaryArray<UInt32Type>> = array.as_dictionary_opt();
-                let texts = texts.and_then(|texts| texts.downcast_dict::<StringArray>());
+                let texts = texts.and_then(DictionaryArray::downcast_dict::<StringArray>);
                 let texts = texts.ok_or_else(none)?.into_iter().flatten();
                 texts.map(|text| owned(text.as_bytes())).collect()
             };

@@ -78,7 +78,6 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
             None => plan.filters.wanted(),
             Some(_) => Wanted::default(),
         },
-        ..Query::default()
     };
     let series = Series::new(&plan.inputs, query);
     let mut state = State {

@@ -90,7 +90,7 @@ impl<'a> Words<'a> {
         let line = before.trim_start();
         let is_first = !line.contains(char::is_whitespace);
         if line.starts_with('.') {
-            return fitting(before, word(before), self.of_command(line, is_first));
+            return fitting(before, word(before), of_command(line, is_first));
         }
         if let Some(open) = open_quote(before) {
             return fitting(before, &before[open..], self.parts());
@@ -125,17 +125,6 @@ impl<'a> Words<'a> {
             }
         }));
         fitting(before, typed, all)
-    }
-
-    fn of_command(&self, line: &str, is_first: bool) -> Vec<String> {
-        if is_first {
-            return COMMANDS.map(|(name, ..)| name.to_owned()).to_vec();
-        }
-        match line.split_whitespace().next() {
-            Some(".schema") => VIEWS.map(str::to_owned).to_vec(),
-            Some(".mode") => MODES.map(|(name, _)| name.to_owned()).to_vec(),
-            _ => Vec::new(),
-        }
     }
 
     /// Columns of the views that a text names; of all, where it names none.
@@ -194,6 +183,17 @@ fn fitting(before: &str, typed: &str, words: Vec<String>) -> (usize, Vec<String>
     words.sort_unstable();
     words.dedup();
     (before.len() - typed.len(), words)
+}
+
+fn of_command(line: &str, is_first: bool) -> Vec<String> {
+    if is_first {
+        return COMMANDS.map(|(name, ..)| name.to_owned()).to_vec();
+    }
+    match line.split_whitespace().next() {
+        Some(".schema") => VIEWS.map(str::to_owned).to_vec(),
+        Some(".mode") => MODES.map(|(name, _)| name.to_owned()).to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

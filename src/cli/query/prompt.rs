@@ -41,7 +41,7 @@ pub(super) fn run<O: Write + Send>(
     if !shell.is_quiet() {
         say(err, &greeting(shell.session()));
     }
-    let mut editor = editor(shell.session()).map_err(read)?;
+    let mut editor = editor(shell.session()).map_err(|error| read(&error))?;
     let history = match history() {
         Some(path) => match open(&mut editor, &path) {
             Ok(()) => Some(path),
@@ -61,7 +61,7 @@ pub(super) fn run<O: Write + Send>(
             // Ctrl-C: what was typed is forgotten.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(()),
-            Err(error) => return Err(read(error)),
+            Err(error) => return Err(read(&error)),
         };
         if text.trim().is_empty() {
             continue;
@@ -122,7 +122,7 @@ fn greeting(session: &Session) -> String {
     format!("{flows} flows{span}. SQL, a query's name, or .help; Ctrl-D leaves.")
 }
 
-fn read(error: ReadlineError) -> CommandError {
+fn read(error: &ReadlineError) -> CommandError {
     CommandError::failed(format!("read the terminal: {error}"))
 }
 

@@ -50,13 +50,12 @@ pub(super) fn run(
     };
     let answer = answer.map_err(failed)?;
     let err = (!args.quiet).then_some(err);
-    match &args.out {
-        Some(_) => show::show(&session, answer, args.output, file(args)?, err)?,
-        None => {
-            let out = BufWriter::new(io::stdout());
-            show::show(&session, answer, args.output, out, err)?
-        }
-    };
+    if args.out.is_some() {
+        show::show(&session, answer, args.output, file(args)?, err)?;
+    } else {
+        let out = BufWriter::new(io::stdout());
+        show::show(&session, answer, args.output, out, err)?;
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Owns the commands with a dot, the format that answers have from now on, and that an
 //! error ends nothing. Does not know whether a person or a file asks.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use arrow::datatypes::DataType;
@@ -211,10 +212,11 @@ fn help() -> String {
     );
     let width = rows.iter().map(|(usage, _)| usage.len()).max();
     let width = width.unwrap_or_default();
-    let lines = rows.into_iter();
-    lines
-        .map(|(usage, does)| format!("{usage:width$}  {does}\n"))
-        .collect()
+    let mut text = String::new();
+    for (usage, does) in rows {
+        let _ = writeln!(text, "{usage:width$}  {does}");
+    }
+    text
 }
 
 #[cfg(test)]

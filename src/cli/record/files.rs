@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 
+use super::rolling::{InForce, Rolling};
 use super::summary;
 use crate::archive::{FlowWriter, Keep, Store, WriterOptions, retain};
 use crate::cli::error::CommandError;
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     pub(super) options: WriterOptions,
     pub(super) keep: Keep,
     pub(super) quiet: bool,
+    pub(super) rolling: Rolling,
+    pub(super) policies: Option<InForce>,
 }
 
 /// What a worker makes of a piece.
@@ -69,7 +72,17 @@ pub(super) fn run(
     outcome?;
     let entries = writer.finish().map_err(CommandError::failed)?;
     let done = summary::of(&entries);
+    let spans = entries.iter().filter_map(|entry| entry.span);
+    let first = spans.map(|(first, _)| first).min();
     store.commit(entries, &[]).map_err(CommandError::failed)?;
+    if let Some(policies) = &plan.policies {
+        // Nothing is known of policies before the first ones: they are taken for these.
+        let is_first = store.manifest().policies.is_empty();
+        let since = if is_first { None } else { first };
+        policies
+            .record(&mut store, policies.since.or(since))
+            .map_err(CommandError::failed)?;
+    }
     let removed = retain(&mut store, plan.keep).map_err(CommandError::failed)?;
     if !plan.quiet {
         say(err, &format!("{}: added {done}", plan.folder.display()));
@@ -77,6 +90,8 @@ pub(super) fn run(
             say(err, &format!("removed {}", summary::of(&removed)));
         }
     }
+    plan.rolling
+        .refresh(&mut store, plan.quiet, err, &|| interrupt.happened());
     Ok(())
 }
 

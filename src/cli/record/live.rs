@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::rolling::{Background, InForce, Rolling};
 use super::summary;
 use crate::archive::{Keep, Pace, Recorder, WriterOptions, retain};
 use crate::cli::error::CommandError;
+use crate::cli::policy_source::say_remarks;
+use crate::cli::policy_watch::Report;
+use crate::cli::rollup::say_made;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::say;
 use crate::flow::{BatchBuilder, FlowBatch, Hole, HoleCause, NO_TIME, Raw};
@@ -45,6 +49,8 @@ pub(super) struct Plan {
     pub(super) keep: Keep,
     pub(super) pace: Pace,
     pub(super) quiet: bool,
+    pub(super) rolling: Rolling,
+    pub(super) policies: Option<InForce>,
 }
 
 enum Received {
@@ -58,13 +64,13 @@ enum Received {
 /// # Errors
 /// [`CommandError`] when the archive cannot be opened or sealed, or no server be reached.
 pub(super) fn run(
-    plan: &Plan,
+    mut plan: Plan,
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
     let (recorder, recovery) =
         Recorder::open(&plan.folder, plan.options).map_err(CommandError::failed)?;
-    let recorder = recorder.at_pace(plan.pace);
+    let mut recorder = recorder.at_pace(plan.pace);
     if recovery.journals > 0 && !plan.quiet {
         say(
             err,
@@ -84,6 +90,16 @@ pub(super) fn run(
             ),
         );
     }
+    let reports = match &mut plan.policies {
+        None => None,
+        Some(policies) => {
+            let since = policies.since.or(Some(wall_clock()));
+            policies
+                .record(recorder.store(), since)
+                .map_err(CommandError::failed)?;
+            policies.watch(interrupt)?
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,7 +111,7 @@ pub(super) fn run(
         .name("receive".to_owned())
         .spawn(move || runtime.block_on(receive(servers, sender, theirs)))
         .map_err(CommandError::failed)?;
-    let ended = Session::new(plan, recorder, err).follow(&mut receiver);
+    let ended = Session::new(&plan, recorder, reports, err).follow(&mut receiver);
     drop(receiver);
     if receiving.join().is_err() {
         return Err(CommandError::failed("the receiving thread broke down"));
@@ -173,10 +189,18 @@ struct Session<'a> {
     told: Instant,
     retained: Instant,
     clock: (Instant, i64),
+    background: Background,
+    /// Policies that were read again.
+    reports: Option<mpsc::Receiver<Report>>,
 }
 
 impl<'a> Session<'a> {
-    fn new(plan: &'a Plan, recorder: Recorder, err: &'a mut dyn Write) -> Self {
+    fn new(
+        plan: &'a Plan,
+        recorder: Recorder,
+        reports: Option<mpsc::Receiver<Report>>,
+        err: &'a mut dyn Write,
+    ) -> Self {
         let now = Instant::now();
         Self {
             running: plan.servers.len(),
@@ -193,6 +217,8 @@ impl<'a> Session<'a> {
             told: now,
             retained: now,
             clock: (now, wall_clock()),
+            background: Background::new(plan.rolling.clone()),
+            reports,
         }
     }
 
@@ -328,6 +354,10 @@ impl<'a> Session<'a> {
             self.outage(&error, None);
         }
         self.look_at_clock();
+        self.policies();
+        if let Some(made) = self.background.step(self.recorder.store(), wall_clock()) {
+            say_made(&made, true, self.err);
+        }
         if self.retained.elapsed() >= RETAIN_EVERY {
             self.retain();
         }
@@ -341,6 +371,25 @@ impl<'a> Session<'a> {
                     thousands(rows),
                     thousands(rate as u64)
                 ));
+            }
+        }
+    }
+
+    /// Writes down policies that changed.
+    fn policies(&mut self) {
+        let report = self
+            .reports
+            .as_mut()
+            .and_then(|reports| reports.try_recv().ok());
+        let Some(report) = report else { return };
+        say(self.err, &report.line);
+        if !self.plan.quiet {
+            say_remarks(&report.remarks, self.err);
+        }
+        if let Some(policies) = &report.recorded {
+            let store = self.recorder.store();
+            if let Err(error) = store.record_policies(policies, Some(wall_clock())) {
+                say(self.err, &format!("flowwatch: {error}"));
             }
         }
     }
@@ -389,11 +438,12 @@ impl<'a> Session<'a> {
         }
         let rows = self.recorder.rows();
         let (nothing, failed) = (rows == 0, self.failed);
-        self.recorder.finish().map_err(|error| {
+        self.recorder.seal().map_err(|error| {
             CommandError::failed(format!(
                 "{error}; the journal is kept and sealed at the next start"
             ))
         })?;
+        self.background.end(self.recorder.store());
         let is_silent = self.plan.quiet || (nothing && failed > 0);
         if !is_silent {
             let mut text = format!(
@@ -412,6 +462,10 @@ impl<'a> Session<'a> {
             }
             say(self.err, &text);
         }
+        let store = self.recorder.store();
+        self.plan
+            .rolling
+            .refresh(store, self.plan.quiet, self.err, &|| false);
         match failed {
             0 => Ok(()),
             1 if self.plan.servers.len() == 1 => Err(CommandError::Said),

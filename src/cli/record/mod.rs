@@ -5,6 +5,7 @@
 
 mod files;
 mod live;
+mod rolling;
 mod summary;
 
 pub(super) use summary::{of as files_summary, size as size_text};
@@ -15,8 +16,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use self::rolling::{InForce, Rolling};
 use super::connection::ConnectionArgs;
 use super::error::{CommandError, UsageError};
+use super::policy_args::PolicyArgs;
+use super::policy_source::say_remarks;
 use super::signal::Interrupt;
 use crate::archive::{Keep, Pace, SEAL_BYTES, WRITE_EVERY, WriterOptions};
 use crate::source::file::{Input, inputs};
@@ -49,11 +53,16 @@ pub(super) struct RecordArgs {
     /// Bytes of the journal at which it becomes Parquet; for tests
     #[arg(long, value_name = "BYTES", value_parser = size, hide = true)]
     seal_bytes: Option<u64>,
+    /// Do not sum up the connections of each hour; `flowwatch archive rollup` does it later
+    #[arg(long)]
+    no_rollup: bool,
     /// Say nothing on standard error but errors
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
+    #[command(flatten)]
+    policies: PolicyArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -63,7 +72,9 @@ Examples:
     flowwatch tail flows/ --since 2026-06-16T14:00:00Z --until 2026-06-16T15:00:00Z
   Live, a month of it, from a relay behind a port-forward:
     kubectl -n kube-system port-forward service/hubble-relay 4245:80 &
-    flowwatch record --archive flows/ --keep 30d --keep-bytes 50GB";
+    flowwatch record --archive flows/ --keep 30d --keep-bytes 50GB
+  With the policies in force, by which the sums of each hour are judged:
+    flowwatch record --archive flows/ --server localhost:4245 --policies policies/";
 
 impl RecordArgs {
     /// Runs the command.
@@ -82,6 +93,10 @@ impl RecordArgs {
             age: self.keep,
             bytes: self.keep_bytes,
         };
+        let rolling = Rolling {
+            agent: self.policies.agent().clone(),
+            off: self.no_rollup,
+        };
         let paths: Vec<PathBuf> = self.files.iter().chain(&self.input_file).cloned().collect();
         if paths.is_empty() {
             let servers = self
@@ -98,8 +113,10 @@ impl RecordArgs {
                     seal_bytes: self.seal_bytes.unwrap_or(SEAL_BYTES),
                 },
                 quiet: self.quiet,
+                rolling,
+                policies: self.read_policies(true, err)?,
             };
-            return live::run(&plan, err, interrupt);
+            return live::run(plan, err, interrupt);
         }
         let inputs = inputs(&paths).map_err(CommandError::failed)?;
         let own = self.archive.canonicalize().ok();
@@ -117,8 +134,26 @@ impl RecordArgs {
             options,
             keep,
             quiet: self.quiet,
+            rolling,
+            policies: self.read_policies(false, err)?,
         };
         files::run(&plan, err, interrupt)
+    }
+
+    /// The policies that are in force, read before anything is recorded.
+    fn read_policies(
+        &self,
+        follows: bool,
+        err: &mut dyn Write,
+    ) -> Result<Option<InForce>, CommandError> {
+        let Some(source) = self.policies.source()? else {
+            return Ok(None);
+        };
+        let (in_force, remarks) = InForce::read(source.recording(), follows)?;
+        if !self.quiet {
+            say_remarks(&remarks, err);
+        }
+        Ok(Some(in_force))
     }
 }
 

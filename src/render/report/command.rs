@@ -20,12 +20,12 @@ pub(super) fn explain(
     to: &Peer,
     port: u16,
     protocol: Protocol,
-    world: Option<String>,
+    world: Option<&str>,
     paths: &Paths,
 ) -> Option<String> {
     let side = |one: &Peer| match one {
         // The world is many; one of them stands for it.
-        Peer::Entity(name) if &**name == "world" => world.clone(),
+        Peer::Entity(name) if &**name == "world" => world.map(str::to_owned),
         Peer::Prefix(net) => Some(net.addr().to_string()),
         Peer::Workload { .. } | Peer::Entity(_) | Peer::Name(_) => Some(quoted(&peer(one))),
         Peer::Unknown | Peer::Others => None,

@@ -305,7 +305,7 @@ fn policies(report: &Report) -> Option<Value> {
         "drift": judged.drift,
         "agreement": judged.rate(),
         "changed": judged.changed.iter().map(|(changed, count)| json!({
-            "policy": changed.policy.as_ref().map(|policy| policy.short()),
+            "policy": changed.policy.as_ref().map(crate::policy::ObjectId::short),
             "time": changed.when(),
             "verdicts": count,
         })).collect::<Vec<_>>(),

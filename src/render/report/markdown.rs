@@ -38,9 +38,10 @@ fn checks(out: &mut String, checks: &[Check]) {
     for check in checks {
         let _ = writeln!(out, "- [ ] {}", text(&check.text));
         if let Some(command) = &check.command {
-            let shown = match command.contains('<') {
-                true => text(command),
-                false => code(command),
+            let shown = if command.contains('<') {
+                text(command)
+            } else {
+                code(command)
             };
             let _ = writeln!(out, "  - {shown}");
         }

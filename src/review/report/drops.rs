@@ -9,9 +9,8 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::bounded::{Bounded, Seen};
-use super::rules::Ruling;
 use crate::connection::{Computed, Connection, Outcome, Peer, PeerId, Peers, Side};
-use crate::engine::Policies;
+use crate::engine::{Policies, Ruling};
 use crate::flow::{DropClass, DropReason, Protocol, Verdict};
 use crate::policy::Direction;
 

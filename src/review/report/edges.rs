@@ -7,9 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::bounded::{Bounded, Seen};
-use super::rules::Ruling;
 use crate::connection::{Computed, Connection, Edge, Outcome, Peer, PeerId, Peers};
-use crate::engine::Policies;
+use crate::engine::{Policies, Ruling};
 use crate::flow::{DropClass, Protocol};
 use crate::policy::{Direction, Gap};
 

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::bounded::{Bounded, Seen};
-use super::rules::Ruling;
 use crate::connection::{Computed, Connection, Edge, Peer, Peers, Side};
-use crate::engine::{Changed, Policies};
+use crate::engine::{Changed, Policies, Ruling};
 use crate::flow::{DropReason, Protocol, Verdict as FlowVerdict};
 use crate::policy::{Cause, Direction, Gap, IdentityIndex, Verdict};
 

@@ -11,7 +11,6 @@ mod edges;
 mod judged;
 mod layer7;
 mod reading;
-mod rules;
 mod story;
 mod timeline;
 
@@ -22,13 +21,13 @@ use crate::connection::{Connection, Exchange, Opening, Outcome, Peer, Peers};
 use crate::engine::{Observer, Policies};
 use crate::flow::DropClass;
 
+pub use crate::engine::{Rule, Ruling};
 pub use bounded::Seen;
 pub use drops::{DropCause, DropEnd, DropGroup, Reach};
 pub use edges::{EdgeRow, EdgeSum, NodePair, Outside};
 pub use judged::{DriftRow, GapRow, Judged};
 pub use layer7::{DnsName, DnsSum, HttpPath, Refused};
 pub use reading::{NodeReading, Reading, RowReader};
-pub use rules::{Rule, Ruling};
 pub use story::Standout;
 pub use timeline::{Step, Timeline};
 

@@ -17,6 +17,6 @@ mod scan;
 pub use error::ArchiveError;
 pub use lines::JsonLines;
 pub use open::{Archive, is_archive};
-pub use part::{NOTICES_ENDING, PART_ENDING};
+pub use part::{NOTICES_ENDING, PART_ENDING, ROLLUP_ENDING};
 pub use query::{Projection, Query};
 pub use scan::Scan;

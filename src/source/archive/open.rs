@@ -54,6 +54,15 @@ impl Archive {
         }
     }
 
+    /// The archive in `folder` with a manifest that is known.
+    #[must_use]
+    pub fn of(folder: &Path, manifest: Manifest) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            manifest,
+        }
+    }
+
     /// The same folder with other entries: a part of the archive.
     #[must_use]
     pub fn with_manifest(&self, manifest: Manifest) -> Self {

@@ -36,6 +36,8 @@ use crate::flow::{
 pub const PART_ENDING: &str = ".parquet";
 /// How names of files with notices end.
 pub const NOTICES_ENDING: &str = ".notices.parquet";
+/// How names of files with rollups end.
+pub const ROLLUP_ENDING: &str = ".connections.parquet";
 /// Rows of a row group; ours have 64 Ki.
 const MOST_ROWS: i64 = 1 << 22;
 /// Notices of one file.

@@ -246,7 +246,7 @@ fn explain(group: &DropGroup, paths: &Paths) -> Option<String> {
         .clients
         .first()
         .map(|(address, _)| address.to_string());
-    command::explain(from, to, end.port, end.protocol, world, paths)
+    command::explain(from, to, end.port, end.protocol, world.as_deref(), paths)
 }
 
 fn refused(report: &Report, days: bool) -> Option<Table> {

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use super::policies::Policies;
 use crate::connection::Computed;
-use crate::engine::Policies;
 use crate::policy::{Direction, Origin, PolicySet, Verdict};
 
 /// A rule of a policy.
@@ -31,11 +31,8 @@ pub struct Ruling {
 
 impl Ruling {
     /// Resolves a decision about one side.
-    pub(in crate::review) fn of(
-        policies: &Policies,
-        computed: &Computed,
-        direction: Direction,
-    ) -> Self {
+    #[must_use]
+    pub fn of(policies: &Policies, computed: &Computed, direction: Direction) -> Self {
         let verdict = computed.verdict;
         let Some(cluster) = policies.at(computed.cluster) else {
             return Self {

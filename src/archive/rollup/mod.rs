@@ -1,0 +1,27 @@
+//! Rollups: the connections of an hour, judged and summed up, for long questions.
+//!
+//! Owns what is summed up (`row`, `table`), the pass over flows that it takes (`pass`), how
+//! it is written (`columns`), which hours have to be made again (`fresh`), making them
+//! (`make`) and giving them back (`read`). A rollup is derived: what it says follows from
+//! the recordings and the policies of the archive, and it can be made again at any time.
+
+mod columns;
+mod fresh;
+mod make;
+mod pass;
+mod read;
+mod row;
+mod table;
+
+pub use columns::ROLLUP_VERSION;
+pub use fresh::{Staleness, is_settled, stale_hours, staleness};
+pub use make::{Made, Maker, RollupError};
+pub use read::{Rollups, read_rollup};
+pub use row::{Answer, Began, Encryption, RollupKey, RollupRow, RollupSide, RollupSums};
+pub use table::MOST_ROWS;
+
+/// Nanoseconds of an hour.
+pub(super) const HOUR: i64 = 3_600_000_000_000;
+
+#[cfg(test)]
+mod tests;
