@@ -52,7 +52,7 @@ fn what_is_absent_comes_with_completeness() {
     query(&["who-talked-to", "no/body"])
         .run()
         .stderr_contains("completeness: ")
-        .stderr_contains("no rollup")
+        .stderr_contains("counted from flows")
         .exit(0);
 }
 
@@ -137,4 +137,42 @@ fn a_question_that_means_nothing_is_wrong_usage() {
         .run()
         .stdout_contains("http-errors")
         .exit(0);
+}
+
+#[test]
+fn rollups_have_the_connections_of_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let flows = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/shop.jsonl");
+    let archive = folder.path().join("archive");
+    let record = flowwatch().args("record -q --archive").path(&archive);
+    record.path(&flows).run().exit(0);
+    let report = flowwatch().args("analyze -q -o json").path(&flows).run();
+    let report: serde_json::Value = serde_json::from_str(report.text()).unwrap();
+    let asked = |sql: &str| {
+        flowwatch()
+            .args("query -o json")
+            .path(&archive)
+            .arg(sql)
+            .run()
+    };
+    let ran = asked(
+        "SELECT SUM(connections) AS connections, SUM(attempts) AS attempts \
+         FROM rollup WHERE began",
+    );
+    let sums: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+    let totals = &report["totals"];
+    assert_eq!(sums["connections"], totals["connections"], "{totals}");
+    assert_eq!(sums["attempts"], totals["attempts"], "{totals}");
+    let cut = flowwatch().args("query --since 2026-06-16T14:05:00Z");
+    cut.path(&archive)
+        .arg("SELECT hour FROM rollup")
+        .run()
+        .stderr_contains("1 hour left out, which the window cuts")
+        .exit(0);
+    let filtered = flowwatch().args("query --verdict DROPPED").path(&archive);
+    filtered
+        .arg("SELECT hour FROM rollup")
+        .run()
+        .stderr_contains("the view rollup has no flows")
+        .exit(1);
 }

@@ -21,8 +21,8 @@ pub use policies::Recorded as RecordedPolicies;
 pub use recorder::{Pace, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
 pub use rollup::{
     Answer, Began, Encryption, MOST_ROWS, Made, Maker, ROLLUP_VERSION, RollupError, RollupKey,
-    RollupRow, RollupSide, RollupSums, Rollups, Staleness, is_settled, read_rollup, stale_hours,
-    staleness,
+    RollupRow, RollupSide, RollupSums, Rollups, Staleness, is_settled, read_rollup, rollup_schema,
+    stale_hours, staleness,
 };
 pub use store::Store;
 pub use writer::{FlowWriter, WriterOptions};

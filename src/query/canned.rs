@@ -117,7 +117,7 @@ pub(super) fn answer(
     answer.absence = canned.absence;
     answer.party = parameters.first().filter(|text| *text != "*").cloned();
     if canned.of_edges {
-        answer.notes.extend(note("edges"));
+        answer.notes.extend(note(session, "edges"));
     }
     Ok(answer)
 }

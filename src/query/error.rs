@@ -18,6 +18,12 @@ pub enum QueryError {
         /// What of it.
         what: String,
     },
+    /// A condition on flows where there are none.
+    #[error("{what} has no flows: choose from it by WHERE, not by flags or --where")]
+    NoFlows {
+        /// What was asked.
+        what: String,
+    },
     /// Not a column of what is asked.
     #[error("there is no column {name:?}{}", meant(near.as_deref()))]
     Column {

@@ -13,7 +13,8 @@ use polars::prelude::{
 
 use super::columns;
 use super::error::QueryError;
-use crate::flow::{SCHEMA_VERSION, notice_schema};
+use crate::archive::{ROLLUP_VERSION, rollup_schema};
+use crate::flow::{RollupEntry, SCHEMA_VERSION, notice_schema};
 use crate::source::archive::{Archive, ArchiveError};
 
 /// The flows of `since..=until`, in the columns of the files.
@@ -60,17 +61,41 @@ pub(super) fn notices(archive: &Archive, since: i64, until: i64) -> Result<LazyF
             paths.push(opened(archive.folder(), &notices.path, notices.bytes)?);
         }
     }
-    let fields = notice_schema();
+    scan(paths, schema_of(&notice_schema()))
+}
+
+/// The rollups of some hours.
+pub(super) fn rollups(archive: &Archive, entries: &[RollupEntry]) -> Result<LazyFrame, QueryError> {
+    let mut paths = Vec::new();
+    for entry in entries {
+        if entry.schema_version > ROLLUP_VERSION {
+            return Err(QueryError::Archive(ArchiveError::Newer {
+                path: archive.folder().join(&entry.path),
+                found: entry.schema_version,
+            }));
+        }
+        paths.push(opened(archive.folder(), &entry.path, entry.bytes)?);
+    }
+    let fields = rollup_schema().map_err(|error| QueryError::Engine(error.to_string()))?;
+    scan(paths, schema_of(&fields))
+}
+
+/// Columns of Arrow as the engine has them.
+fn schema_of(fields: &arrow::datatypes::Schema) -> Schema {
+    use arrow::datatypes::DataType as Arrow;
+
     let fields = fields.fields().iter().map(|field| {
         let kind = match field.data_type() {
-            arrow::datatypes::DataType::Timestamp(..) => columns::time_type(),
-            arrow::datatypes::DataType::Int32 => DataType::Int32,
-            arrow::datatypes::DataType::UInt64 => DataType::UInt64,
+            Arrow::Timestamp(..) => columns::time_type(),
+            Arrow::Int32 => DataType::Int32,
+            Arrow::UInt32 => DataType::UInt32,
+            Arrow::UInt64 => DataType::UInt64,
+            Arrow::Boolean => DataType::Boolean,
             _ => DataType::String,
         };
         Field::new(field.name().as_str().into(), kind)
     });
-    scan(paths, fields.collect())
+    fields.collect()
 }
 
 /// A time as a literal.

@@ -33,6 +33,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use jiff::Timestamp;
 
+use crate::archive::Rollups;
 use crate::flow::{Seen, Span};
 use crate::source::archive::{Archive, Query};
 use polars::prelude::LazyFrame;
@@ -100,7 +101,7 @@ impl Session {
         let mut answer = Answer::new(answer::guarded(context)?)?;
         answer.notes = views
             .into_iter()
-            .find_map(views::note)
+            .find_map(|view| views::note(self, view))
             .into_iter()
             .collect();
         Ok(answer)
@@ -210,6 +211,27 @@ impl Session {
         };
         let completeness = self.archive.completeness(&query)?;
         Ok(Some((window, completeness.of(window))))
+    }
+
+    /// The rollups of the window.
+    fn rollups(&self) -> Rollups {
+        let Selection { since, until, .. } = self.selection;
+        Rollups::of(&self.archive, since, until.saturating_add(1))
+    }
+
+    /// What has no flows to choose from: only a window can be asked of it.
+    fn only_a_window<T>(
+        &self,
+        what: &str,
+        make: impl FnOnce() -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        if self.conditions()?.is_empty() {
+            make()
+        } else {
+            Err(QueryError::NoFlows {
+                what: what.to_owned(),
+            })
+        }
     }
 
     /// The selected flows, in the columns of the files.

@@ -1,7 +1,8 @@
-//! The views: `flows`, `drops`, `connections`, `edges`, `holes`.
+//! The views: `flows`, `drops`, `connections`, `edges`, `holes`, `rollup`.
 //!
 //! Owns what a row of each is. `connections` and `edges` are made of flows, by a rule
-//! that is weaker than the one of judged connections, and [`note`] says so.
+//! that is weaker than the one of judged connections, as [`note`] says; `rollup` has
+//! those, summed up by the hour.
 
 use polars::prelude::{
     DataType, Expr, LazyFrame, NULL, UnionArgs, coalesce, col, concat, len, lit, when,
@@ -13,7 +14,7 @@ use super::{Session, frame};
 use crate::flow::{HoleCause, LostSource, Verdict};
 
 /// Names of the views.
-pub const VIEWS: [&str; 5] = ["flows", "drops", "connections", "edges", "holes"];
+pub const VIEWS: [&str; 6] = ["flows", "drops", "connections", "edges", "holes", "rollup"];
 
 /// Flows that are looked at for the names of workloads.
 const MOST_NAMED_ROWS: u64 = 2_000_000;
@@ -29,17 +30,40 @@ pub fn about(view: &str) -> &'static str {
         "connections" => "a 5-tuple, with replies folded",
         "edges" => "who, to whom, on which port: how many connections, flows and drops",
         "holes" => "a span in which events of a node may be missing",
+        "rollup" => "an hour's connections between two parties of one kind, as they were judged",
         _ => "nothing",
     }
 }
 
 /// What has to be said beside an answer from a view.
-pub(super) fn note(view: &str) -> Option<String> {
-    matches!(view, "connections" | "edges").then(|| {
-        "this archive has no rollup of judged connections: connections are counted by \
-         5-tuple, with replies folded"
-            .to_owned()
-    })
+pub(super) fn note(session: &Session, view: &str) -> Option<String> {
+    match view {
+        "connections" | "edges" => Some(
+            "connections are counted from flows, by 5-tuple and with replies folded: those \
+             that were judged are in the view rollup"
+                .to_owned(),
+        ),
+        "rollup" => {
+            let rollups = session.rollups();
+            let hours = |count: usize| match count {
+                1 => "1 hour".to_owned(),
+                count => format!("{count} hours"),
+            };
+            let mut parts = Vec::new();
+            if !rollups.missing().is_empty() {
+                let missing = hours(rollups.missing().len());
+                parts.push(format!(
+                    "{missing} not summed up (flowwatch archive rollup)"
+                ));
+            }
+            if !rollups.cut().is_empty() {
+                let cut = hours(rollups.cut().len());
+                parts.push(format!("{cut} left out, which the window cuts"));
+            }
+            (!parts.is_empty()).then(|| parts.join(", "))
+        }
+        _ => None,
+    }
 }
 
 /// A view by its name.
@@ -49,6 +73,9 @@ pub(super) fn view(session: &Session, name: &str) -> Result<LazyFrame, QueryErro
         "connections" => Ok(connections(session.flows()?)),
         "edges" => Ok(edges(connections(session.flows()?))),
         "holes" => holes(session),
+        "rollup" => session.only_a_window("the view rollup", || {
+            frame::rollups(&session.archive, session.rollups().entries())
+        }),
         _ => Ok(flows(session.flows()?)),
     }
 }

@@ -10,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray,
     TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
-use arrow::datatypes::{Int32Type, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{Int32Type, SchemaRef, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::row::{Answer, Began, Encryption, RollupKey, RollupRow, RollupSide, RollupSums};
@@ -42,6 +42,14 @@ const GAPS: [(Gap, &str); 3] = [
 #[error("column {column} of a rollup is missing or not what it should be")]
 pub(super) struct ColumnError {
     column: String,
+}
+
+/// The columns of the files.
+///
+/// # Errors
+/// Those of Arrow, which would be a bug here.
+pub fn rollup_schema() -> Result<SchemaRef, ArrowError> {
+    encode(&[]).map(|record| record.schema())
 }
 
 /// Rows as columns.

@@ -13,7 +13,7 @@ mod read;
 mod row;
 mod table;
 
-pub use columns::ROLLUP_VERSION;
+pub use columns::{ROLLUP_VERSION, rollup_schema};
 pub use fresh::{Staleness, is_settled, stale_hours, staleness};
 pub use make::{Made, Maker, RollupError};
 pub use read::{Rollups, read_rollup};

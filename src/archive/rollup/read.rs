@@ -81,6 +81,12 @@ impl Rollups {
         self.missing.is_empty() && self.cut.is_empty()
     }
 
+    /// The files of these hours, in their order.
+    #[must_use]
+    pub fn entries(&self) -> &[RollupEntry] {
+        &self.entries
+    }
+
     /// The rows, hour by hour. An hour that cannot be read is an error, and those after it
     /// follow.
     pub fn rows(&self) -> impl Iterator<Item = Result<RollupRow, ArchiveError>> + '_ {

@@ -186,9 +186,9 @@ impl Group {
 
     /// Every row.
     fn all(&self) -> Result<RecordBatch, ParquetError> {
-        let Part { file, mask, .. } = &*self.part;
+        let mask = self.telling();
         let group = self.part.metadata.metadata().row_group(self.index);
-        self.record(file.fetch(group, mask)?, mask.clone(), None)
+        self.record(self.part.file.fetch(group, &mask)?, mask, None)
     }
 
     /// Chooses rows by the columns that decide, page by page. `None` where it is not worth
@@ -252,6 +252,8 @@ impl Group {
             return Ok(RecordBatch::new_empty(Arc::clone(metadata.schema())));
         }
         let leaves = 0..metadata.schema().fields().len();
+        let telling = self.telling();
+        let leaves = leaves.filter(|leaf| telling.leaf_included(*leaf));
         let others =
             leaves.filter(|leaf| mask.leaf_included(*leaf) && !chosen.columns.contains(leaf));
         let others = ProjectionMask::roots(metadata.parquet_schema(), others);
@@ -271,6 +273,19 @@ impl Group {
             Arc::new(Schema::new(fields)),
             columns,
         )?)
+    }
+
+    /// The columns that are asked for, but for those without any value here.
+    fn telling(&self) -> ProjectionMask {
+        let Part { metadata, mask, .. } = &*self.part;
+        let group = metadata.metadata().row_group(self.index);
+        let rows = u64::try_from(group.num_rows()).ok();
+        let columns = group.columns().iter().enumerate();
+        let telling = columns.filter(|(leaf, column)| {
+            let nulls = column.statistics().and_then(Statistics::null_count_opt);
+            mask.leaf_included(*leaf) && (nulls.is_none() || nulls != rows)
+        });
+        ProjectionMask::roots(metadata.parquet_schema(), telling.map(|(leaf, _)| leaf))
     }
 
     fn record<T: ChunkReader + 'static>(
