@@ -77,6 +77,11 @@ impl Default for Point {
     }
 }
 
+/// Recorded and computed verdict disagree.
+pub(super) const DRIFT: u8 = 1;
+/// The same, and the flow is older than a policy that takes part.
+pub(super) const CHANGED: u8 = 1 << 1;
+
 /// One direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SideState {
@@ -88,8 +93,8 @@ pub(super) struct SideState {
     pub(super) recorded_rank: u8,
     pub(super) judged_rank: u8,
     pub(super) gap: u8,
-    pub(super) drift: bool,
-    pub(super) changed: bool,
+    /// [`DRIFT`] and [`CHANGED`].
+    pub(super) differs: u8,
 }
 
 impl Default for SideState {
@@ -101,8 +106,7 @@ impl Default for SideState {
             recorded_rank: 0,
             judged_rank: 0,
             gap: 0,
-            drift: false,
-            changed: false,
+            differs: 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns turning numbers back into names.
 
-use super::entry::{Entry, SideState, bits, gap_of};
+use super::entry::{CHANGED, DRIFT, Entry, SideState, bits, gap_of};
 use super::exchange::Pending;
 use super::fold::Fold;
 use super::peer::{Edge, Peer, PeerId};
@@ -98,8 +98,8 @@ impl Fold {
             recorded: self.recorded.get(side.recorded).cloned(),
             computed: judged.and_then(|judged| judged.computed),
             gap: gap_of(side.gap),
-            drift: side.drift,
-            changed: side.changed,
+            drift: side.differs & DRIFT != 0,
+            changed: side.differs & CHANGED != 0,
             unknown: judged.and_then(|judged| judged.unknown),
         }
     }

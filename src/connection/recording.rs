@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::entry::{Entry, gap_number};
+use super::entry::{CHANGED, DRIFT, Entry, gap_number};
 use super::fold::Judged;
 use super::pool::Pool;
 use super::record::{Computed, JudgedSide, Recorded};
@@ -124,8 +124,8 @@ pub(super) fn add_judged(
         Event::Request | Event::Response | Event::Sample => 1,
     };
     let side = entry.side(judged.direction);
-    side.drift |= judged.drift;
-    side.changed |= judged.changed;
+    side.differs |= if judged.drift { DRIFT } else { 0 };
+    side.differs |= if judged.changed { CHANGED } else { 0 };
     if side.gap == 0 {
         side.gap = gap_number(judged.gap);
     }

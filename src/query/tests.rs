@@ -530,7 +530,11 @@ fn connections_fold_replies() {
     let sql = "SELECT source_ip, source_port, destination_ip, destination_port, protocol, flows, \
                dropped, first_seen, last_seen FROM connections";
     let answer = all(folder.path()).sql(sql).unwrap();
-    assert!(answer.notes[0].contains("no rollup"), "{:?}", answer.notes);
+    assert!(
+        answer.notes[0].contains("counted from flows"),
+        "{:?}",
+        answer.notes
+    );
     let wanted = connections(&plain(&lines)).into_values();
     let wanted = wanted.map(|(client, server, protocol, sum)| {
         json!({

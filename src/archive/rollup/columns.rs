@@ -182,6 +182,11 @@ fn add_side(direction: &str, sides: &[RollupSide], add: &mut impl FnMut(&str, Ar
     add(&name("gap"), texts(gaps));
     let drifts = sides.iter().map(|side| Some(side.drift));
     add(&name("drift"), Arc::new(drifts.collect::<BooleanArray>()));
+    let changed = sides.iter().map(|side| Some(side.changed));
+    add(
+        &name("changed"),
+        Arc::new(changed.collect::<BooleanArray>()),
+    );
 }
 
 /// `policies/HASH.yaml:12`; empty for what is the agent's own.
@@ -358,6 +363,7 @@ impl Columns<'_> {
             rules: self.rules(direction, row)?,
             gap,
             drift: self.flag(&name("drift"), row)?,
+            changed: self.flag(&name("changed"), row)?,
         })
     }
 

@@ -70,6 +70,8 @@ pub struct RollupSide {
     pub gap: Option<Gap>,
     /// Recorded and computed verdict disagree, and both are certain.
     pub drift: bool,
+    /// They disagree, and the flows are older than a policy that takes part.
+    pub changed: bool,
 }
 
 /// A computed verdict; why one is unknown is [`RollupSide::cause`].

@@ -65,6 +65,7 @@ struct SideKey {
     unknown: Option<Cause>,
     gap: Option<Gap>,
     drift: bool,
+    changed: bool,
 }
 
 impl Tables {
@@ -207,6 +208,7 @@ impl SideKey {
             unknown: side.unknown,
             gap: side.gap,
             drift: side.drift,
+            changed: side.changed,
         }
     }
 }
@@ -253,6 +255,7 @@ impl Names<'_> {
             },
             gap: side.gap,
             drift: side.drift,
+            changed: side.changed,
         }
     }
 

@@ -28,7 +28,8 @@ fn rows_come_back_from_their_columns() {
         let order: Vec<u32> = (0..batch.len() as u32).rev().collect();
         let record = Encoder::new(true).encode(&batch, &order).unwrap();
         let mut interner = Interner::new(1 << 24);
-        let columns = decode(&mut interner, &record).unwrap();
+        let mut columns = decode(&mut interner, &record).unwrap();
+        columns.complete();
         let back = FlowBatch {
             columns,
             dictionaries: Dictionaries::of(&mut interner).into(),
