@@ -174,5 +174,5 @@ fn rollups_have_the_connections_of_a_report() {
         .arg("SELECT hour FROM rollup")
         .run()
         .stderr_contains("the view rollup has no flows")
-        .exit(1);
+        .exit(64);
 }
