@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::NO_TIME;
-use super::arrow::{DecodeError, decode};
+use super::arrow::{DecodeError, Memory, decode};
 use super::batch::{Dictionaries, FlowBatch, Notice};
 use super::extra::Renamed;
 use super::intern::{EndpointId, Interner, ListId, PairId, StrId};
@@ -241,6 +241,7 @@ impl Renamed for Renaming<'_> {
 #[derive(Debug)]
 pub struct Decoder {
     interner: Interner,
+    memory: Memory,
     decoded: u64,
 }
 
@@ -260,6 +261,7 @@ impl Decoder {
     pub fn new(limit: usize) -> Self {
         Self {
             interner: Interner::new(limit),
+            memory: Memory::default(),
             decoded: 0,
         }
     }
@@ -275,7 +277,7 @@ impl Decoder {
         if self.interner.is_full() {
             self.interner.reset();
         }
-        let mut rows = decode(&mut self.interner, record)?;
+        let mut rows = decode(&mut self.interner, &mut self.memory, record)?;
         self.decoded += 1;
         let telling = rows.telling();
         // What rows are put in order by is asked of each.

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::joined::{split, unpair};
 use super::leftover;
+use super::memory::Memory;
 use crate::flow::row::Columns;
 use crate::flow::{
     Aggregate, AuthType, CaptureEnum, Dns, Endpoint, Extra, File, Header, Http, Icmp, Interner, L7,
@@ -50,14 +51,23 @@ pub enum DecodeError {
 type Decoded<T> = Result<T, DecodeError>;
 
 /// Reads rows, with texts and endpoints interned.
-pub(crate) fn decode(interner: &mut Interner, record: &RecordBatch) -> Decoded<Columns> {
+pub(crate) fn decode(
+    interner: &mut Interner,
+    memory: &mut Memory,
+    record: &RecordBatch,
+) -> Decoded<Columns> {
+    memory.follow(interner);
     let rows = record.num_rows();
     let input = Input { record };
     let mut columns = Columns::lagging(rows);
     dense(&input, &mut columns)?;
     words(&input, interner, &mut columns)?;
-    columns.source = endpoints(&input, interner, &SOURCE)?.unwrap_or(columns.source);
-    columns.destination = endpoints(&input, interner, &DESTINATION)?.unwrap_or(columns.destination);
+    if let Some(found) = endpoints(&input, interner, memory, &SOURCE)? {
+        columns.source = found;
+    }
+    if let Some(found) = endpoints(&input, interner, memory, &DESTINATION)? {
+        columns.destination = found;
+    }
     columns.extra.resize(rows, None);
     sparse(&input, interner, &mut columns.extra)?;
     for extra in &mut columns.extra {
@@ -361,7 +371,12 @@ const DESTINATION: Side = Side {
 /// What an endpoint is told from another by, inside one batch.
 type EndpointKey = [u32; 9];
 
-fn endpoints(input: &Input<'_>, interner: &mut Interner, side: &Side) -> Decoded<Option<Vec<u32>>> {
+fn endpoints(
+    input: &Input<'_>,
+    interner: &mut Interner,
+    memory: &mut Memory,
+    side: &Side,
+) -> Decoded<Option<Vec<u32>>> {
     let ids = input.primitive::<UInt32Type>(side.id)?;
     let identities = input.primitive::<UInt32Type>(side.identity)?;
     let mut texts: [Option<Texts<'_>>; 6] = [None; 6];
@@ -396,9 +411,16 @@ fn endpoints(input: &Input<'_>, interner: &mut Interner, side: &Side) -> Decoded
                 return 0;
             }
             if last.0 != key {
-                let id = *known
-                    .entry(key)
-                    .or_insert_with(|| endpoint(interner, &texts, &key));
+                let id = *known.entry(key).or_insert_with(|| {
+                    let columns = texts.iter().zip(&key[3..]);
+                    let columns = columns.map(|(texts, &key)| match texts {
+                        Some(texts) if key != NULL => Some(texts.value(key)),
+                        _ => None,
+                    });
+                    memory.endpoint([key[1], key[2]], columns, || {
+                        endpoint(interner, &texts, &key)
+                    })
+                });
                 last = (key, id);
             }
             last.1

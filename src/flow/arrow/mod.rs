@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 mod joined;
 mod leftover;
+mod memory;
 mod notices;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
@@ -20,6 +21,7 @@ pub use decode::DecodeError;
 pub(crate) use decode::decode;
 pub use encode::Encoder;
 pub use joined::{join, split};
+pub(crate) use memory::Memory;
 pub use notices::{notice_schema, notices_from, notices_to};
 
 /// Version of the columns; grows with every change of [`schema`].

@@ -1,6 +1,6 @@
 //! Rows through Arrow and back.
 
-use super::{COLUMNS, Encoder, decode, schema};
+use super::{COLUMNS, Encoder, Memory, decode, schema};
 use crate::flow::{BatchBuilder, Dictionaries, FlowBatch, Interner};
 use crate::wire::generate::{Generator, cases};
 use crate::wire::walk::push_message;
@@ -28,7 +28,7 @@ fn rows_come_back_from_their_columns() {
         let order: Vec<u32> = (0..batch.len() as u32).rev().collect();
         let record = Encoder::new(true).encode(&batch, &order).unwrap();
         let mut interner = Interner::new(1 << 24);
-        let mut columns = decode(&mut interner, &record).unwrap();
+        let mut columns = decode(&mut interner, &mut Memory::default(), &record).unwrap();
         columns.complete();
         let back = FlowBatch {
             columns,
