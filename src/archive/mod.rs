@@ -1,13 +1,15 @@
 //! The columnar archive: writing, sealing and keeping it.
 //!
-//! Owns the Parquet files (`columns`, `part`), where rows go (`writer`), the commit and
-//! the lock (`store`), the sums of its hours (`rollup`) and the policies that were in force
-//! (`policies`), the journal of a recording that goes on (`journal`, `recorder`),
-//! and looking after it (`care`). Reading is `source::archive`'s. Analyses nothing.
+//! Owns the Parquet files (`columns`, `chunk`, `file`, `part`), where rows go (`writer`),
+//! the commit and the lock (`store`), the sums of its hours (`rollup`) and the policies
+//! that were in force (`policies`), the journal of a recording that goes on (`journal`,
+//! `recorder`), and looking after it (`care`). Reading is `source::archive`'s. Analyses
+//! nothing.
 
 mod care;
 mod chunk;
 mod columns;
+mod file;
 mod journal;
 mod part;
 mod policies;

@@ -3,23 +3,11 @@
 //! Owns the order of rows inside row groups, and what the manifest says of the file.
 //! Which rows go here is `writer`'s.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use flate2::Crc;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-
-use super::chunk::Chunks;
-use super::columns::{GROUP_ROWS, flow_properties, notice_properties};
+use super::columns::{GROUP_ROWS, notice_properties};
+use super::file::{FlowFile, close, create};
 use crate::flow::{
     Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
     NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, SCHEMA_VERSION, StrId,
@@ -195,8 +183,7 @@ impl Part {
             None => FlowFile::create(&path, encoder.schema())?,
         };
         if !self.several {
-            let pair = KeyValue::new(ONE_WORKLOAD.to_owned(), "yes".to_owned());
-            writer.writer.append_key_value_metadata(pair);
+            writer.note(ONE_WORKLOAD, "yes");
         }
         let (bytes, crc32) = writer.close(&path)?;
         let notices = self.write_notices()?;
@@ -327,104 +314,5 @@ impl Endpoints {
             ranks[id.0 as usize] = rank;
         }
         Self { ranks, several }
-    }
-}
-
-/// A file of flows being written.
-struct FlowFile {
-    writer: SerializedFileWriter<Summed>,
-    chunks: Chunks,
-}
-
-impl FlowFile {
-    fn create(path: &Path, schema: SchemaRef) -> Result<Self, ArchiveError> {
-        let failed = |cause| ArchiveError::Write {
-            path: path.to_owned(),
-            cause,
-        };
-        let writer = create(path, schema, flow_properties())?;
-        let (writer, _) = writer.into_serialized_writer().map_err(failed)?;
-        let chunks = Chunks::new().map_err(failed)?;
-        Ok(Self { writer, chunks })
-    }
-
-    /// Writes a row group.
-    fn group(&mut self, record: &RecordBatch) -> Result<(), ParquetError> {
-        let properties = self.writer.properties().clone();
-        let schema = self.writer.schema_descr().columns().to_vec();
-        let mut group = self.writer.next_row_group()?;
-        for (column, array) in schema.iter().zip(record.columns()) {
-            self.chunks.column(&mut group, &properties, column, array)?;
-        }
-        group.close()?;
-        Ok(())
-    }
-
-    fn close(self, path: &Path) -> Result<(u64, u32), ArchiveError> {
-        closed(self.writer.into_inner(), path)
-    }
-}
-
-pub(super) fn create(
-    path: &Path,
-    schema: SchemaRef,
-    properties: WriterProperties,
-) -> Result<ArrowWriter<Summed>, ArchiveError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(ArchiveError::io("create", folder))?;
-    }
-    let file = File::create_new(path).map_err(ArchiveError::io("create", path))?;
-    // Without Arrow's own description other readers see plain texts, not dictionaries.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
-    let sink = Summed {
-        file: BufWriter::with_capacity(1 << 18, file),
-        crc: Crc::new(),
-        bytes: 0,
-    };
-    ArrowWriter::try_new_with_options(sink, schema, options).map_err(|cause| ArchiveError::Write {
-        path: path.to_owned(),
-        cause,
-    })
-}
-
-/// Size and checksum of the closed file, which is on disk.
-pub(super) fn close(writer: ArrowWriter<Summed>, path: &Path) -> Result<(u64, u32), ArchiveError> {
-    closed(writer.into_inner(), path)
-}
-
-fn closed(sink: Result<Summed, ParquetError>, path: &Path) -> Result<(u64, u32), ArchiveError> {
-    let sink = sink.map_err(|cause| ArchiveError::Write {
-        path: path.to_owned(),
-        cause,
-    })?;
-    let (bytes, crc32) = (sink.bytes, sink.crc.sum());
-    let synced = sink
-        .file
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)
-        .and_then(|file| file.sync_all());
-    synced.map_err(ArchiveError::io("write", path))?;
-    Ok((bytes, crc32))
-}
-
-/// A file with its size and checksum.
-pub(super) struct Summed {
-    file: BufWriter<File>,
-    crc: Crc,
-    bytes: u64,
-}
-
-impl Write for Summed {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
-        self.crc.update(&buffer[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

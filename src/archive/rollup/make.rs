@@ -16,7 +16,7 @@ use super::pass::{Stretch, run};
 use super::row::RollupRow;
 use super::table::{Rows, hour_of};
 use crate::archive::columns::rollup_properties;
-use crate::archive::part::{close, create};
+use crate::archive::file::{close, create};
 use crate::archive::store::{ROLLUP_FOLDER, Store, unique_name};
 use crate::engine::Policies;
 use crate::flow::{PoliciesEntry, RollupEntry};
