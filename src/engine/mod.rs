@@ -31,7 +31,7 @@ pub use judge::{Computed, Judge, Judgement, NamesSeen};
 pub use ledger::{Ledger, Position};
 pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
-pub use pass::{Observer, Pass};
+pub use pass::{Observer, Pass, UNUSED_COLUMNS};
 pub use policies::{Given, Policies};
 pub use ruling::{Rule, Ruling};
 pub use sides::{BatchJudge, JudgedBatch};

@@ -8,6 +8,24 @@ use super::order::{Sequencer, Turn};
 use super::sides::JudgedBatch;
 use crate::connection::{Connection, Exchange, Fold, FoldOptions, Folded, Peers};
 
+/// Columns of an archive that neither judging nor folding asks for, nor counting what was
+/// read: whoever reads flows for a pass can leave them out.
+pub const UNUSED_COLUMNS: &[&str] = &[
+    "interface_index",
+    "interface_name",
+    "trace_id",
+    "proxy_port",
+    "cgroup_id",
+    "debug_capture_point",
+    "file_name",
+    "file_line",
+    "source_mac",
+    "destination_mac",
+    "emitter",
+    "emitter_version",
+    "source_ip_xlated",
+];
+
 /// Takes connections and exchanges as they are complete.
 pub trait Observer {
     /// Takes a connection.

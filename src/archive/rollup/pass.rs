@@ -13,9 +13,9 @@ use super::HOUR;
 use super::make::RollupError;
 use super::table::{Rows, Tables, hour_of};
 use crate::connection::{Fold, FoldOptions, Folded, LONGEST_SILENCE};
-use crate::engine::{BatchJudge, JudgedBatch, Policies};
+use crate::engine::{BatchJudge, JudgedBatch, Policies, UNUSED_COLUMNS};
 use crate::flow::NO_TIME;
-use crate::source::archive::{Archive, Query};
+use crate::source::archive::{Archive, Projection, Query};
 
 /// A stretch of time with the same policies in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub(super) fn run(
         let query = Query {
             since,
             until,
+            projection: Projection::Without(UNUSED_COLUMNS),
             ..Query::default()
         };
         for batch in archive.scan(&query) {

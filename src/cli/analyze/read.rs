@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use super::Plan;
 use crate::cli::signal::Interrupt;
 use crate::connection::FoldOptions;
-use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies};
+use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies, UNUSED_COLUMNS};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::render::thousands;
@@ -23,23 +23,6 @@ use crate::source::file::{
 
 /// Bytes of a row of an archive in memory, about.
 const ROW_BYTES: usize = 200;
-
-/// Columns of an archive of which a report says nothing.
-const UNUSED: &[&str] = &[
-    "interface_index",
-    "interface_name",
-    "trace_id",
-    "proxy_port",
-    "cgroup_id",
-    "debug_capture_point",
-    "file_name",
-    "file_line",
-    "source_mac",
-    "destination_mac",
-    "emitter",
-    "emitter_version",
-    "source_ip_xlated",
-];
 
 /// One step of reading, with the number of its piece.
 enum Work {
@@ -68,7 +51,7 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
         projection: if plan.filters.is_empty() {
-            Projection::Without(UNUSED)
+            Projection::Without(UNUSED_COLUMNS)
         } else {
             // A filter may ask for any of them.
             Projection::All

@@ -13,13 +13,13 @@ use crate::cli::error::CommandError;
 use crate::cli::pieces::{Piece, pieces};
 use crate::cli::signal::Interrupt;
 use crate::connection::FoldOptions;
-use crate::engine::{BatchJudge, Judge, JudgedBatch, Pass, Policies};
+use crate::engine::{BatchJudge, Judge, JudgedBatch, Pass, Policies, UNUSED_COLUMNS};
 use crate::flow::FlowBatch;
 use crate::render::thousands;
 use crate::review::coverage::{Coverage, Traffic};
 use crate::review::periodic::{Gathered, Periods, Presence, Times, Watch};
 use crate::review::report::{Reading, RowReader};
-use crate::source::archive::Query;
+use crate::source::archive::{Projection, Query};
 use crate::source::file::{Turn, ordered, threads};
 
 /// What was read.
@@ -57,6 +57,7 @@ pub(super) fn read(
     let query = Query {
         since: earlier.0,
         until: later.1.saturating_sub(1),
+        projection: Projection::Without(UNUSED_COLUMNS),
         ..Query::default()
     };
     let mut pass = Pass::new(FoldOptions::default());
