@@ -12,7 +12,7 @@ use super::journal::{self, Journal};
 use super::store::Store;
 use super::writer::WriterOptions;
 use crate::flow::{
-    Collector, FlowBatch, HoleCause, LooseRows, Manifest, NO_TIME, Notice, NoticeKind,
+    Collector, FlowBatch, HOUR, HoleCause, LooseRows, Manifest, NO_TIME, Notice, NoticeKind,
 };
 use crate::source::archive::ArchiveError;
 
@@ -28,8 +28,6 @@ const MOST_WAITING: usize = 8192;
 const MOST_KEPT: usize = 64 << 10;
 /// Bytes of dictionaries of what waits.
 const DICTIONARY_BYTES: usize = 16 << 20;
-/// Nanoseconds of an hour.
-const HOUR: i64 = 3_600_000_000_000;
 
 /// When what came is written and sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

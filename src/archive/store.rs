@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::columns::generator;
 use super::policies::{Recorded, place};
-use super::rollup::HOUR;
 use super::writer::{FlowWriter, WriterOptions};
-use crate::flow::{FileEntry, MANIFEST_NAME, Manifest, PoliciesEntry, RollupEntry};
+use crate::flow::{FileEntry, HOUR, MANIFEST_NAME, Manifest, PoliciesEntry, RollupEntry};
 use crate::source::archive::{Archive, ArchiveError, PART_ENDING};
 
 /// Name of the file that a writer holds locked.

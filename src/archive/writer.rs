@@ -11,11 +11,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::part::Part;
-use crate::flow::{Collector, Encoder, FileEntry, FlowBatch, NO_TIME, Notice, StrId};
+use crate::flow::{Collector, Encoder, FileEntry, FlowBatch, HOUR, NO_TIME, Notice, StrId};
 use crate::source::archive::ArchiveError;
 
-/// Nanoseconds of an hour.
-const HOUR: i64 = 3_600_000_000_000;
 /// Recordings that are written at once.
 const MOST_OPEN: usize = 24;
 /// Rows that wait in all of them.
@@ -282,15 +280,15 @@ fn cluster_of(node: &str) -> &str {
 /// The folder of a cluster and an hour.
 fn folder(cluster: &str, hour: i64) -> String {
     let start = i128::from(hour) * i128::from(HOUR);
+    format!("cluster={}/{}", escaped(cluster), hour_folder(start))
+}
+
+/// The folder of an hour, by the nanoseconds of its beginning.
+pub(super) fn hour_folder(start: i128) -> String {
     // Hours of 64-bit nanoseconds are times.
     let time = Timestamp::from_nanosecond(start).unwrap_or_default();
     let time = time.to_zoned(TimeZone::UTC);
-    format!(
-        "cluster={}/date={}/hour={:02}",
-        escaped(cluster),
-        time.date(),
-        time.hour()
-    )
+    format!("date={}/hour={:02}", time.date(), time.hour())
 }
 
 /// A name that is safe in a path, and different for different names but for long ones.

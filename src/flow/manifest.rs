@@ -7,7 +7,7 @@
 mod derived;
 
 pub(crate) use derived::hex;
-pub use derived::{PoliciesEntry, RollupEntry};
+pub use derived::{HOUR, PoliciesEntry, RollupEntry};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

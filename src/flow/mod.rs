@@ -47,8 +47,8 @@ pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
 pub(crate) use manifest::hex;
 pub use manifest::{
-    FileEntry, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError, NodeEntry,
-    NoticesEntry, PoliciesEntry, RollupEntry,
+    FileEntry, HOUR, MANIFEST_NAME, MANIFEST_VERSION, MOST_NODES, Manifest, ManifestError,
+    NodeEntry, NoticesEntry, PoliciesEntry, RollupEntry,
 };
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};

@@ -6,9 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::HOUR;
 use super::columns::{ROLLUP_VERSION, encode};
 use super::fresh::{policies, stale_hours, stamp, stretches};
@@ -18,6 +15,7 @@ use super::table::{Rows, hour_of};
 use crate::archive::columns::rollup_properties;
 use crate::archive::file::{close, create};
 use crate::archive::store::{ROLLUP_FOLDER, Store, unique_name};
+use crate::archive::writer::hour_folder;
 use crate::engine::Policies;
 use crate::flow::{PoliciesEntry, RollupEntry};
 use crate::source::archive::{Archive, ArchiveError, ROLLUP_ENDING};
@@ -205,7 +203,11 @@ impl Writing<'_> {
 
     fn write(&self, hour: i64, rows: Rows) -> Result<RollupEntry, ArchiveError> {
         let number = self.made.hours;
-        let name = format!("{}/{}-{number:04}{ROLLUP_ENDING}", folder(hour), self.name);
+        let name = format!(
+            "{ROLLUP_FOLDER}/{}/{}-{number:04}{ROLLUP_ENDING}",
+            hour_folder(hour.into()),
+            self.name
+        );
         let path = self.archive.folder().join(&name);
         let failed = |cause| ArchiveError::Write {
             path: path.clone(),
@@ -238,16 +240,4 @@ impl Writing<'_> {
             self.made.failed.push(error.into());
         }
     }
-}
-
-/// The folder of an hour's rollup.
-fn folder(hour: i64) -> String {
-    // Every 64-bit number of nanoseconds is a time.
-    let time = Timestamp::from_nanosecond(hour.into()).unwrap_or_default();
-    let time = time.to_zoned(TimeZone::UTC);
-    format!(
-        "{ROLLUP_FOLDER}/date={}/hour={:02}",
-        time.date(),
-        time.hour()
-    )
 }

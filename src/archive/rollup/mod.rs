@@ -13,15 +13,14 @@ mod read;
 mod row;
 mod table;
 
+use crate::flow::HOUR;
+
 pub use columns::{ROLLUP_VERSION, rollup_schema};
 pub use fresh::{Staleness, is_settled, stale_hours, staleness};
 pub use make::{Made, Maker, RollupError};
 pub use read::{Rollups, read_rollup};
 pub use row::{Answer, Began, Encryption, RollupKey, RollupRow, RollupSide, RollupSums};
 pub use table::MOST_ROWS;
-
-/// Nanoseconds of an hour.
-pub(super) const HOUR: i64 = 3_600_000_000_000;
 
 #[cfg(test)]
 mod tests;

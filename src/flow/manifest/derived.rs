@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{Manifest, ManifestError, Place, time_text};
 
-/// Nanoseconds of an hour.
-const HOUR: i64 = 3_600_000_000_000;
+/// Nanoseconds of an hour, the part of a cluster's flows that has a folder.
+pub const HOUR: i64 = 3_600_000_000_000;
 /// Bytes of a stamp: as unlikely to be met twice as a name.
 const STAMP_BYTES: usize = 16;
 
