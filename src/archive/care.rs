@@ -14,7 +14,7 @@ use super::store::Store;
 use super::writer::WriterOptions;
 use crate::connection::LONGEST_SILENCE;
 use crate::flow::{FileEntry, Manifest, PoliciesEntry};
-use crate::source::archive::{Archive, ArchiveError, Query};
+use crate::source::archive::{Archive, ArchiveError, Query, differing_length};
 
 /// How much is kept. The default is everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,13 +191,11 @@ fn checked(path: &Path, bytes: u64, crc32: u32) -> Result<(), String> {
     };
     match sum() {
         Err(error) => Err(format!("cannot be read: {error}")),
-        Ok((length, _)) if length != bytes => Err(format!(
-            "has {length} bytes instead of the {bytes} it was written with"
-        )),
-        Ok((_, found)) if found != crc32 => {
-            Err("has other bytes than it was written with".to_owned())
-        }
-        Ok(_) => Ok(()),
+        Ok((length, found)) => match differing_length(length, bytes) {
+            Some(problem) => Err(problem),
+            None if found != crc32 => Err("has other bytes than it was written with".to_owned()),
+            None => Ok(()),
+        },
     }
 }
 

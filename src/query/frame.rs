@@ -15,7 +15,7 @@ use super::columns;
 use super::error::QueryError;
 use crate::archive::{ROLLUP_VERSION, rollup_schema};
 use crate::flow::{RollupEntry, SCHEMA_VERSION, notice_schema};
-use crate::source::archive::{Archive, ArchiveError};
+use crate::source::archive::{Archive, ArchiveError, differing_length};
 
 /// The flows of `since..=until`, in the columns of the files.
 pub(super) fn flows(archive: &Archive, since: i64, until: i64) -> Result<LazyFrame, QueryError> {
@@ -115,8 +115,7 @@ fn opened(folder: &Path, path: &str, bytes: u64) -> Result<PlRefPath, QueryError
         .metadata()
         .map_err(ArchiveError::io("open", &path))?
         .len();
-    if found != bytes {
-        let problem = format!("has {found} bytes instead of the {bytes} it was written with");
+    if let Some(problem) = differing_length(found, bytes) {
         return Err(QueryError::Archive(ArchiveError::Differs { path, problem }));
     }
     PlRefPath::try_from_path(&path).map_err(QueryError::engine)

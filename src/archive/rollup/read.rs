@@ -14,7 +14,7 @@ use super::columns::{ROLLUP_VERSION, decode};
 use super::fresh::{Staleness, state};
 use super::row::RollupRow;
 use crate::flow::RollupEntry;
-use crate::source::archive::{Archive, ArchiveError};
+use crate::source::archive::{Archive, ArchiveError, differing_length};
 
 /// The rollups of a span.
 #[derive(Clone, Debug)]
@@ -119,11 +119,8 @@ pub fn read_rollup(folder: &Path, entry: &RollupEntry) -> Result<Vec<RollupRow>,
     let length = fs::metadata(&path)
         .map_err(ArchiveError::io("open", &path))?
         .len();
-    if length != entry.bytes {
-        return Err(differs(format!(
-            "has {length} bytes instead of the {} it was written with",
-            entry.bytes
-        )));
+    if let Some(problem) = differing_length(length, entry.bytes) {
+        return Err(differs(problem));
     }
     let bytes = Bytes::from(fs::read(&path).map_err(ArchiveError::io("read", &path))?);
     let damaged = |cause| ArchiveError::Damaged {

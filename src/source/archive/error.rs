@@ -80,6 +80,13 @@ pub enum ArchiveError {
     },
 }
 
+/// What is wrong with a file of `found` bytes that the manifest says has `written`.
+#[must_use]
+pub fn differing_length(found: u64, written: u64) -> Option<String> {
+    (found != written)
+        .then(|| format!("has {found} bytes instead of the {written} it was written with"))
+}
+
 impl ArchiveError {
     /// An error of the system.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -14,7 +14,7 @@ mod prune;
 mod query;
 mod scan;
 
-pub use error::ArchiveError;
+pub use error::{ArchiveError, differing_length};
 pub use lines::JsonLines;
 pub use open::{Archive, is_archive};
 pub use part::{NOTICES_ENDING, PART_ENDING, ROLLUP_ENDING};

@@ -24,7 +24,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
 use super::bytes::Counted;
-use super::error::ArchiveError;
+use super::error::{ArchiveError, differing_length};
 use super::prune::{Pruner, rows};
 use super::query::Query;
 use crate::flow::{
@@ -78,12 +78,7 @@ impl Part {
             });
         }
         let file = Counted::open(&path, read)?;
-        if file.length() != entry.bytes {
-            let problem = format!(
-                "has {} bytes instead of the {} it was written with",
-                file.length(),
-                entry.bytes
-            );
+        if let Some(problem) = differing_length(file.length(), entry.bytes) {
             return Err(ArchiveError::Differs { path, problem });
         }
         let damaged = |cause| ArchiveError::Damaged {
