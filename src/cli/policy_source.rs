@@ -54,6 +54,19 @@ pub(super) struct LoadedPolicies {
     pub(super) recorded: Option<RecordedPolicies>,
 }
 
+impl LoadedPolicies {
+    /// The same, unless something could not be read at all.
+    ///
+    /// # Errors
+    /// [`CommandError`] with everything there is to say.
+    pub(super) fn whole(self) -> Result<Self, CommandError> {
+        if self.failed {
+            return Err(CommandError::Failed(self.remarks.join("\n")));
+        }
+        Ok(self)
+    }
+}
+
 /// What was read, to compare it with what is read later.
 #[derive(Debug, Default)]
 pub(super) struct Contents {

@@ -173,7 +173,5 @@ fn message(message: &impl Message, name: &str) -> Result<Value, CommandError> {
 fn array(messages: &[impl Message], name: &str) -> Result<String, CommandError> {
     let values: Result<Vec<Value>, CommandError> =
         messages.iter().map(|item| message(item, name)).collect();
-    serde_json::to_string_pretty(&json!(values?))
-        .map(|text| text + "\n")
-        .map_err(CommandError::failed)
+    sink::pretty(&json!(values?))
 }

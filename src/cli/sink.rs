@@ -3,6 +3,7 @@
 //! A reader that closes the pipe has seen enough: that ends the command without an error.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::error::CommandError;
 
@@ -52,4 +53,45 @@ pub(super) fn all(out: &mut dyn Write, text: &[u8]) -> Result<(), CommandError> 
         Err(error @ SinkError::Write(_)) => Err(CommandError::failed(error)),
         Ok(()) | Err(SinkError::Closed) => Ok(()),
     }
+}
+
+/// Writes the whole output of a command to a file, where one is named, or to `out`.
+///
+/// # Errors
+/// As [`all`].
+pub(super) fn deliver(
+    out: &mut dyn Write,
+    path: Option<&Path>,
+    text: &str,
+) -> Result<(), CommandError> {
+    match path {
+        Some(path) => std::fs::write(path, text)
+            .map_err(|cause| CommandError::failed(format!("write {}: {cause}", path.display()))),
+        None => all(out, text.as_bytes()),
+    }
+}
+
+/// Says what of the inputs could not be read.
+///
+/// # Errors
+/// [`CommandError::Said`] where there is anything to say.
+pub(super) fn complain(err: &mut dyn Write, messages: &[String]) -> Result<(), CommandError> {
+    for message in messages {
+        say(err, &format!("flowwatch: {message}"));
+    }
+    if messages.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError::Said)
+    }
+}
+
+/// JSON as a person reads it, with its last line break.
+///
+/// # Errors
+/// [`CommandError`] for what has no form in JSON.
+pub(super) fn pretty(value: &serde_json::Value) -> Result<String, CommandError> {
+    let mut text = serde_json::to_string_pretty(value).map_err(CommandError::failed)?;
+    text.push('\n');
+    Ok(text)
 }

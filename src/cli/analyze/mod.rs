@@ -15,7 +15,7 @@ use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
 use super::policy_args::PolicyArgs;
-use super::policy_source::say_remarks;
+use super::policy_source::{LoadedPolicies, say_remarks};
 use super::progress;
 use super::signal::Interrupt;
 use super::sink;
@@ -131,18 +131,8 @@ impl AnalyzeArgs {
         let report = read::read(&plan, &bar, interrupt);
         bar.finish_and_clear();
         let text = self.text(&report)?;
-        match &self.out {
-            Some(path) => std::fs::write(path, text).map_err(|cause| {
-                CommandError::failed(format!("write {}: {cause}", path.display()))
-            })?,
-            None => sink::all(out, text.as_bytes())?,
-        }
-        if !report.reading.failed.is_empty() {
-            for message in &report.reading.failed {
-                sink::say(err, &format!("flowwatch: {message}"));
-            }
-            return Err(CommandError::Said);
-        }
+        sink::deliver(out, self.out.as_deref(), &text)?;
+        sink::complain(err, &report.reading.failed)?;
         self.check(&report, err)
     }
 
@@ -179,10 +169,7 @@ impl AnalyzeArgs {
             );
         }
         let inputs = inputs(&paths).map_err(CommandError::failed)?;
-        let (policies, remarks) = match loaded {
-            Some(loaded) if loaded.failed => {
-                return Err(CommandError::Failed(loaded.remarks.join("\n")));
-            }
+        let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {
             Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
             None => (None, Vec::new()),
         };
@@ -216,13 +203,7 @@ impl AnalyzeArgs {
             Form::Html => forms::html(report, &options),
             Form::Markdown => forms::markdown(report, &options),
             Form::Csv => forms::csv(report),
-            Form::Json => {
-                let value = forms::json(report);
-                let mut text =
-                    serde_json::to_string_pretty(&value).map_err(CommandError::failed)?;
-                text.push('\n');
-                text
-            }
+            Form::Json => sink::pretty(&forms::json(report))?,
         })
     }
 

@@ -94,10 +94,9 @@ impl CoverageArgs {
             );
         }
         let inputs = fold::open(&self.flows)?;
-        let loaded = PolicySource::new(self.agent.clone(), self.paths.clone(), false)?.load()?;
-        if loaded.failed {
-            return Err(CommandError::Failed(loaded.remarks.join("\n")));
-        }
+        let loaded = PolicySource::new(self.agent.clone(), self.paths.clone(), false)?
+            .load()?
+            .whole()?;
         if !self.quiet {
             say_remarks(&loaded.remarks, err);
         }

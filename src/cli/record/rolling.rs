@@ -71,10 +71,7 @@ impl InForce {
     ) -> Result<(Self, Vec<String>), CommandError> {
         let since = source.since();
         let seen = follows.then(|| source.footprint());
-        let loaded = source.load()?;
-        if loaded.failed {
-            return Err(CommandError::Failed(loaded.remarks.join("\n")));
-        }
+        let loaded = source.load()?.whole()?;
         let (contents, remarks) = (loaded.contents, loaded.remarks);
         let current = Arc::new(Current::new(loaded.policies));
         let in_force = Self {

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::error::{CommandError, UsageError};
 use super::format::Color;
 use super::policy_args::PolicyArgs;
-use super::policy_source::say_remarks;
+use super::policy_source::{LoadedPolicies, say_remarks};
 use super::progress;
 use super::signal::Interrupt;
 use super::sink;
@@ -197,18 +197,8 @@ impl ReportArgs {
             coverage: read.coverage.as_ref(),
         };
         let text = common.text(&review)?;
-        match &common.out {
-            Some(path) => std::fs::write(path, text).map_err(|cause| {
-                CommandError::failed(format!("write {}: {cause}", path.display()))
-            })?,
-            None => sink::all(out, text.as_bytes())?,
-        }
-        if !read.failed.is_empty() {
-            for message in &read.failed {
-                sink::say(err, &format!("flowwatch: {message}"));
-            }
-            return Err(CommandError::Said);
-        }
+        sink::deliver(out, common.out.as_deref(), &text)?;
+        sink::complain(err, &read.failed)?;
         common.check(&comparison, err)
     }
 
@@ -236,10 +226,7 @@ impl ReportArgs {
         if loaded.is_none() && common.fail_on.iter().any(|kind| judged.contains(kind)) {
             return Err(UsageError::new("--fail-on drift and new-gaps go with --policies").into());
         }
-        let (policies, remarks) = match loaded {
-            Some(loaded) if loaded.failed => {
-                return Err(CommandError::Failed(loaded.remarks.join("\n")));
-            }
+        let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {
             Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
             None => (None, Vec::new()),
         };
@@ -314,13 +301,7 @@ impl CommonArgs {
             Form::Terminal => forms::terminal(review, &options),
             Form::Html => forms::html(review, &options),
             Form::Markdown => forms::markdown(review, &options),
-            Form::Json => {
-                let value = forms::json(review);
-                let mut text =
-                    serde_json::to_string_pretty(&value).map_err(CommandError::failed)?;
-                text.push('\n');
-                text
-            }
+            Form::Json => sink::pretty(&forms::json(review))?,
         })
     }
 

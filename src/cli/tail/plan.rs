@@ -173,10 +173,7 @@ impl TailArgs {
         plan: &mut Plan,
     ) -> Result<(), CommandError> {
         let seen = plan.source.follows().then(|| source.footprint());
-        let loaded = source.load()?;
-        if loaded.failed {
-            return Err(CommandError::Failed(loaded.remarks.join("\n")));
-        }
+        let loaded = source.load()?.whole()?;
         let policies = Arc::new(Current::new(loaded.policies));
         plan.watch = seen.map(|seen| {
             let (contents, remarks) = (loaded.contents, &loaded.remarks);
