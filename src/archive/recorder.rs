@@ -26,8 +26,11 @@ pub const WRITE_EVERY: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 8192;
 /// Rows and notices that are kept while the journal cannot be written.
 const MOST_KEPT: usize = 64 << 10;
-/// How long after a failure what waits is left alone, unless there is too much of it.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How long after a failure what waits is left alone at least, unless there is too much of
+/// it.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The same, for each unit of time that the attempt took.
+const REST: u32 = 10;
 /// How often journals that could not be sealed are tried again.
 const SEAL_AGAIN_EVERY: Duration = Duration::from_secs(30);
 /// How long a journal is written at most, by a clock that does not jump.
@@ -85,8 +88,10 @@ pub struct Recorder {
     /// Journals that were ended and could not be sealed, and when that was tried last.
     unsealed: Vec<String>,
     sealed: Instant,
-    /// When the journal could not be written.
+    /// When the journal, which could not be written, is to be tried again.
     failed: Option<Instant>,
+    /// Time of the earliest row that is in no recording yet.
+    oldest: Option<i64>,
     /// Rows and notices that are not in the journal yet.
     collector: Collector,
     waiting: LooseRows,
@@ -115,6 +120,7 @@ impl Recorder {
             unsealed: Vec::new(),
             sealed: Instant::now(),
             failed: None,
+            oldest: None,
             collector: Collector::new(DICTIONARY_BYTES),
             waiting: LooseRows::default(),
             notices: Vec::new(),
@@ -194,15 +200,16 @@ impl Recorder {
         self.collector.push(batch, &rows, &mut self.waiting);
         let placed = self.placed(batch);
         self.notices.extend(placed);
+        let times = batch.rows().filter_map(|row| row.time());
+        self.oldest = self.oldest.into_iter().chain(times).min();
         self.hour = self.hour.max(hour);
         self.rows += batch.len() as u64;
     }
 
     /// Writes and seals what has become enough.
     fn after(&mut self) -> Result<(), ArchiveError> {
-        let has_failed = self.failed.is_some_and(|at| at.elapsed() < RETRY_EVERY);
         let is_enough = self.waiting.len() >= MOST_WAITING || self.collector.is_full();
-        if is_enough && !has_failed {
+        if is_enough && !self.rests() {
             self.write()?;
         }
         let journal = self.journal.as_ref();
@@ -244,7 +251,7 @@ impl Recorder {
     /// # Errors
     /// [`ArchiveError`] when the system cannot.
     pub fn tick(&mut self) -> Result<(), ArchiveError> {
-        if self.written.elapsed() >= self.pace.write_every {
+        if self.written.elapsed() >= self.pace.write_every && !self.rests() {
             self.write()?;
         }
         if self.synced.elapsed() >= SYNC_EVERY {
@@ -261,6 +268,12 @@ impl Recorder {
         Ok(())
     }
 
+    /// Up to when all flows that came by `now` are in recordings, in nanoseconds.
+    #[must_use]
+    pub fn sealed_until(&self, now: i64) -> i64 {
+        self.oldest.map_or(now, |oldest| oldest.min(now))
+    }
+
     /// Whether something that should be written or sealed could not be.
     #[must_use]
     pub fn is_behind(&self) -> bool {
@@ -274,8 +287,14 @@ impl Recorder {
     pub fn write(&mut self) -> Result<(), ArchiveError> {
         self.written = Instant::now();
         let written = self.write_rows().and_then(|()| self.write_notices());
-        self.failed = written.is_err().then(Instant::now);
+        let rest = RETRY_AFTER.max(self.written.elapsed() * REST);
+        self.failed = written.is_err().then(|| Instant::now() + rest);
         written
+    }
+
+    /// Whether the last attempt to write failed a moment ago.
+    fn rests(&self) -> bool {
+        self.failed.is_some_and(|until| Instant::now() < until)
     }
 
     fn write_rows(&mut self) -> Result<(), ArchiveError> {
@@ -327,6 +346,7 @@ impl Recorder {
             seal(&mut self.store, id, self.options)?;
             self.unsealed.remove(0);
         }
+        self.oldest = None;
         Ok(())
     }
 

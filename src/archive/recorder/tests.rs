@@ -304,3 +304,21 @@ fn a_writer_that_is_given_up_leaves_no_files() {
     drop(writer);
     assert_eq!(written(), 0);
 }
+
+/// Guarantees: an hour is not taken for done while flows are in no recording.
+#[test]
+fn it_says_up_to_when_all_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut recorder, _) = Recorder::open(folder.path(), UUIDS).unwrap();
+    assert_eq!(recorder.sealed_until(7), 7);
+    recorder
+        .push(&at_times("c/n", [TEN + SECOND, TEN, TEN + 2 * SECOND]))
+        .unwrap();
+    assert_eq!(recorder.sealed_until(TEN + 9 * SECOND), TEN);
+    recorder
+        .push(&at_times("c/n", [TEN + 3600 * SECOND]))
+        .unwrap();
+    assert_eq!(recorder.sealed_until(i64::MAX), TEN + 3600 * SECOND);
+    recorder.seal().unwrap();
+    assert_eq!(recorder.sealed_until(7), 7);
+}

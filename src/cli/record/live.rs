@@ -304,7 +304,8 @@ impl<'a> Session<'a> {
             say(self.err, &line);
         }
         self.policies();
-        let now = self.clock.now();
+        // What is in no recording yet may belong to an hour that would else be done.
+        let now = self.recorder.sealed_until(self.clock.now());
         if let Some(made) = self.background.step(self.recorder.store(), now) {
             say_made(&made, true, self.err);
         }

@@ -129,7 +129,8 @@ impl Background {
         }
     }
 
-    /// Commits what is done, and begins what is to be done. Returns what was made.
+    /// Commits what is done, and begins what is to be done. Returns what was made. All flows
+    /// of before `now` are in recordings.
     pub(super) fn step(&mut self, store: &mut Store, now: i64) -> Option<Made> {
         if self.rolling.off {
             return None;
