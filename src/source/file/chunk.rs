@@ -105,7 +105,11 @@ impl<R: Read> ChunkReader<R> {
                 searched = bytes.len();
                 continue;
             }
-            self.layout = self.layout.or_else(|| sniff(&bytes));
+            if self.layout.is_none() {
+                self.layout = sniff(&bytes);
+                // Another layout looks for other ends.
+                scanned = 0;
+            }
             let layout = self.layout.unwrap_or(Layout::Lines);
             if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
                 let mut carry = Vec::with_capacity(self.size + (bytes.len() - end));
@@ -242,14 +246,15 @@ fn last_whole_line(bytes: &[u8]) -> Option<usize> {
 
 /// Decides how a file is laid out by its first object that is not empty.
 fn sniff(bytes: &[u8]) -> Option<Layout> {
-    for line in bytes.split(|&byte| byte == b'\n') {
+    let mut lines = bytes.split(|&byte| byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
         let line = line.trim_ascii();
         match line.first() {
             Some(b'[') => return Some(Layout::Documents(Depth::default())),
             Some(b'{') if !is_empty_object(line) => {
                 let mut depth = Depth::default();
                 let closed = depth.scan(line);
-                if closed.is_none() && line.as_ptr_range().end == bytes.as_ptr_range().end {
+                if closed.is_none() && lines.peek().is_none() {
                     // Its line goes on.
                     return None;
                 }
