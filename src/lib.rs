@@ -23,6 +23,10 @@ pub mod policy;
 
 pub mod connection;
 
+pub mod baseline;
+
+pub mod detect;
+
 pub mod engine;
 
 pub mod archive;
