@@ -4,6 +4,7 @@
 //! is learned of each workload, and the file that people review. Not for severity, and it
 //! judges nothing: that is `detect`'s.
 
+mod builder;
 mod domain;
 mod edge;
 mod model;
@@ -12,12 +13,15 @@ mod novelty;
 mod rates;
 mod stage;
 mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tick;
 mod workload;
 
+pub use builder::{SETTLING, TickBuilder};
 pub use domain::{registered, without_search};
-pub use edge::{EdgeProfile, Listener, Status};
-pub use model::{Flagged, Held, Model, ModelOptions, Pending};
+pub use edge::{EdgeProfile, HOUR, Listener, Status};
+pub use model::{Decision, Flagged, Held, Model, ModelOptions, Pending};
 pub use names::{Destination, MOST_NEW, Names};
 pub use novelty::{DISCOUNT, Novelty, STRENGTH, new_share};
 pub use rates::{Moments, Rates, SLOTS, slot_of};
