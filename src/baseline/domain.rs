@@ -39,7 +39,11 @@ pub fn without_search(name: &str) -> (&str, bool) {
             let Some(rest) = without_labels(rest, labels) else {
                 continue;
             };
-            if suffix == "cluster.local" && labels > 0 && !is_service_part(name, rest) {
+            // `NAME.NAMESPACE.svc` is a Service, though a namespace may be called as a
+            // top-level domain is.
+            let in_cluster = suffix == "cluster.local" && labels > 0;
+            let is_service = labels == 1 && rest.matches('.').count() < 2;
+            if in_cluster && (is_service || !is_service_part(name, rest)) {
                 continue;
             }
             if is_whole(rest) {

@@ -5,6 +5,7 @@
 //! judges nothing: that is `detect`'s.
 
 mod builder;
+mod changes;
 mod domain;
 mod edge;
 mod model;
@@ -19,6 +20,7 @@ mod tick;
 mod workload;
 
 pub use builder::{SETTLING, TickBuilder};
+pub use changes::Changes;
 pub use domain::{registered, without_search};
 pub use edge::{EdgeProfile, HOUR, Listener, Status};
 pub use model::{Decision, Flagged, Held, Model, ModelOptions, Pending};

@@ -156,9 +156,10 @@ mod tests {
         assert!(play.observe(&mut NewName::default(), &[evil]).is_empty());
 
         let address = ("shop/cart", "203.0.113.0/24", 443, Fate::Answered);
+        let mut play = self::play();
         assert!(play.observe(&mut NewName::default(), &[address]).is_empty());
+        let mut play = self::play();
         play.dns("shop/cart", "example.org");
-        let address = ("shop/cart", "203.0.114.0/24", 443, Fate::Answered);
         let seen = play.observe(&mut NewName::default(), &[address]);
         assert!((seen[0].p - wanted / 10.0).abs() < 1e-12, "{}", seen[0].p);
         assert!(seen[0].evidence[2].starts_with("No name of the address was seen"));

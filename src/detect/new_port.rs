@@ -197,13 +197,13 @@ mod tests {
         let call = ("shop/cart", "data/db", 22, Fate::Refused);
         assert!(play.observe(&mut detector, &[call]).is_empty());
 
-        play.learn("shop/cart", &["data/db:5432"], 60);
+        play.learn("shop/cart", &["data/db:5432"], 40);
         let seen = play.observe(
             &mut detector,
             &[("shop/cart", "data/db", 23, Fate::Refused)],
         );
-        let wanted = 1.5 / (1.0 + 74.0) / 3.0;
-        assert!((seen[0].p - wanted).abs() < 1e-3 * wanted, "{}", seen[0].p);
+        let wanted = 1.5 / (1.0 + 54.0) / 3.0;
+        assert!((seen[0].p - wanted).abs() < 1e-12, "{}", seen[0].p);
         assert!(seen[0].evidence[0].contains("until now it used 5432/TCP there"));
         assert!(seen[0].evidence[2].starts_with("Nobody was seen"));
     }

@@ -98,6 +98,19 @@ impl Pass {
         folding.finish(observer);
     }
 
+    /// Takes a row that is the same as another one once, as where recordings overlap.
+    #[must_use]
+    pub fn distinct(mut self) -> Self {
+        self.order.be_distinct();
+        self
+    }
+
+    /// Rows that were the same as others.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.order.duplicates()
+    }
+
     /// Rows that came too late to be in order.
     #[must_use]
     pub fn late(&self) -> u64 {

@@ -59,12 +59,12 @@ impl Model {
         });
         let hour = start.div_euclid(HOUR);
         match self.watched.back_mut() {
-            Some((last, ticks)) if *last == hour => *ticks += 1,
+            Some((last, ticks)) if *last == hour => *ticks |= bit(start),
             _ => {
                 if self.watched.len() >= MOST_HOURS {
                     self.watched.pop_front();
                 }
-                self.watched.push_back((hour, 1));
+                self.watched.push_back((hour, bit(start)));
             }
         }
     }
@@ -144,13 +144,16 @@ impl Model {
     fn silence(&self, before: i64, start: i64) -> impl Iterator<Item = (i64, u32)> {
         let (from, to) = (before.div_euclid(HOUR), start.div_euclid(HOUR));
         let at = self.watched.partition_point(|(hour, _)| *hour < from);
-        let place = |tick: i64| (tick.rem_euclid(HOUR) / TICK) as u32;
         self.watched.range(at..).filter_map(move |&(hour, ticks)| {
-            // Of the first and the last hour no more than lies between the two.
-            let begin = if hour == from { place(before) + 1 } else { 0 };
-            let end = if hour == to { place(start) } else { 60 };
-            let silent = ticks.min(end.saturating_sub(begin));
-            (silent > 0).then_some((hour, silent))
+            // Of the first and the last hour what lies between the two.
+            let mut silent = ticks;
+            if hour == from {
+                silent &= !(bit(before) | (bit(before) - 1));
+            }
+            if hour == to {
+                silent &= bit(start) - 1;
+            }
+            (silent != 0).then_some((hour, silent.count_ones()))
         })
     }
 
@@ -355,7 +358,12 @@ impl Model {
     }
 }
 
-pub(super) fn edge_of(group: &Group) -> Edge {
+/// The bit of a tick in its hour.
+fn bit(tick: i64) -> u64 {
+    1 << (tick.rem_euclid(HOUR) / TICK)
+}
+
+fn edge_of(group: &Group) -> Edge {
     Edge {
         client: group.client,
         server: group.key,

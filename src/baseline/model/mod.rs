@@ -136,8 +136,8 @@ pub struct Model {
     holds: HashMap<PeerId, (i64, Held), RandomState>,
     /// What each number of a peer is, as far as they were met.
     classes: Vec<Class>,
-    /// Ticks that were watched, by hour.
-    watched: VecDeque<(i64, u32)>,
+    /// Ticks that were watched, by hour: a bit a minute.
+    watched: VecDeque<(i64, u64)>,
     span: Option<(i64, i64)>,
     swept: i64,
     beyond: u64,
