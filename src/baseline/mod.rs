@@ -8,6 +8,7 @@ mod builder;
 mod changes;
 mod domain;
 mod edge;
+mod file;
 mod model;
 mod names;
 mod novelty;
@@ -23,6 +24,11 @@ pub use builder::{SETTLING, TickBuilder};
 pub use changes::Changes;
 pub use domain::{registered, without_search};
 pub use edge::{EdgeProfile, HOUR, Listener, Status};
+pub use file::{
+    BASELINE_FILE, Baseline, BaselineFile, CallEntry, EditError, Edited, FILE_VERSION, HeldEntry,
+    LoadError, StatisticsError, WorkloadEntry, edit, parse_peer, parse_port, peer_text, port_text,
+    read as read_baseline, statistics_path, write as write_baseline,
+};
 pub use model::{Decision, Flagged, Held, Model, ModelOptions, Pending};
 pub use names::{Destination, MOST_NEW, Names};
 pub use novelty::{DISCOUNT, Novelty, STRENGTH, new_share};

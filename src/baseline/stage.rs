@@ -9,9 +9,10 @@ use super::edge::HOUR;
 use super::tick::DAY;
 
 /// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
     /// Hardly seen: nothing but fixed rules applies.
+    #[default]
     Cold,
     /// What is seen is learned.
     Learning,
@@ -58,6 +59,8 @@ pub struct Readiness {
     pub once: u64,
     /// Edges.
     pub edges: u64,
+    /// The stage that a file says: it does not fall back behind that.
+    pub declared: Stage,
 }
 
 impl Readiness {
@@ -75,7 +78,7 @@ impl Readiness {
     #[must_use]
     pub fn stage(&self) -> Stage {
         let past = |(age, share): (i64, f64)| self.observed >= age && self.unseen() < share;
-        if self.observed < COLD {
+        let own = if self.observed < COLD {
             Stage::Cold
         } else if past(ACTIVE) {
             Stage::Active
@@ -83,7 +86,8 @@ impl Readiness {
             Stage::Shadow
         } else {
             Stage::Learning
-        }
+        };
+        own.max(self.declared)
     }
 
     /// What is missing to be active, as fragments; empty where nothing is.
@@ -119,6 +123,7 @@ mod tests {
             activity,
             once,
             edges: 10,
+            declared: Stage::Cold,
         }
     }
 

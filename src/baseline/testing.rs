@@ -14,7 +14,7 @@ use crate::flow::{DropClass, DropReason, FlowReference, Protocol};
 /// Peers and what they are called.
 #[derive(Debug, Default)]
 pub(crate) struct Scenery {
-    names: Names,
+    pub(crate) names: Names,
 }
 
 /// The beginning of a minute.

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::rates::Rates;
+use super::stage::Stage;
 
 /// What is known of a workload.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +36,8 @@ pub struct WorkloadProfile {
     pub requests: HashMap<Arc<str>, NameProfile, RandomState>,
     /// What became of its connections.
     pub verdicts: VerdictMix,
+    /// The stage that its file says, from which it does not fall back.
+    pub declared: Stage,
 }
 
 impl WorkloadProfile {

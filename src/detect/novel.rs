@@ -14,8 +14,6 @@ use crate::flow::Protocol;
 
 /// What is more probable than this is not said.
 pub(super) const LEAST: f64 = 0.01;
-/// What is said of a workload whose baseline is not active is no less probable than this.
-const SHADOW: f64 = 1e-4;
 /// How long after a change of its template a workload is expected to call something new.
 pub(super) const EXPECTED: i64 = HOUR;
 /// How often a release brings a new destination.
@@ -69,7 +67,7 @@ pub(super) fn is_judged(scene: &Scene<'_>, client: PeerId) -> bool {
 }
 
 /// The probability with what explains it: a release of the client makes new destinations
-/// likelier, and a baseline that is not active makes less of them.
+/// likelier.
 pub(super) fn explained(p: f64, share: f64, client: PeerId, scene: &Scene<'_>) -> f64 {
     let mut p = p;
     if scene
@@ -79,9 +77,6 @@ pub(super) fn explained(p: f64, share: f64, client: PeerId, scene: &Scene<'_>) -
         && share > 0.0
     {
         p *= (RELEASED / share).max(1.0);
-    }
-    if scene.model.stage(client) < Stage::Active {
-        p = p.max(SHADOW);
     }
     p.min(1.0)
 }

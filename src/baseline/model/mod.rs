@@ -205,6 +205,7 @@ impl Model {
             activity: profile.activity,
             once: profile.once,
             edges: profile.edges,
+            declared: profile.declared,
         }
     }
 
@@ -290,6 +291,38 @@ impl Model {
     /// All edges, by client, destination and port.
     pub fn edges(&self) -> impl Iterator<Item = (&Edge, &EdgeProfile)> {
         self.edges.iter()
+    }
+
+    /// Edges of one client that are held back.
+    pub(super) fn held_back_from(&self, least: &Edge) -> impl Iterator<Item = (&Edge, &Pending)> {
+        let client = least.client;
+        self.pending
+            .range(*least..)
+            .take_while(move |(edge, _)| edge.client == client)
+    }
+
+    /// Who was seen to answer, in no order.
+    pub fn servers(&self) -> impl Iterator<Item = PeerId> {
+        self.listeners.keys().copied()
+    }
+
+    pub(super) fn put_workload(&mut self, id: PeerId, profile: WorkloadProfile) {
+        self.workloads.insert(id, profile);
+    }
+
+    pub(super) fn put_listener(&mut self, id: PeerId, listener: Listener) {
+        let listeners = self.listeners.entry(id).or_default();
+        if listeners.len() < self.options.listeners {
+            listeners.push(listener);
+        }
+    }
+
+    pub(super) fn put_pending(&mut self, edge: Edge, pending: Pending) {
+        self.pending.insert(edge, pending);
+    }
+
+    pub(super) fn put_span(&mut self, span: (i64, i64)) {
+        self.span = Some(span);
     }
 
     /// All edges that are held back.
