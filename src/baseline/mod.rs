@@ -4,8 +4,10 @@
 //! is learned of each workload, and the file that people review. Not for severity, and it
 //! judges nothing: that is `detect`'s.
 
+mod audit;
 mod builder;
 mod changes;
+mod difference;
 mod domain;
 mod edge;
 mod file;
@@ -20,8 +22,10 @@ pub(crate) mod testing;
 mod tick;
 mod workload;
 
+pub use audit::{Concern, Remark, audit};
 pub use builder::{SETTLING, TickBuilder};
 pub use changes::Changes;
+pub use difference::{Change, Difference, difference};
 pub use domain::{registered, without_search};
 pub use edge::{EdgeProfile, HOUR, Listener, Status};
 pub use file::{

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod archive;
+mod baseline;
 pub mod connection;
 mod error;
 mod explain;
@@ -67,6 +68,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// Ask an archive: counts, SQL, queries with a name
     Query(Box<query::QueryArgs>),
+    /// Learn what is normal, and keep it as a file to review
+    Baseline(baseline::BaselineArgs),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Query(args) => args.run(&mut out, &mut err),
+        Command::Baseline(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

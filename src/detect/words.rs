@@ -77,6 +77,13 @@ pub fn at(time: i64) -> String {
     )
 }
 
+/// A time as documents have it, RFC 3339.
+#[must_use]
+pub fn rfc3339(time: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time))
+        .map_or_else(|_| String::new(), |time| time.to_string())
+}
+
 /// A probability as people write it: `0.03`, `2e-6`.
 #[must_use]
 pub fn probability(p: f64) -> String {

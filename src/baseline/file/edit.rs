@@ -52,14 +52,9 @@ pub enum EditError {
 pub fn edit(text: &str, name: &str, decision: &Edited) -> Result<String, EditError> {
     let file = super::read(text, name)?;
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let cluster = match &decision.client {
-        Peer::Workload { cluster, .. } => cluster.clone(),
-        _ => Arc::default(),
-    };
-    let owner = file
-        .workloads
-        .iter()
-        .position(|entry| same_peer(&Some(entry.peer.clone()), &Some(decision.client.clone())));
+    let owner = owner(&file, &decision.client);
+    let decision = &in_cluster(decision, owner.map(|owner| &file.workloads[owner].peer));
+    let cluster = cluster_of(&decision.client);
     let place = match owner {
         Some(owner) => change(&mut lines, &file, owner, decision, &cluster),
         None => add_workload(&mut lines, &file, decision, &cluster),
@@ -80,6 +75,51 @@ pub fn edit(text: &str, name: &str, decision: &Edited) -> Result<String, EditErr
             })
     });
     if done { Ok(changed) } else { Err(error()) }
+}
+
+/// The workload that is meant. A person who names no cluster means the one there is.
+fn owner(file: &BaselineFile, client: &Peer) -> Option<usize> {
+    let named = !cluster_of(client).is_empty();
+    file.workloads.iter().position(|entry| {
+        let known = if named {
+            entry.peer.clone()
+        } else {
+            without_cluster(&entry.peer)
+        };
+        same_peer(&Some(known), &Some(client.clone()))
+    })
+}
+
+/// The decision with the cluster of the workload that is meant, where it names none.
+fn in_cluster(decision: &Edited, owner: Option<&Peer>) -> Edited {
+    let mut decision = decision.clone();
+    let Some(cluster) = owner.map(cluster_of).filter(|own| !own.is_empty()) else {
+        return decision;
+    };
+    let parties = [Some(&mut decision.client), decision.to.as_mut()];
+    for party in parties.into_iter().flatten() {
+        if let Peer::Workload { cluster: own, .. } = party
+            && own.is_empty()
+        {
+            own.clone_from(&cluster);
+        }
+    }
+    decision
+}
+
+fn cluster_of(peer: &Peer) -> Arc<str> {
+    match peer {
+        Peer::Workload { cluster, .. } => cluster.clone(),
+        _ => Arc::default(),
+    }
+}
+
+fn without_cluster(peer: &Peer) -> Peer {
+    let mut peer = peer.clone();
+    if let Peer::Workload { cluster, .. } = &mut peer {
+        *cluster = Arc::default();
+    }
+    peer
 }
 
 fn change(
@@ -213,7 +253,7 @@ fn add_workload(
     let next: Option<&WorkloadEntry> = file
         .workloads
         .iter()
-        .find(|entry| entry.peer > decision.client);
+        .find(|entry| peer_text(&entry.peer, "") > peer_text(&decision.client, ""));
     let mut at = next.map_or(lines.len(), |next| next.at.line as usize - 1);
     while next.is_some() && at > 0 && lines[at - 1].trim_start().starts_with('#') {
         at -= 1;
@@ -379,6 +419,26 @@ workloads:
             let text = edit(start, "b.yaml", &decision).unwrap();
             assert!(text.contains("reason: \"not in use\""), "{text}");
         }
+    }
+
+    #[test]
+    fn who_names_no_cluster_means_the_one_there_is() {
+        let text = FILE.replace(
+            "  kind: Deployment\n",
+            "  kind: Deployment\n  cluster: prod\n",
+        );
+        let decision = Edited {
+            client: parse_peer("shop/cart", "").unwrap(),
+            to: parse_peer("data/db", ""),
+            port: Some((5432, Protocol::Tcp)),
+            status: Status::Forbidden,
+            reason: None,
+        };
+        let changed = edit(&text, "b.yaml", &decision).unwrap();
+        assert!(changed.contains(
+            "{to: data/db, port: 5432/TCP, since: 2026-01-05, days: 14, status: forbidden}"
+        ));
+        assert_eq!(changed.lines().count(), text.lines().count());
     }
 
     #[test]

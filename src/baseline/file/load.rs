@@ -177,7 +177,7 @@ impl Loading<'_> {
         self.baseline.model.meet(self.baseline.names.peers());
         for (entry, id) in file.workloads.iter().zip(&ids) {
             let name = peer_text(&entry.peer, "");
-            if matches!(entry.peer, Peer::Workload { .. }) {
+            if matches!(entry.peer, Peer::Workload { .. }) && entry.stage.is_some() {
                 let profile = self.profile(&name, entry);
                 self.baseline.model.put_workload(*id, profile);
             }

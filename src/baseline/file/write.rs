@@ -22,7 +22,11 @@ const HEAD: &str = "\
 /// What a model knows, as a file. `before` is the file that it was learned on from: decisions
 /// that are about no edge alone, and reasons, are taken from it.
 #[must_use]
-pub(super) fn of_model(model: &Model, names: &Names, before: Option<&BaselineFile>) -> BaselineFile {
+pub(super) fn of_model(
+    model: &Model,
+    names: &Names,
+    before: Option<&BaselineFile>,
+) -> BaselineFile {
     let mut entries: BTreeMap<Peer, WorkloadEntry> = BTreeMap::new();
     let peers = names.peers();
     let mut entry = |id: PeerId| -> Option<Peer> {
@@ -36,7 +40,7 @@ pub(super) fn of_model(model: &Model, names: &Names, before: Option<&BaselineFil
             .or_insert_with(|| WorkloadEntry {
                 peer: peer.clone(),
                 at: Place::default(),
-                stage: matches!(peer, Peer::Workload { .. }).then(|| model.stage(id)),
+                stage: model.workload(id).map(|_| model.stage(id)),
                 calls: Vec::new(),
                 listens: Vec::new(),
                 names: Vec::new(),
@@ -190,7 +194,7 @@ pub fn write(file: &BaselineFile, before: Option<&str>) -> String {
     }
     out.push_str("workloads:\n");
     let mut workloads: Vec<&WorkloadEntry> = file.workloads.iter().collect();
-    workloads.sort_by(|a, b| a.peer.cmp(&b.peer));
+    workloads.sort_by_key(|entry| peer_text(&entry.peer, ""));
     for entry in workloads {
         workload(&mut out, entry, &comments);
     }
