@@ -27,6 +27,8 @@ pub mod baseline;
 
 pub mod detect;
 
+pub mod finding;
+
 pub mod engine;
 
 pub mod archive;

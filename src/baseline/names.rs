@@ -115,7 +115,7 @@ impl Names {
         }
         let peer = of.get(id);
         let outside = matches!(peer, Peer::Name(_) | Peer::Prefix(_));
-        if outside && !self.peers.contains(peer) && !self.may_bring(client, time) {
+        if outside && self.peers.find(peer).is_none() && !self.may_bring(client, time) {
             // Another client may still bring it.
             return Destination {
                 server: PeerId::OTHERS,

@@ -6,6 +6,7 @@ mod baseline;
 pub mod connection;
 mod error;
 mod explain;
+mod findings;
 pub mod flow_filter;
 mod fold;
 mod format;
@@ -62,6 +63,8 @@ enum Command {
     Report(Box<report::ReportArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Look at what was found: incidents, findings, what is known and meant
+    Findings(findings::FindingsArgs),
     /// Record flows into a columnar archive
     Record(Box<record::RecordArgs>),
     /// Look after an archive
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Query(args) => args.run(&mut out, &mut err),

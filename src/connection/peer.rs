@@ -141,12 +141,13 @@ impl Peers {
         PeerId(at)
     }
 
-    /// Whether a peer has a number.
+    /// The number of a peer that is known already.
     #[must_use]
-    pub fn contains(&self, peer: &Peer) -> bool {
-        let hash = self.hasher.hash_one(peer);
+    pub fn find(&self, peer: &Peer) -> Option<PeerId> {
         let same = |&at: &u32| self.table[at as usize] == *peer;
-        self.index.find(hash, same).is_some()
+        self.index
+            .find(self.hasher.hash_one(peer), same)
+            .map(|&at| PeerId(at))
     }
 
     /// The peer of a number; [`Peer::Others`] for one that is not of this table.
