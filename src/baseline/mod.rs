@@ -9,6 +9,7 @@ mod model;
 mod novelty;
 mod rates;
 mod stage;
+pub mod stat;
 mod tick;
 mod workload;
 
