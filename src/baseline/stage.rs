@@ -58,8 +58,6 @@ pub struct Readiness {
     pub once: u64,
     /// Edges.
     pub edges: u64,
-    /// Edges that were seen on several days, most of them a week apart.
-    pub weekly: u64,
 }
 
 impl Readiness {
@@ -107,10 +105,6 @@ impl Readiness {
                 share * 100.0
             ));
         }
-        if self.weekly > 0 && self.observed < 2 * ACTIVE.0 {
-            let jobs = if self.weekly == 1 { "job" } else { "jobs" };
-            missing.push(format!("{} weekly {jobs} inferred", self.weekly));
-        }
         missing
     }
 }
@@ -125,7 +119,6 @@ mod tests {
             activity,
             once,
             edges: 10,
-            weekly: 0,
         }
     }
 

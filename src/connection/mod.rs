@@ -32,7 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use bounds::{FoldCounts, FoldOptions, LONGEST_SILENCE};
+pub use bounds::{FoldCounts, FoldOptions, LONGEST_EXCHANGE, LONGEST_SILENCE, OPENING};
 pub use fold::Fold;
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{

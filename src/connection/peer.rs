@@ -141,6 +141,14 @@ impl Peers {
         PeerId(at)
     }
 
+    /// Whether a peer has a number.
+    #[must_use]
+    pub fn contains(&self, peer: &Peer) -> bool {
+        let hash = self.hasher.hash_one(peer);
+        let same = |&at: &u32| self.table[at as usize] == *peer;
+        self.index.find(hash, same).is_some()
+    }
+
     /// The peer of a number; [`Peer::Others`] for one that is not of this table.
     #[must_use]
     pub fn get(&self, id: PeerId) -> &Peer {
