@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use super::names::Names;
 use super::tick::{Fate, Group, Servers, TICK};
-use crate::connection::{
-    Connection, Edge, Opening, Outcome, Peer, PeerId, Peers, Side, Tuple,
-};
+use crate::connection::{Connection, Edge, Opening, Outcome, Peer, PeerId, Peers, Side, Tuple};
 use crate::flow::{DropClass, DropReason, FlowReference, Protocol};
 
 /// Peers and what they are called.

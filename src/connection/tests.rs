@@ -5,6 +5,7 @@ mod exchanges;
 mod lifetime;
 mod memory;
 mod naming;
+mod opened;
 mod orientation;
 mod properties;
 mod shapes;

@@ -216,7 +216,9 @@ impl Model {
             let apart = edge.last.saturating_sub(edge.first);
             edge.days > 1 && apart >= 5 * DAY * (i64::from(edge.days) - 1)
         };
-        self.edges_of(client).filter(|(_, edge)| weekly(edge)).count()
+        self.edges_of(client)
+            .filter(|(_, edge)| weekly(edge))
+            .count()
     }
 
     /// What is known of an edge.
@@ -344,7 +346,9 @@ impl Model {
             + self.pending.len()
             + self.pairs.len()
             + self.keys.len()
-            + names.map(|w| w.names.len() + w.requests.len()).sum::<usize>()
+            + names
+                .map(|w| w.names.len() + w.requests.len())
+                .sum::<usize>()
             + self.listeners.values().map(Vec::len).sum::<usize>()
             + self.awaiting.values().map(Vec::len).sum::<usize>()
     }

@@ -76,7 +76,10 @@ fn what_was_flagged_once_stays_out() {
     learn(&mut model, &scenery, &ticks[1..], &[]);
     assert!(model.edge(cart, evil, 443, Protocol::Tcp).is_none());
     let (edge, pending) = model.held_back().next().unwrap();
-    assert_eq!((edge.server, pending.count, pending.why), (evil, 2, Held::Flagged));
+    assert_eq!(
+        (edge.server, pending.count, pending.why),
+        (evil, 2, Held::Flagged)
+    );
     let other = scenery.peer("shop/other");
     assert_eq!(model.novelty(cart, evil, 443, Protocol::Tcp).awaiting, 0);
     assert_eq!(model.novelty(other, evil, 443, Protocol::Tcp).awaiting, 1);
