@@ -49,7 +49,11 @@ pub(super) fn list<T: AsRef<str>>(names: &[T], all: usize) -> String {
         (None, _) => String::new(),
         (Some((one, [])), 0) => (*one).to_owned(),
         (Some((last, rest)), 0) => format!("{} and {last}", rest.join(", ")),
-        _ => format!("{} and {} more", shown.join(", "), words::number(more as u64)),
+        _ => format!(
+            "{} and {} more",
+            shown.join(", "),
+            words::number(more as u64)
+        ),
     }
 }
 

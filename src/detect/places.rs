@@ -173,7 +173,11 @@ fn addresses(group: &Group, peers: &Peers) -> impl Iterator<Item = IpAddr> {
         _ => None,
     };
     let outside = matches!(peers.get(group.key), Peer::Prefix(_) | Peer::Name(_));
-    let kept = if outside { &group.servers.kept[..] } else { &[] };
+    let kept = if outside {
+        &group.servers.kept[..]
+    } else {
+        &[]
+    };
     own.into_iter().chain(kept.iter().copied())
 }
 

@@ -36,6 +36,12 @@ impl Dispersion {
         self.excess += (count - expected) * (count - expected) - expected;
     }
 
+    /// Adds `n` counts that are known by their mean and variance, and were expected alike.
+    pub fn add_many(&mut self, n: f64, mean: f64, variance: f64) {
+        self.squares += n * mean * mean;
+        self.excess += n * (variance - mean);
+    }
+
     /// Adds other sums.
     pub fn merge(&mut self, other: Self) {
         self.squares += other.squares;
