@@ -16,6 +16,7 @@ mod names;
 mod novelty;
 mod rates;
 mod stage;
+pub mod stat;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;

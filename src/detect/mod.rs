@@ -4,24 +4,50 @@
 //! state, within a stated bound; what is normal is the baseline's. Not for severity, for
 //! putting observations together, or for printing.
 
+mod account;
+mod beacon;
 mod calls;
+mod control_plane;
+mod denied_burst;
+mod dga;
+mod exfiltration;
+mod figures;
 mod forbidden;
+mod gate;
+mod metadata;
+mod mining;
 mod new_edge;
 mod new_name;
 mod new_port;
 mod novel;
 mod observation;
+mod places;
+mod rate;
+mod resolver_bypass;
+mod scan;
 mod scene;
 #[cfg(test)]
 pub(crate) mod testing;
+mod verdict_shift;
 pub mod words;
 
+pub use beacon::Beacon;
+pub use control_plane::ControlPlane;
+pub use denied_burst::DeniedBurst;
+pub use dga::Dga;
+pub use exfiltration::Exfiltration;
 pub use forbidden::Forbidden;
+pub use metadata::Metadata;
+pub use mining::Mining;
 pub use new_edge::NewEdge;
 pub use new_name::NewName;
 pub use new_port::NewPort;
 pub use observation::{Blindness, Kind, Observation, Passed, RuleAt};
+pub use rate::Rate;
+pub use resolver_bypass::ResolverBypass;
+pub use scan::Scan;
 pub use scene::{LOSS_LIMIT, Scene, Sight};
+pub use verdict_shift::VerdictShift;
 
 use crate::baseline::Tick;
 
@@ -52,5 +78,16 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(NewEdge::default()),
         Box::new(NewName::default()),
         Box::new(NewPort::default()),
+        Box::new(VerdictShift::default()),
+        Box::new(Rate::default()),
+        Box::new(Scan::default()),
+        Box::new(Beacon::default()),
+        Box::new(Exfiltration::default()),
+        Box::new(Dga::default()),
+        Box::new(ResolverBypass::default()),
+        Box::new(Metadata::default()),
+        Box::new(ControlPlane::default()),
+        Box::new(Mining::default()),
+        Box::new(DeniedBurst::default()),
     ]
 }
