@@ -23,6 +23,12 @@ pub mod policy;
 
 pub mod connection;
 
+pub mod baseline;
+
+pub mod detect;
+
+pub mod finding;
+
 pub mod engine;
 
 pub mod archive;

@@ -2,13 +2,17 @@
 
 mod analyze;
 mod archive;
+mod baseline;
 pub mod connection;
+mod detecting;
 mod error;
 mod explain;
+mod findings;
 pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod passing;
 mod pieces;
 mod policy;
 mod policy_args;
@@ -60,12 +64,16 @@ enum Command {
     Report(Box<report::ReportArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Look at what was found: incidents, findings, what is known and meant
+    Findings(findings::FindingsArgs),
     /// Record flows into a columnar archive
     Record(Box<record::RecordArgs>),
     /// Look after an archive
     Archive(archive::ArchiveArgs),
     /// Ask an archive: counts, SQL, queries with a name
     Query(Box<query::QueryArgs>),
+    /// Learn what is normal, and keep it as a file to review
+    Baseline(baseline::BaselineArgs),
     /// Serve recorded flows as an Observer API
     Serve(Box<serve::ServeArgs>),
     /// Look at policies: what is wrong with them, what they cover
@@ -104,9 +112,11 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),
         Command::Query(args) => args.run(&mut out, &mut err),
+        Command::Baseline(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Serve(args) => args
             .plan()
             .map_err(CommandError::from)

@@ -141,6 +141,15 @@ impl Peers {
         PeerId(at)
     }
 
+    /// The number of a peer that is known already.
+    #[must_use]
+    pub fn find(&self, peer: &Peer) -> Option<PeerId> {
+        let same = |&at: &u32| self.table[at as usize] == *peer;
+        self.index
+            .find(self.hasher.hash_one(peer), same)
+            .map(|&at| PeerId(at))
+    }
+
     /// The peer of a number; [`Peer::Others`] for one that is not of this table.
     #[must_use]
     pub fn get(&self, id: PeerId) -> &Peer {

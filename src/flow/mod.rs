@@ -14,6 +14,7 @@ mod completeness;
 mod drop;
 mod enums;
 mod extra;
+mod fnv;
 mod intern;
 mod manifest;
 mod recent;
@@ -42,6 +43,7 @@ pub use extra::{
     Aggregate, Dns, Envelope, Extensions, Extra, File, Header, Http, Icmp, Kafka, L7, L7Record,
     Policy, Seconds, Service, Tunnel,
 };
+pub(crate) use fnv::Fnv;
 pub(crate) use intern::RawKind;
 pub use intern::{Endpoint, Interner, Workload};
 pub use intern::{EndpointId, ListId, PairId, StrId};
@@ -55,4 +57,4 @@ pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
 pub use url::split_url;
 pub use wanted::Wanted;
-pub use workload::WorkloadName;
+pub use workload::{WorkloadName, template_hash};

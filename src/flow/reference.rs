@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::batch::RowRef;
+use super::fnv::Fnv;
 use super::row::Protocol;
 
 /// Names one flow.
@@ -56,24 +57,7 @@ pub(super) fn hash_of(protocol: Protocol, source: (&str, u32), destination: (&st
         hash.add(address.as_bytes());
         hash.add(&port.to_le_bytes());
     }
-    hash.0
-}
-
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// Adds a field and a separator, so that two fields cannot run together.
-    fn add(&mut self, bytes: &[u8]) {
-        for &byte in bytes.iter().chain(&[0xff]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+    hash.value()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod budget_tests;
 mod compose;
 mod document;
+mod edit;
 mod error;
 mod footprint;
 mod gitops;
@@ -22,6 +23,7 @@ mod tree;
 mod value;
 
 pub use document::{Document, Scope};
+pub use edit::{EditError, append_item};
 pub use error::{ReadError, ReadErrorKind};
 pub use footprint::Footprint;
 pub use keyed::{KeyedError, KeyedFile, read_keyed};

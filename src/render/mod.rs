@@ -8,6 +8,7 @@
 pub mod coverage;
 pub mod escape;
 mod explain;
+pub mod findings;
 mod hosts;
 mod json;
 mod judgement;
@@ -16,6 +17,7 @@ pub mod lint;
 mod number;
 pub mod report;
 mod rows;
+mod sarif;
 pub mod server;
 mod status;
 mod table;

@@ -8,7 +8,7 @@ use super::words::{peer, rfc3339};
 use crate::connection::Peer;
 use crate::render::{gap_name, verdict_name};
 use crate::review::report::{
-    DropCause, DropGroup, EdgeSum, Outside, Reading, Report, Rule, Ruling, Seen,
+    Anomalies, DropCause, DropGroup, EdgeSum, Outside, Reading, Report, Rule, Ruling, Seen,
 };
 
 /// Version of the form.
@@ -69,10 +69,28 @@ pub fn json(report: &Report) -> Value {
             })).collect::<Vec<_>>(),
         },
     });
+    if let Some(anomalies) = &report.anomalies {
+        value["anomalies"] = self::anomalies(anomalies);
+    }
     if let Some(policies) = policies(report) {
         value["policies"] = policies;
     }
     value
+}
+
+/// Findings and incidents have the form they have in a findings file.
+fn anomalies(anomalies: &Anomalies) -> Value {
+    json!({
+        "incidents": anomalies.findings.incidents(),
+        "findings": anomalies.findings.findings().iter().map(|(one, _)| *one).collect::<Vec<_>>(),
+        "blind": anomalies.blind.iter().map(|blind| json!({
+            "detector": blind.kind.id(),
+            "kind": blind.kind.name(),
+            "why": blind.why,
+            "share": blind.share,
+        })).collect::<Vec<_>>(),
+        "notes": anomalies.notes,
+    })
 }
 
 fn read(reading: &Reading) -> Value {

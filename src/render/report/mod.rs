@@ -5,17 +5,19 @@
 
 mod command;
 mod csv;
+mod findings;
 mod html;
 mod json;
 mod map;
-mod markdown;
+pub(in crate::render) mod markdown;
 mod outline;
 pub mod periodic;
 mod terminal;
-mod words;
+pub(in crate::render) mod words;
 
 use crate::review::report::Report;
 
+pub use findings::{FindingsShown, findings_markdown, findings_terminal};
 pub use json::{VERSION, json};
 
 /// What the report was made of, as the person named it.

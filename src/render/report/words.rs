@@ -55,7 +55,7 @@ pub(super) fn port(port: u16, protocol: Protocol) -> String {
 }
 
 /// `1,234 flows`, `1 flow`.
-pub(super) fn counted(count: u64, one: &str) -> String {
+pub(in crate::render) fn counted(count: u64, one: &str) -> String {
     let plural = match one {
         _ if count == 1 => one.to_owned(),
         "address" => "addresses".to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn counted(count: u64, one: &str) -> String {
 }
 
 /// `14:08:40`; with the day where the report spans several.
-pub(super) fn clock(nanos: i64, with_day: bool) -> String {
+pub(in crate::render) fn clock(nanos: i64, with_day: bool) -> String {
     let Ok(time) = Timestamp::from_nanosecond(i128::from(nanos)) else {
         return String::new();
     };
@@ -90,7 +90,7 @@ pub(super) fn spans_days(seen: Seen) -> bool {
 }
 
 /// `4 min 35 s`, `3 d 2 h`, `12 s`, `350 ms`.
-pub(super) fn duration(nanos: i64) -> String {
+pub(in crate::render) fn duration(nanos: i64) -> String {
     let millis = nanos / 1_000_000;
     let seconds = (nanos + 500_000_000) / 1_000_000_000;
     let two = |one: i64, name: &str, two: i64, other: &str| {
@@ -133,7 +133,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// `one, two and 3 more`.
-pub(super) fn listed<T: AsRef<str>>(names: &[T], most: usize) -> String {
+pub(in crate::render) fn listed<T: AsRef<str>>(names: &[T], most: usize) -> String {
     let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
     match names.len() {
         count if count > most => format!("{} and {} more", shown.join(", "), count - most),
@@ -153,7 +153,7 @@ pub(super) fn rule(rule: &Rule) -> String {
 }
 
 /// Text from outside, harmless on a terminal.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::render) fn harmless(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     escape::push(&mut out, text, Tab::Escape);
     String::from_utf8(out).unwrap_or_default()

@@ -5,6 +5,7 @@
 //! for what was read. Memory is bounded, and what is beyond a bound is counted and said.
 //! Shows nothing: that is `render::report`'s. A part that does not exist is absent.
 
+mod anomalies;
 mod bounded;
 mod drops;
 mod edges;
@@ -22,6 +23,7 @@ use crate::engine::{Observer, Policies};
 use crate::flow::DropClass;
 
 pub use crate::engine::{Rule, Ruling};
+pub use anomalies::Anomalies;
 pub use bounded::Seen;
 pub use drops::{DropCause, DropEnd, DropGroup, Reach};
 pub use edges::{EdgeRow, EdgeSum, NodePair, Outside};
@@ -77,6 +79,8 @@ pub struct Report {
     pub refused: Vec<Refused>,
     /// What the policies make of it, where they were given.
     pub judged: Option<Judged>,
+    /// What is unusual, where a baseline was given; whoever ran the detectors sets it.
+    pub anomalies: Option<Anomalies>,
     /// Edges, most connections first.
     pub edges: Vec<EdgeRow>,
     /// Connections on edges that are not told apart.
@@ -174,6 +178,7 @@ impl Gatherer {
             drops: drops.groups,
             other_drops: drops.others,
             refused: layer7.refused,
+            anomalies: None,
             edges: edges.edges,
             other_edges: edges.other_edges,
             dns: (layer7.dns.exchanges > 0).then_some(layer7.dns),

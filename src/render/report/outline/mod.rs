@@ -4,6 +4,7 @@
 //! much of each table is shown is the form's.
 
 pub(super) mod drops;
+pub(super) mod findings;
 pub(super) mod policies;
 mod read;
 mod short;
@@ -150,6 +151,7 @@ pub(super) const fn number(name: &'static str) -> Column {
 /// What a report says; `paths` are those of the command, to be named in further ones.
 pub(super) fn outline(report: &Report, paths: &Paths) -> Outline {
     let mut sections = vec![read::section(report)];
+    sections.extend(findings::section(report, paths));
     sections.extend(drops::section(report, paths));
     sections.extend(policies::section(report));
     if report.reading.flows > 0 {

@@ -15,6 +15,7 @@ const FEW: usize = 2;
 pub(super) fn sentences(report: &Report) -> Vec<String> {
     let mut said = vec![read(report)];
     said.extend(holes(report));
+    said.extend(super::findings::sentence(report));
     said.extend(denied(report));
     said.extend(dropped(report));
     for standout in report.standouts.iter().take(FEW) {

@@ -1,0 +1,173 @@
+//! Whether something is new enough to be told, for detectors that are rules.
+//!
+//! Owns the questions all of them ask: who is looked at, what a person or the baseline says
+//! about an edge, how settled the client is, how many others do the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::account::Account;
+use super::{Observation, Scene, words};
+use crate::baseline::{DAY, Group, Stage, Status, Tick};
+use crate::connection::{Peer, PeerId};
+use crate::flow::Protocol;
+
+/// Clients that begin something in the same minute, from which it is a rollout.
+const CROWD: usize = 5;
+/// How much less a fixed probability says of a client that has not settled, or of a crowd.
+const DISCOUNT: f64 = 100.0;
+
+/// An edge of a tick: client, key, port, protocol.
+pub(super) type Place = (PeerId, PeerId, u16, Protocol);
+
+/// Edges of a tick that a rule is about, and that are new.
+pub(super) struct NewEdges<T> {
+    edges: BTreeMap<Place, (Account, T)>,
+    clients: BTreeMap<PeerId, BTreeSet<PeerId>>,
+}
+
+/// The place of a group.
+pub(super) fn place(group: &Group) -> Place {
+    (group.client, group.key, group.port, group.protocol)
+}
+
+/// Whether a client is looked at by rules about workloads: not nodes, nor what is outside.
+pub(super) fn is_workload(client: PeerId, scene: &Scene<'_>) -> bool {
+    matches!(scene.peers.get(client), Peer::Workload { .. })
+}
+
+/// Whether a peer is outside the cluster.
+pub(super) fn is_outside(peer: PeerId, scene: &Scene<'_>) -> bool {
+    matches!(scene.peers.get(peer), Peer::Name(_) | Peer::Prefix(_))
+}
+
+/// Whether nobody has said that an edge is normal, nor it has been learned. What a person
+/// has forbidden is told elsewhere.
+pub(super) fn is_new((client, key, port, protocol): Place, scene: &Scene<'_>) -> bool {
+    match scene.model.decided(client, key, port, protocol) {
+        Some(Status::Approved | Status::Forbidden) => false,
+        _ => scene.model.edge(client, key, port, protocol).is_none(),
+    }
+}
+
+/// Whether enough is known of a client for what is new to be unusual: its baseline is past
+/// learning, or it has been seen for a day.
+pub(super) fn is_settled(client: PeerId, scene: &Scene<'_>) -> bool {
+    let readiness = scene.model.readiness(client);
+    readiness.stage() >= Stage::Shadow || readiness.observed >= DAY
+}
+
+/// Whether the cluster was watched for a day: before that everything is new.
+pub(super) fn is_watched_for_a_day(scene: &Scene<'_>) -> bool {
+    scene
+        .model
+        .span()
+        .is_some_and(|(first, last)| last.saturating_sub(first) >= DAY)
+}
+
+impl<T: Ord> NewEdges<T> {
+    /// Those of workloads for which `pick` has something to say; of several sayings about an
+    /// edge the largest counts.
+    pub(super) fn of(
+        tick: &Tick,
+        scene: &Scene<'_>,
+        pick: impl Fn(&Group) -> Option<T>,
+    ) -> NewEdges<T> {
+        let mut found = NewEdges {
+            edges: BTreeMap::new(),
+            clients: BTreeMap::new(),
+        };
+        for group in tick.groups.iter().filter(|group| group.fate.is_new()) {
+            let Some(said) = pick(group) else {
+                continue;
+            };
+            let place = place(group);
+            if !is_workload(group.client, scene) || !is_new(place, scene) {
+                continue;
+            }
+            let clients = found.clients.entry(group.key).or_default();
+            clients.insert(group.client);
+            match found.edges.get_mut(&place) {
+                Some((account, before)) => {
+                    account.add(group);
+                    if said > *before {
+                        *before = said;
+                    }
+                }
+                None => {
+                    let mut account = Account::default();
+                    account.add(group);
+                    found.edges.insert(place, (account, said));
+                }
+            }
+        }
+        found
+    }
+
+    /// Edges in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Place, &Account, &T)> {
+        self.edges
+            .iter()
+            .map(|(place, (account, said))| (place, account, said))
+    }
+
+    /// A probability by decree, less surprising for a client that has not settled, and where
+    /// many begin the same at once.
+    pub(super) fn p(&self, decreed: f64, place: &Place, scene: &Scene<'_>) -> f64 {
+        let mut p = decreed;
+        if !is_settled(place.0, scene) {
+            p *= DISCOUNT;
+        }
+        if self.crowd(place, scene) >= CROWD {
+            p *= DISCOUNT;
+        }
+        p.min(1.0)
+    }
+
+    /// Workloads that begin to call the same destination, this one among them.
+    pub(super) fn crowd(&self, place: &Place, scene: &Scene<'_>) -> usize {
+        let (client, key, port, protocol) = *place;
+        let now = self.clients.get(&key).map_or(1, BTreeSet::len);
+        let novelty = scene.model.novelty(client, key, port, protocol);
+        now.max(novelty.awaiting + 1)
+    }
+
+    /// `It never did in 31 days; 2 of 312 workloads do.`: what is known beside.
+    pub(super) fn history(&self, place: &Place, scene: &Scene<'_>) -> String {
+        let (client, key, port, protocol) = *place;
+        let novelty = scene.model.novelty(client, key, port, protocol);
+        let observed = scene.model.readiness(client).observed;
+        let before = if observed < DAY / 24 {
+            "It is new itself".to_owned()
+        } else {
+            format!("It never did in {}", words::span(observed))
+        };
+        let crowd = self.crowd(place, scene);
+        let others = if crowd > 1 {
+            format!(", {} begin to now", words::number(crowd as u64))
+        } else {
+            String::new()
+        };
+        format!(
+            "{before}; {} of {} do{others}.",
+            words::number(novelty.users as u64),
+            words::count(novelty.workloads as u64, "workload", "workloads"),
+        )
+    }
+}
+
+/// Fills what all rules about new edges say alike.
+pub(super) fn observation(
+    kind: super::Kind,
+    place: &Place,
+    account: &Account,
+    p: f64,
+) -> Observation {
+    let (client, key, port, protocol) = *place;
+    Observation {
+        peer: Some(key),
+        port: Some((port, protocol)),
+        p,
+        fixed: true,
+        ..account.observation(kind, client)
+    }
+}

@@ -1,0 +1,325 @@
+//! The rate of one workload: what is expected, and what does not fit.
+//!
+//! Owns the arithmetic. Words and which workloads are judged are `rate`'s.
+
+use crate::baseline::stat::{Cusum, Dispersion, Level, NegativeBinomial, expected, z_of};
+use crate::baseline::{HOUR, Rates, SLOTS, slot_of};
+use crate::connection::PeerId;
+use crate::detect::Scene;
+use crate::detect::account::Account;
+
+/// What is more probable is not said.
+const P: f64 = 1e-6;
+/// Nothing is less probable than this: the model is not that good.
+const LEAST_P: f64 = 1e-12;
+/// A rise by less than this is not said of a minute.
+const LEAST_RISE: f64 = 3.0;
+/// Nor of fewer connections.
+const LEAST_COUNT: f64 = 10.0;
+/// Expected in five minutes, below which fewer cannot be told.
+const LEAST_EXPECTED: f64 = 10.0;
+/// What is believed of the dispersion, before it is known, and in how many minutes.
+const BELIEVED: (f64, f64) = (5.0, 60.0);
+/// Share of a rise that has to come in for it to be explained.
+const EXPLAINED: f64 = 0.5;
+/// How fast what comes in is followed: an hour.
+const FOLLOW: f64 = 1.0 / 60.0;
+/// How fast the level is followed: two days of five minutes.
+const LEVEL: f64 = 1.0 / 576.0;
+/// How fast the correlation is forgotten: a week of five minutes.
+const FORGET: f64 = 1.0 / 2_016.0;
+
+/// What does not fit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) shift: Shift,
+    pub(super) p: f64,
+    pub(super) observed: f64,
+    pub(super) expected: f64,
+    /// In 9 of 10 cases it is between these.
+    pub(super) low: f64,
+    pub(super) high: f64,
+    /// Connections that came in, and those that usually do.
+    pub(super) came: f64,
+    pub(super) comes: f64,
+    pub(super) minutes: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shift {
+    More,
+    Fewer,
+    DriftUp,
+    DriftDown,
+}
+
+#[derive(Debug)]
+pub(super) struct Series {
+    /// Hour the expectation is for.
+    hour: i64,
+    /// Connections expected a minute, by the baseline alone.
+    mean: f64,
+    dispersion: f64,
+    /// What the level is by what the baseline says it is.
+    level: f64,
+    /// Connections that come in a minute; below 0 until it is known.
+    comes: f64,
+    /// Of the five minutes that are open.
+    sum: f64,
+    came: f64,
+    last: Account,
+    /// When there was something of it.
+    seen: i64,
+    low: bool,
+    up: Drift,
+    down: Drift,
+    /// The last deviate, and sums of products and squares of them.
+    before: f64,
+    products: f64,
+    squares: f64,
+}
+
+/// A sum of deviates of one side, and what was counted since it began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Drift {
+    sum: Cusum,
+    observed: f64,
+    expected: f64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            hour: i64::MIN,
+            mean: 0.0,
+            dispersion: BELIEVED.0,
+            level: 1.0,
+            comes: -1.0,
+            sum: 0.0,
+            came: 0.0,
+            last: Account::default(),
+            seen: i64::MIN,
+            low: false,
+            up: Drift::default(),
+            down: Drift::default(),
+            before: 0.0,
+            // Five minutes follow each other a little, until it is known better.
+            products: 3.0,
+            squares: 10.0,
+        }
+    }
+}
+
+impl Series {
+    /// Looks up what is expected at a time, once an hour.
+    pub(super) fn expect(&mut self, client: PeerId, time: i64, scene: &Scene<'_>) {
+        let hour = time.div_euclid(HOUR);
+        if hour == self.hour {
+            return;
+        }
+        self.hour = hour;
+        let Some(profile) = scene.model.workload(client) else {
+            self.mean = 0.0;
+            return;
+        };
+        let (levels, scatter) = levels(&profile.rates, slot_of(time));
+        match expected(&levels, scatter.k()) {
+            Some(one) => {
+                self.mean = one.mean;
+                self.dispersion = scatter.k_predicting(one.error);
+            }
+            None => self.mean = 0.0,
+        }
+    }
+
+    /// Takes a minute with connections, of which a share was kept from being lost; `came` is
+    /// what came in meanwhile.
+    pub(super) fn minute(&mut self, count: f64, came: f64, kept: f64) -> Option<Found> {
+        let counts = NegativeBinomial {
+            mean: self.mean * self.level * kept,
+            dispersion: self.dispersion,
+        };
+        let rise = count / counts.mean.max(1e-9);
+        let explained = self.rose(came) >= EXPLAINED * rise;
+        let unusual = counts.mean > 0.0 && count >= LEAST_COUNT && rise >= LEAST_RISE;
+        let p = if unusual && !explained {
+            counts.upper(count)
+        } else {
+            1.0
+        };
+        // One wild minute is no drift, and teaches nothing.
+        self.sum += count.min(counts.quantile(1e-3).max(LEAST_COUNT));
+        (p < P).then(|| Found {
+            shift: Shift::More,
+            p: p.max(LEAST_P),
+            observed: count,
+            expected: counts.mean,
+            low: counts.quantile(0.95),
+            high: counts.quantile(0.05),
+            came,
+            comes: self.comes.max(0.0),
+            minutes: 1,
+        })
+    }
+
+    /// By how much more comes in than usual: 1 where that is not known.
+    fn rose(&self, came: f64) -> f64 {
+        if self.comes < 0.0 {
+            1.0
+        } else {
+            (came + 1.0) / (self.comes + 1.0)
+        }
+    }
+
+    /// Takes what came in in a minute.
+    pub(super) fn came(&mut self, came: f64) {
+        self.came += came;
+        if self.comes < 0.0 {
+            self.comes = came;
+        }
+    }
+
+    /// Keeps the flows of the last minute that had any.
+    pub(super) fn keep(&mut self, account: Account) {
+        self.seen = self.seen.max(account.to);
+        self.last = account;
+    }
+
+    /// The flows of the last minute that had any.
+    pub(super) fn last(&self) -> Account {
+        self.last.clone()
+    }
+
+    pub(super) fn last_seen(&self) -> i64 {
+        self.seen
+    }
+
+    /// Whether the last five minutes were below what is usual.
+    pub(super) fn is_falling(&self) -> bool {
+        self.low
+    }
+
+    /// Ends five minutes, of which so many were watched.
+    pub(super) fn five_minutes(&mut self, watched: f64, lossy: bool) -> Option<Found> {
+        let (count, came) = (self.sum, self.came);
+        (self.sum, self.came) = (0.0, 0.0);
+        let counts = NegativeBinomial {
+            mean: self.mean * self.level * watched,
+            dispersion: self.dispersion,
+        };
+        let comes = self.comes.max(0.0);
+        let fell = self.comes > 0.5 && came / watched.max(1.0) <= 0.5 * self.comes;
+        let rose = self.rose(came / watched.max(1.0));
+        if self.comes >= 0.0 {
+            let step = (FOLLOW * watched).min(1.0);
+            self.comes += (came / watched.max(1.0) - self.comes) * step;
+        }
+        self.low = false;
+        if counts.mean <= 0.0 || watched <= 0.0 {
+            return None;
+        }
+        let lower = counts.lower_mid(count);
+        self.low = lower < 0.01;
+        let found = |shift, p: f64, observed, expected, minutes| Found {
+            shift,
+            p: p.max(LEAST_P),
+            observed,
+            expected,
+            low: counts.quantile(0.95),
+            high: counts.quantile(0.05),
+            came: came / watched,
+            comes,
+            minutes,
+        };
+        let z = z_of(1.0 - lower).clamp(-6.0, 6.0);
+        let deviate = self.whitened(z);
+        let drift = self.drift(deviate, count, counts.mean);
+        self.level += (count / (self.mean * watched)).clamp(0.5 * self.level, 2.0 * self.level)
+            * LEVEL
+            - self.level * LEVEL;
+        self.level = self.level.clamp(0.05, 20.0);
+        if lossy {
+            return None;
+        }
+        if let Some((shift, drift)) = drift {
+            let ratio = drift.observed / drift.expected.max(1e-9);
+            // What is here to stay is told once.
+            self.level = (self.level * ratio).clamp(0.05, 20.0);
+            (self.up, self.down) = (Drift::default(), Drift::default());
+            let explained = match shift {
+                Shift::DriftUp => rose >= EXPLAINED * ratio && rose > 1.0,
+                _ => fell,
+            };
+            let minutes = i64::from(drift.sum.since()) * super::MINUTES;
+            if !explained {
+                let p = drift.sum.p();
+                return Some(found(shift, p, drift.observed, drift.expected, minutes));
+            }
+            return None;
+        }
+        let p = counts.lower(count);
+        (p < P && counts.mean >= LEAST_EXPECTED && !fell)
+            .then(|| found(Shift::Fewer, p, count, counts.mean, super::MINUTES))
+    }
+
+    /// A deviate without what follows from the one before it.
+    fn whitened(&mut self, z: f64) -> f64 {
+        let follows = (self.products / self.squares).clamp(0.0, 0.9);
+        let white = (z - follows * self.before) / (1.0 - follows * follows).sqrt();
+        self.products += z * self.before - self.products * FORGET;
+        self.squares += z * z - self.squares * FORGET;
+        self.before = z;
+        white
+    }
+
+    fn drift(&mut self, z: f64, count: f64, mean: f64) -> Option<(Shift, Drift)> {
+        let sides = [(Shift::DriftUp, 1.0), (Shift::DriftDown, -1.0)];
+        for ((shift, sign), drift) in sides.into_iter().zip([&mut self.up, &mut self.down]) {
+            if drift.sum.push(sign * z) > 0.0 {
+                drift.observed += count;
+                drift.expected += mean;
+            } else {
+                (drift.observed, drift.expected) = (0.0, 0.0);
+            }
+            if drift.sum.sum() >= Cusum::ALARM {
+                return Some((shift, *drift));
+            }
+        }
+        None
+    }
+}
+
+/// What is known of an hour of the week, from the most general to the most special, and how
+/// counts scatter within hours.
+fn levels(rates: &Rates, slot: usize) -> ([Level; 3], Dispersion) {
+    let weekend = |slot: usize| slot / 24 >= 5;
+    let (mut all, mut same) = (Level::default(), Level::default());
+    let mut scatter = Dispersion::default();
+    for at in 0..SLOTS {
+        let moments = rates.slot(at);
+        if moments.n <= 0.0 {
+            continue;
+        }
+        all.ticks += moments.n;
+        all.sum += moments.sum;
+        if at % 24 == slot % 24 && weekend(at) == weekend(slot) {
+            same.ticks += moments.n;
+            same.sum += moments.sum;
+        }
+        if moments.n >= 2.0 {
+            scatter.add_many(moments.n, moments.mean(), moments.variance());
+        }
+    }
+    let mean = if all.ticks > 0.0 {
+        all.sum / all.ticks
+    } else {
+        0.0
+    };
+    scatter.merge(Dispersion::believed(BELIEVED.0, mean.max(0.1), BELIEVED.1));
+    let own = rates.slot(slot);
+    let own = Level {
+        ticks: own.n,
+        sum: own.sum,
+    };
+    ([all, same, own], scatter)
+}

@@ -1,0 +1,523 @@
+//! D5: an edge that passed is denied now, or the other way round.
+//!
+//! Null hypothesis: of n connections on an edge, as many are denied as ever, beta-binomial
+//! with what the baseline counted (half forgotten every 14 days) and what this detector
+//! counted of denials where there is no baseline. At least 20 connections must be known, and
+//! 5 be judged.
+//!
+//! The cause is told from what changed: a policy that flows name and that changed within
+//! 15 min, or several edges of one workload at once, is a change of policies; drops that are
+//! not by policy are infrastructure; else it is unexplained, and an attempt where the edge
+//! was never meant to be. `p` of a change of policies is no less than 1e-6, of infrastructure
+//! 1e-5, by decree: they are faults and no attacks.
+//!
+//! Servers that refuse or are silent are no verdicts: not its. Cannot see edges that are seldom
+//! used, nor a policy that denies what nobody asks for.
+//!
+//! Bounded: [`MOST_WINDOWS`] edges that shift, [`MOST_DENIED`] that are denied.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::account::Account;
+use super::gate::{self, Place};
+use super::novel::Told;
+use super::{Blindness, Detector, Kind, Observation, Scene, words};
+use crate::baseline::stat::{BetaBinomial, Decayed};
+use crate::baseline::{DAY, Fate, Group, TICK, Tick};
+use crate::flow::DropClass;
+
+/// Edges that are watched for a shift.
+const MOST_WINDOWS: usize = 1 << 13;
+/// Edges of which denials are remembered.
+const MOST_DENIED: usize = 1 << 15;
+/// Connections that must be known.
+const LEAST_KNOWN: f64 = 20.0;
+/// Connections that must be judged.
+const LEAST_JUDGED: u64 = 5;
+/// What is known counts as so many connections at most: a verdict is one decision for many.
+const MOST_KNOWN: f64 = 1_000.0;
+/// What is more probable is not said.
+const P: f64 = 1e-4;
+/// A window without a denial ends after so long.
+const QUIET: i64 = 10 * TICK;
+/// A policy that changed within this is a cause.
+const CHANGED: i64 = 15 * TICK;
+/// Edges of one workload that shift at once, from which it is a change of policies.
+const AT_ONCE: usize = 3;
+/// Denials are half forgotten after.
+const HALF_LIFE: i64 = 14 * DAY;
+
+/// Detects shifts of verdicts.
+#[derive(Debug, Default)]
+pub struct VerdictShift {
+    windows: BTreeMap<Place, Window>,
+    denied: HashMap<Place, Denied, RandomState>,
+    told: Told,
+}
+
+/// What happened on an edge since it began to shift.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    since: i64,
+    last: i64,
+    /// What was known when it began: how many came out the way that is unusual now, and the
+    /// other way.
+    before: (f64, f64),
+    unusual: u64,
+    all: u64,
+}
+
+/// Denials of an edge.
+#[derive(Clone, Copy, Debug, Default)]
+struct Denied {
+    count: Decayed,
+    last: i64,
+}
+
+/// What happened on an edge in a tick.
+#[derive(Default)]
+struct Sum {
+    passed: u64,
+    denied: u64,
+    dropped: u64,
+    /// Of the connections that did not pass.
+    failing: Account,
+    /// Of those that did.
+    passing: Account,
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Policy,
+    Infrastructure,
+    Unexplained,
+}
+
+impl Detector for VerdictShift {
+    fn kind(&self) -> Kind {
+        Kind::VerdictShift
+    }
+
+    fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        let sums = sums(tick, scene);
+        let failing: Vec<&Place> = sums
+            .iter()
+            .filter(|(place, sum)| sum.denied + sum.dropped > 0 && !gate::is_new(**place, scene))
+            .map(|(place, _)| place)
+            .collect();
+        for (place, sum) in &sums {
+            let at_once = failing
+                .iter()
+                .filter(|other| other.0 == place.0 || other.1 == place.1)
+                .count();
+            out.extend(self.denies(place, sum, at_once, tick, scene));
+            out.extend(self.opens(place, sum, tick, scene));
+        }
+        self.sweep(tick.start);
+    }
+
+    fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {
+        None
+    }
+
+    fn held(&self) -> usize {
+        self.windows.len() + self.denied.len() + self.told.held()
+    }
+}
+
+impl VerdictShift {
+    /// A known edge that is denied.
+    fn denies(
+        &mut self,
+        place: &Place,
+        sum: &Sum,
+        at_once: usize,
+        tick: &Tick,
+        scene: &Scene<'_>,
+    ) -> Option<Observation> {
+        let (client, key, port, protocol) = *place;
+        let failing = sum.denied + sum.dropped;
+        let edge = scene.model.edge(client, key, port, protocol)?;
+        if edge.passed + edge.denied < LEAST_KNOWN {
+            return None;
+        }
+        let before = (edge.denied, edge.passed);
+        let window = self.window(place, failing, sum.passed + failing, before, tick)?;
+        if failing == 0 {
+            return None;
+        }
+        let p = window.p()?;
+        let cause = cause(sum, at_once, scene);
+        if !self
+            .told
+            .tells((client, key, Some((port, protocol))), tick.start)
+        {
+            return None;
+        }
+        let mut one = sum.failing.observation(Kind::VerdictShift, client);
+        (one.peer, one.port) = (Some(key), Some((port, protocol)));
+        one.from = one.from.min(window.since);
+        one.observed = window.unusual as f64;
+        one.n = window.all;
+        one.expected = window.model().mean(window.all);
+        one.p = match cause {
+            Cause::Policy => p.max(1e-6),
+            Cause::Infrastructure => p.max(1e-5),
+            Cause::Unexplained => p.max(1e-12),
+        };
+        let who = words::who(scene.peers, client);
+        let what = words::place(scene.peers, key, Some((port, protocol)));
+        let how = if cause == Cause::Infrastructure {
+            "dropped, though not by policy,"
+        } else {
+            "denied"
+        };
+        one.evidence.push(format!(
+            "{who} to {what} passed {} of {} times before; {} of {} are {how} since {}.",
+            words::number(before.1.round() as u64),
+            words::number((before.0 + before.1).round() as u64),
+            words::number(window.unusual),
+            words::number(window.all),
+            words::at(window.since),
+        ));
+        let (key, sentence) = match cause {
+            Cause::Policy if at_once >= AT_ONCE => (
+                "policy",
+                format!(
+                    "{} that were known are denied at once: a change of policies broke them.",
+                    words::count(at_once as u64, "edge", "edges")
+                ),
+            ),
+            Cause::Policy => (
+                "policy",
+                "A policy that is named changed shortly before: it broke this.".to_owned(),
+            ),
+            Cause::Infrastructure => (
+                "infrastructure",
+                "The datapath dropped them for other reasons than policy.".to_owned(),
+            ),
+            Cause::Unexplained => (
+                "unexplained",
+                "No change of a policy was seen before.".to_owned(),
+            ),
+        };
+        key.clone_into(&mut one.key);
+        one.evidence.push(sentence);
+        one.evidence.push(sum.failing.verdict());
+        one.normal = format!(
+            "if {what} is meant to be reachable for {who}, allow it by policy again; else forbid \
+             the edge in the baseline"
+        );
+        Some(one)
+    }
+
+    /// An edge that was always denied, and passes.
+    fn opens(
+        &mut self,
+        place: &Place,
+        sum: &Sum,
+        tick: &Tick,
+        scene: &Scene<'_>,
+    ) -> Option<Observation> {
+        let (client, key, port, protocol) = *place;
+        let before = self.denied.get(place).copied().unwrap_or_default();
+        if sum.denied > 0 && (self.denied.len() < MOST_DENIED || self.denied.contains_key(place)) {
+            let denied = self.denied.entry(*place).or_default();
+            denied.count.add(sum.denied as f64, tick.start, HALF_LIFE);
+            denied.last = tick.start;
+        }
+        let count = before.count.at(tick.start, HALF_LIFE);
+        if sum.passed == 0
+            || count < LEAST_KNOWN
+            || scene
+                .model
+                .edge(client, key, port, protocol)
+                .is_some_and(|edge| edge.passed > count)
+        {
+            return None;
+        }
+        let window = self.window(
+            place,
+            sum.passed,
+            sum.passed + sum.denied,
+            (0.0, count),
+            tick,
+        )?;
+        let p = window.p()?;
+        if !self
+            .told
+            .tells((client, key, Some((port, protocol))), tick.start)
+        {
+            return None;
+        }
+        let mut one = sum.passing.observation(Kind::VerdictShift, client);
+        (one.peer, one.port) = (Some(key), Some((port, protocol)));
+        one.from = one.from.min(window.since);
+        one.observed = window.unusual as f64;
+        one.n = window.all;
+        one.expected = window.model().mean(window.all);
+        one.p = p.max(1e-12);
+        "opened".clone_into(&mut one.key);
+        let who = words::who(scene.peers, client);
+        let what = words::place(scene.peers, key, Some((port, protocol)));
+        one.evidence.push(format!(
+            "{who} to {what} was denied {} times and never passed; {} of {} pass since {}.",
+            words::number(count.round() as u64),
+            words::number(window.unusual),
+            words::number(window.all),
+            words::at(window.since),
+        ));
+        one.evidence.push(sum.passing.verdict());
+        one.normal = format!("if the policy was loosened on purpose, approve {who} to {what}");
+        Some(one)
+    }
+
+    /// Adds to the window of an edge, and opens it with the first connection that is
+    /// unusual.
+    fn window(
+        &mut self,
+        place: &Place,
+        unusual: u64,
+        all: u64,
+        before: (f64, f64),
+        tick: &Tick,
+    ) -> Option<Window> {
+        if !self.windows.contains_key(place) && (unusual == 0 || self.windows.len() >= MOST_WINDOWS)
+        {
+            return None;
+        }
+        let window = self.windows.entry(*place).or_insert(Window {
+            since: tick.start,
+            last: tick.start,
+            before,
+            unusual: 0,
+            all: 0,
+        });
+        window.unusual += unusual;
+        window.all += all;
+        if unusual > 0 {
+            window.last = tick.start;
+        }
+        Some(*window)
+    }
+
+    fn sweep(&mut self, now: i64) {
+        self.windows
+            .retain(|_, window| window.last.saturating_add(QUIET) > now);
+        if self.denied.len() >= MOST_DENIED {
+            self.denied
+                .retain(|_, denied| denied.last.saturating_add(DAY) > now);
+        }
+    }
+}
+
+impl Window {
+    fn model(&self) -> BetaBinomial {
+        let (unusual, usual) = self.before;
+        let scale = (MOST_KNOWN / (unusual + usual)).min(1.0);
+        BetaBinomial {
+            a: 0.5 + unusual * scale,
+            b: 0.5 + usual * scale,
+        }
+    }
+
+    /// The p-value, where there is enough to judge and it is worth saying.
+    fn p(&self) -> Option<f64> {
+        if self.all < LEAST_JUDGED {
+            return None;
+        }
+        let p = self.model().upper(self.unusual, self.all);
+        (p < P).then_some(p)
+    }
+}
+
+fn cause(sum: &Sum, at_once: usize, scene: &Scene<'_>) -> Cause {
+    if sum.dropped > sum.denied {
+        return Cause::Infrastructure;
+    }
+    let changed = sum.failing.policies().iter().any(|name| {
+        let changed = scene.sight.policy_changed(name, scene.now);
+        changed.is_some_and(|ago| ago <= CHANGED)
+    });
+    if changed || at_once >= AT_ONCE {
+        Cause::Policy
+    } else {
+        Cause::Unexplained
+    }
+}
+
+fn sums(tick: &Tick, scene: &Scene<'_>) -> BTreeMap<Place, Sum> {
+    let mut sums: BTreeMap<Place, Sum> = BTreeMap::new();
+    let groups = tick.groups.iter();
+    for group in groups.filter(|group| gate::is_workload(group.client, scene)) {
+        let sum = sums.entry(gate::place(group)).or_default();
+        sum.add(group);
+    }
+    sums
+}
+
+impl Sum {
+    fn add(&mut self, group: &Group) {
+        match group.fate {
+            Fate::Denied | Fate::Dropped(DropClass::Policy) => {
+                self.denied += group.count;
+                self.failing.add(group);
+            }
+            Fate::Dropped(DropClass::NotADrop) | Fate::Missed => {}
+            Fate::Dropped(_) => {
+                self.dropped += group.count;
+                self.failing.add(group);
+            }
+            _ => {
+                self.passed += group.count;
+                self.passing.add(group);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use super::*;
+
+    fn stage() -> Stage {
+        let mut stage = Stage::default();
+        stage.learn(
+            "shop/web",
+            &[
+                "shop/pay:443",
+                "data/db:5432",
+                "shop/cart:80",
+                "shop/mail:25",
+            ],
+            9,
+        );
+        stage
+    }
+
+    fn minutes(
+        stage: &mut Stage,
+        detector: &mut VerdictShift,
+        n: usize,
+        calls: &[(&str, &str, u16, Fate)],
+    ) -> Vec<Observation> {
+        (0..n)
+            .flat_map(|_| stage.observe(detector, calls))
+            .collect()
+    }
+
+    #[test]
+    fn an_edge_that_is_denied_is_told_with_its_history() {
+        let mut stage = stage();
+        let mut detector = VerdictShift::default();
+        let denied = [("shop/web", "shop/pay", 443, Fate::Denied); 1];
+        let seen = minutes(&mut stage, &mut detector, 5, &denied);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].key, "unexplained");
+        assert!(seen[0].p < 1e-6 && seen[0].p > 0.0, "{}", seen[0].p);
+        assert!(
+            seen[0].evidence[0].contains("5 of 5 are denied since 2026-"),
+            "{:?}",
+            seen[0].evidence
+        );
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        let mut stage = stage();
+        let all = ["shop/pay:443", "data/db:5432", "shop/cart:80"].map(|call| {
+            let (peer, port) = call.split_once(':').unwrap();
+            ("shop/web", peer, port.parse().unwrap(), Fate::Denied)
+        });
+        let seen = minutes(&mut stage, &mut VerdictShift::default(), 5, &all);
+        assert!(!seen.is_empty() && seen.iter().all(|one| one.key == "policy" && one.p >= 1e-6));
+
+        let mut stage = self::stage();
+        let dropped = [(
+            "shop/web",
+            "shop/pay",
+            443,
+            Fate::Dropped(DropClass::Infrastructure),
+        )];
+        let seen = minutes(&mut stage, &mut VerdictShift::default(), 5, &dropped);
+        assert!(
+            seen.iter()
+                .all(|one| one.key == "infrastructure" && one.p >= 1e-5)
+        );
+        assert!(!seen.is_empty());
+    }
+
+    #[test]
+    fn few_denials_dead_servers_and_unknown_edges_are_quiet() {
+        let mut stage = stage();
+        let mut detector = VerdictShift::default();
+        for calls in [
+            [("shop/web", "shop/pay", 443, Fate::Refused)],
+            [("shop/web", "shop/pay", 443, Fate::Unanswered)],
+            [("shop/web", "vault/vault", 8200, Fate::Denied)],
+        ] {
+            assert!(minutes(&mut stage, &mut detector, 10, &calls).is_empty());
+        }
+        let one = [("shop/web", "data/db", 5432, Fate::Denied)];
+        assert!(stage.observe(&mut detector, &one).is_empty());
+        let fine = [("shop/web", "data/db", 5432, Fate::Answered)];
+        assert!(minutes(&mut stage, &mut detector, 10, &fine).is_empty());
+    }
+
+    #[test]
+    fn what_was_always_denied_and_passes_is_told() {
+        let mut stage = stage();
+        let mut detector = VerdictShift::default();
+        let denied = [("shop/web", "vault/vault", 8200, Fate::Denied)];
+        assert!(minutes(&mut stage, &mut detector, 60, &denied).is_empty());
+        stage.now += 20 * TICK;
+        let open = [("shop/web", "vault/vault", 8200, Fate::Answered)];
+        let seen = minutes(&mut stage, &mut detector, 8, &open);
+        assert_eq!(seen[0].key, "opened");
+        assert!(
+            seen[0].evidence[0].contains("was denied 60 times and never passed"),
+            "{:?}",
+            seen[0].evidence
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut stage = stage();
+        let start = stage.now;
+        let client = stage
+            .scenery
+            .group("shop/web", "vault/vault", 1, start, Fate::Denied);
+        let mut detector = VerdictShift::default();
+        for minute in 0..20u32 {
+            let groups = (0..5_000u32)
+                .map(|at| {
+                    let random = (minute * 5_000 + at).wrapping_mul(2_654_435_761);
+                    Group {
+                        port: random as u16,
+                        key: crate::connection::PeerId(100 + (random >> 20)),
+                        ..client.clone()
+                    }
+                })
+                .collect();
+            let tick = Tick {
+                start: start + i64::from(minute) * TICK,
+                groups,
+                ..Tick::default()
+            };
+            let scene = Scene {
+                peers: stage.scenery.peers(),
+                model: &stage.model,
+                sight: &stage.sight,
+                now: tick.end(),
+            };
+            detector.observe(&tick, &scene, &mut Vec::new());
+            assert!(detector.held() <= MOST_DENIED + MOST_WINDOWS);
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Where observations become findings and incidents.
+//!
+//! Owns the order of the steps, tick by tick: calibrate, score, recognise what is known,
+//! suppress, put together, ask the budget. The same observations give the same lines,
+//! whatever order they come in within a tick, however ticks come in batches, live or
+//! replayed; only the time of flows counts.
+//!
+//! Bounded: 8,192 findings are remembered (what is let go of is given out as it was), and
+//! what `correlate` says of incidents.
+
+use std::collections::BTreeMap;
+
+use super::budget::Budget;
+use super::calibrate::{Calibration, LEAST, proper};
+use super::correlate::Correlation;
+use super::kind::{KindInfo, sensitivity};
+use super::observe::observe;
+use super::open::{Member, Open};
+use super::record::{Alert, Evidence, Finding, Incident, Line, VERSION, target};
+use super::release;
+use super::seen::Seen;
+use super::severity::{Severity, Term, significant, sum};
+use super::suppress::Suppressions;
+use super::terms::{reading, terms};
+
+const HOUR: i64 = 3_600_000_000_000;
+/// What was silent for longer is told anew.
+const COOL_DOWN: i64 = 6 * HOUR;
+/// What goes on is given out again when p falls by this factor.
+const AGAIN: f64 = 10.0;
+/// Findings that are remembered.
+const MOST_KNOWN: usize = 8_192;
+/// A score that opens an incident.
+const OPENS: f64 = 4.0;
+/// A score that joins one.
+const JOINS: f64 = 2.0;
+/// Below medium: what a workload that is being learned can come to.
+const LEARNING_MOST: f64 = 5.99;
+/// Flows that a finding shows.
+const MOST_FLOWS: usize = 3;
+
+/// How the desk works.
+#[derive(Clone, Debug)]
+pub struct DeskOptions {
+    /// Incidents a day that people are told of.
+    pub per_day: f64,
+    /// What is known and meant.
+    pub suppressions: Suppressions,
+    /// Tails of an earlier run.
+    pub calibration: Calibration,
+}
+
+/// What the desk did not give out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeskCounts {
+    /// Observations taken.
+    pub seen: u64,
+    /// Observations that only went on with a finding.
+    pub repeated: u64,
+    /// Observations whose score is too low for anything.
+    pub weak: u64,
+    /// Incidents let go of for want of room.
+    pub evicted: u64,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    suppressions: Suppressions,
+    calibration: Calibration,
+    budget: Budget,
+    correlation: Correlation,
+    known: BTreeMap<String, Known>,
+    hour: i64,
+    counts: DeskCounts,
+}
+
+/// A finding that may go on.
+#[derive(Debug)]
+struct Known {
+    finding: Finding,
+    kind: &'static KindInfo,
+    /// p as it was last given out.
+    told: f64,
+    /// Something changed since it was given out.
+    dirty: bool,
+    release: Option<release::Group>,
+}
+
+impl Default for DeskOptions {
+    fn default() -> Self {
+        Self {
+            per_day: 5.0,
+            suppressions: Suppressions::default(),
+            calibration: Calibration::default(),
+        }
+    }
+}
+
+impl Desk {
+    /// A desk that has seen nothing.
+    #[must_use]
+    pub fn new(options: DeskOptions) -> Self {
+        Self {
+            suppressions: options.suppressions,
+            calibration: options.calibration,
+            budget: Budget::new(options.per_day),
+            correlation: Correlation::default(),
+            known: BTreeMap::new(),
+            hour: i64::MIN,
+            counts: DeskCounts::default(),
+        }
+    }
+
+    /// Counts tests that detectors of a kind made in this tick; call it before
+    /// [`Desk::tick`]. `shadow` says that they calibrate.
+    pub fn tested(&mut self, kind: &KindInfo, count: u64, shadow: bool) {
+        self.budget.tested(count);
+        if shadow {
+            self.calibration.tested(kind, count);
+        }
+    }
+
+    /// Takes the observations of a tick that ends at `now`, and gives out what is new.
+    pub fn tick(&mut self, now: i64, mut seen: Vec<Seen>, out: &mut Vec<Line>) {
+        seen.sort_by(Seen::order);
+        self.budget.advance(now);
+        self.expire(now, out);
+        for one in seen {
+            self.counts.seen += 1;
+            self.take(one, out);
+        }
+        for gone in self.correlation.evict() {
+            self.counts.evicted += 1;
+            give_out(&gone, out);
+        }
+        self.bound(out);
+        self.decide(now, out);
+    }
+
+    /// Gives out everything as it ended.
+    pub fn finish(&mut self, out: &mut Vec<Line>) {
+        for known in std::mem::take(&mut self.known).into_values() {
+            if known.dirty {
+                out.push(Line::Finding(Box::new(known.finding)));
+            }
+        }
+        for gone in self.correlation.expire(i64::MAX) {
+            give_out(&gone, out);
+        }
+    }
+
+    /// What was not given out.
+    #[must_use]
+    pub fn counts(&self) -> DeskCounts {
+        self.counts
+    }
+
+    /// The tails, to be kept for the next run.
+    #[must_use]
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Entries held, for tests of the bound.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.known.len() + self.correlation.held()
+    }
+
+    fn take(&mut self, mut seen: Seen, out: &mut Vec<Line>) {
+        let kind = seen.kind;
+        seen.p = proper(seen.p);
+        let p = if seen.fixed {
+            seen.p.max(LEAST)
+        } else {
+            self.calibration.calibrated(kind, seen.p)
+        };
+        if seen.around.shadow && !seen.fixed {
+            self.calibration.learn(kind, seen.p);
+        }
+        let mut group = release::of(
+            &seen,
+            sensitivity(kind, seen.peer.as_ref(), seen.port.map(|(port, _)| port)),
+        );
+        let raw = seen.p;
+        seen.p = p;
+        let id = match &group {
+            Some(group) => group.id(&seen.subject),
+            None => seen.id(),
+        };
+        let cool = self
+            .known
+            .get(&id)
+            .is_some_and(|known| seen.from.saturating_sub(known.finding.last) <= COOL_DOWN);
+        if cool {
+            self.counts.repeated += 1;
+            self.go_on(&id, seen, raw, out);
+            return;
+        }
+        let mut finding = match &mut group {
+            Some(group) => group.finding(&seen, raw),
+            None => written(&seen, raw, id.clone()),
+        };
+        finding.suppressed = self.suppressions.covers(&finding);
+        if finding.score < JOINS {
+            self.counts.weak += 1;
+            return;
+        }
+        let known_kind = group.as_ref().map_or(kind, |_| release::kind());
+        let member = member(&finding, known_kind);
+        // A release is nothing to look at, and is there for who looks.
+        let opens = finding.score >= OPENS || group.is_some();
+        let Some(joined) = self.correlation.add(member, opens) else {
+            self.counts.weak += 1;
+            return;
+        };
+        for merged in &joined.merged {
+            out.push(Line::Incident(Box::new(merged_into(
+                merged, &joined.id, &finding,
+            ))));
+            for known in self
+                .known
+                .values_mut()
+                .filter(|known| known.finding.incident == *merged)
+            {
+                known.finding.incident.clone_from(&joined.id);
+            }
+        }
+        finding.incident = joined.id;
+        out.push(Line::Finding(Box::new(finding.clone())));
+        let told = finding.p;
+        self.known.insert(
+            id,
+            Known {
+                finding,
+                kind: known_kind,
+                told,
+                dirty: false,
+                release: group,
+            },
+        );
+    }
+
+    /// A finding that is known goes on: it is given out again when it got much less likely,
+    /// or when it is a release that has another edge.
+    fn go_on(&mut self, id: &str, seen: Seen, raw: f64, out: &mut Vec<Line>) {
+        let Some(known) = self.known.get_mut(id) else {
+            return;
+        };
+        let finding = &mut known.finding;
+        let grew = match &mut known.release {
+            Some(group) => group.add(&seen, raw, finding),
+            None => {
+                repeat(finding, &seen, raw);
+                false
+            }
+        };
+        finding.suppressed = self.suppressions.covers(finding);
+        known.dirty = true;
+        if grew || finding.p * AGAIN <= known.told {
+            known.told = finding.p;
+            known.dirty = false;
+            out.push(Line::Finding(Box::new(finding.clone())));
+        }
+        let member = member(finding, known.kind);
+        let (incident, last, changed) = (finding.incident.clone(), finding.last, !known.dirty);
+        self.correlation.touch(&incident, last, |open| {
+            let dirty = open.dirty;
+            open.add(member);
+            // That it goes on is no reason to give it out.
+            open.dirty = dirty || changed;
+        });
+    }
+
+    /// Who is told: the worst are asked for first.
+    fn decide(&mut self, now: i64, out: &mut Vec<Line>) {
+        let hour = now.div_euclid(HOUR);
+        let again = hour != self.hour;
+        self.hour = hour;
+        let mut asking: Vec<(f64, String)> = Vec::new();
+        for open in self.correlation.iter_mut() {
+            // With the hour there may be tokens again.
+            let waiting =
+                again && open.alert == Alert::Ranked && now.saturating_sub(open.last) <= HOUR;
+            if !(open.dirty || waiting) {
+                continue;
+            }
+            let scored = open.scored();
+            if open.is_suppressed() {
+                open.alert = Alert::Suppressed;
+            } else if Severity::of(scored.score) < Severity::Medium {
+                if !open.is_told() {
+                    open.alert = Alert::Quiet;
+                }
+            } else if open.is_told() {
+                open.alert = Alert::Raised;
+                if open.is_news(scored.p) {
+                    open.tell(scored.p);
+                }
+            } else {
+                self.budget.note(scored.p);
+                asking.push((scored.score, open.id.clone()));
+            }
+        }
+        asking.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        for (score, id) in asking {
+            let Some(open) = self.correlation.get_mut(&id) else {
+                continue;
+            };
+            let scored = open.scored();
+            if self
+                .budget
+                .take(Severity::of(score), scored.p, scored.fixed)
+            {
+                open.tell(scored.p);
+                open.dirty = true;
+            } else {
+                // One that is ranked already stays so without another line.
+                open.dirty |= open.alert != Alert::Ranked;
+                open.alert = Alert::Ranked;
+            }
+        }
+        for open in self.correlation.iter_mut().filter(|open| open.dirty) {
+            open.dirty = false;
+            give_out(open, out);
+        }
+    }
+
+    fn expire(&mut self, now: i64, out: &mut Vec<Line>) {
+        let over = |known: &Known| known.finding.last.saturating_add(COOL_DOWN) < now;
+        for (_, known) in self.known.extract_if(.., |_, known| over(known)) {
+            if known.dirty {
+                out.push(Line::Finding(Box::new(known.finding)));
+            }
+        }
+        for gone in self.correlation.expire(now) {
+            give_out(&gone, out);
+        }
+    }
+
+    /// Lets go of the quarter that has been quiet for longest, where there are too many.
+    fn bound(&mut self, out: &mut Vec<Line>) {
+        if self.known.len() <= MOST_KNOWN {
+            return;
+        }
+        let mut quiet: Vec<(i64, String)> = self
+            .known
+            .iter()
+            .map(|(id, known)| (known.finding.last, id.clone()))
+            .collect();
+        quiet.sort();
+        quiet.truncate(MOST_KNOWN / 4);
+        for (_, id) in quiet {
+            if let Some(known) = self.known.remove(&id).filter(|known| known.dirty) {
+                out.push(Line::Finding(Box::new(known.finding)));
+            }
+        }
+    }
+}
+
+/// A finding as it is written down, without its incident.
+pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
+    let protocol = seen.port.map(|(_, protocol)| protocol.name().to_owned());
+    let port = seen.port.map(|(port, _)| port);
+    let target = target(seen.peer.as_ref(), port, protocol.as_deref());
+    let (terms, score) = scored(seen);
+    let finite = |value: f64| value.is_finite().then(|| significant(value));
+    Finding {
+        version: VERSION,
+        id,
+        detector: seen.kind.detector.to_owned(),
+        kind: seen.kind.name.to_owned(),
+        title: seen.kind.title(&seen.subject, target.as_deref()),
+        severity: Severity::of(score),
+        score,
+        terms,
+        first: seen.from,
+        last: seen.to,
+        subject: seen.subject.clone(),
+        peer: seen.peer.clone(),
+        port,
+        protocol,
+        p: significant(seen.p),
+        p_raw: significant(raw),
+        fixed: seen.fixed,
+        passed: seen.passed,
+        reading: reading(seen),
+        policies: seen.policies.clone(),
+        rules: seen.around.rules.clone(),
+        evidence: Evidence {
+            text: seen.evidence.clone(),
+            observed: finite(seen.observed),
+            expected: finite(seen.expected),
+            count: seen.count,
+        },
+        flows: seen.flows.iter().take(MOST_FLOWS).cloned().collect(),
+        completeness: seen.around.completeness,
+        attack: seen
+            .kind
+            .attack
+            .iter()
+            .map(|&technique| technique.to_owned())
+            .collect(),
+        normal: seen.normal.clone(),
+        observe: observe(seen),
+        incident: String::new(),
+        suppressed: None,
+    }
+}
+
+/// Terms and score; of a workload that is being learned no more than low.
+fn scored(seen: &Seen) -> (Vec<Term>, f64) {
+    let mut terms = terms(seen, seen.p);
+    let score = sum(&terms);
+    if seen.around.shadow && !seen.fixed && score > LEARNING_MOST {
+        terms.push(Term::new("learning", LEARNING_MOST - score));
+    }
+    let score = sum(&terms);
+    (terms, score)
+}
+
+/// The same thing once more: the begin stays, counts add up, and what is least likely of it
+/// is what is told.
+fn repeat(finding: &mut Finding, seen: &Seen, raw: f64) {
+    let mut next = written(seen, raw, finding.id.clone());
+    let count = finding.evidence.count.saturating_add(next.evidence.count);
+    let last = finding.last.max(next.last);
+    let weaker = next.score < finding.score || (next.score == finding.score && next.p >= finding.p);
+    if !weaker {
+        next.first = finding.first;
+        next.incident.clone_from(&finding.incident);
+        std::mem::swap(finding, &mut next);
+    }
+    finding.evidence.count = count;
+    finding.last = last;
+    finding.first = finding.first.min(next.first);
+}
+
+fn member(finding: &Finding, kind: &'static KindInfo) -> Member {
+    Member {
+        id: finding.id.clone(),
+        kind,
+        tactic: kind.tactic,
+        subject: finding.subject.clone(),
+        peer: finding.peer.clone(),
+        first: finding.first,
+        last: finding.last,
+        p: finding.p,
+        fixed: finding.fixed,
+        score: finding.score,
+        terms: finding.terms.clone(),
+        title: finding.title.clone(),
+        suppressed: finding.suppressed.is_some(),
+    }
+}
+
+fn give_out(open: &Open, out: &mut Vec<Line>) {
+    out.push(Line::Incident(Box::new(open.incident())));
+}
+
+/// What is written of an incident that turned out to be part of another.
+fn merged_into(id: &str, other: &str, by: &Finding) -> Incident {
+    Incident {
+        version: VERSION,
+        id: id.to_owned(),
+        severity: Severity::Low,
+        score: 0.0,
+        terms: Vec::new(),
+        p: 1.0,
+        first: by.first,
+        last: by.last,
+        title: String::new(),
+        subjects: Vec::new(),
+        stages: Vec::new(),
+        findings: Vec::new(),
+        attack: Vec::new(),
+        alert: Alert::Quiet,
+        revision: 0,
+        more: 0,
+        merged: Some(other.to_owned()),
+    }
+}

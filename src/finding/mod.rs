@@ -1,0 +1,49 @@
+//! Findings and incidents: what is made of what detectors see.
+//!
+//! Owns the form findings have everywhere (`record`), their fingerprint, how much they matter
+//! (`terms`, `severity`, `calibrate`), which of them tell one story (`correlate`), who is told
+//! (`budget`, `suppress`), and the desk where all of it comes together, tick by tick.
+//!
+//! Not for seeing anything (`detect`), for what is normal (`baseline`), or for showing
+//! findings (`render`).
+
+mod budget;
+mod calibrate;
+mod combine;
+mod correlate;
+mod desk;
+mod fingerprint;
+mod kind;
+pub mod moment;
+mod observation;
+mod observe;
+mod open;
+mod party;
+mod record;
+mod release;
+mod seen;
+mod set;
+mod severity;
+mod suppress;
+mod terms;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use budget::Budget;
+pub use calibrate::{Calibration, FLOOR, LEAST};
+pub use combine::cauchy;
+pub use desk::{Desk, DeskCounts, DeskOptions};
+pub use fingerprint::{fingerprint, is_id};
+pub use kind::{KINDS, KindInfo, Tactic, sensitivity};
+pub use party::Party;
+pub use record::{
+    Alert, Completeness, Evidence, Finding, Incident, Line, Passed, Reading, RuleRef, Step,
+    Suppressed, VERSION,
+};
+pub use seen::{Around, Seen};
+pub use set::{Findings, ReadFindingsError};
+pub use severity::{ParseSeverityError, Severity, Term};
+pub use suppress::{AckError, Acknowledged, FILE_NAME, SuppressError, Suppressions, acknowledge};
+pub use terms::{TERMS, reading, terms};

@@ -1,0 +1,528 @@
+//! An incident while it grows.
+//!
+//! Owns its members, its score, its title and its steps, and when it is worth telling again.
+//! What joins it is `correlate`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::combine::cauchy;
+use super::kind::{KindInfo, Tactic};
+use super::party::Party;
+use super::record::{Alert, Incident, Step, VERSION};
+use super::severity::{Severity, Term, significant, sum};
+
+/// Findings of one incident; beyond, the weakest are only counted.
+const MOST_MEMBERS: usize = 256;
+/// Points for several steps, and for three or four that follow each other as in an attack.
+const SEQUENCE: [f64; 3] = [0.5, 1.5, 2.5];
+/// It is told again when p falls by this factor.
+const AGAIN: f64 = 10.0;
+/// Kinds named in a title.
+const NAMED: usize = 4;
+
+/// What an incident keeps of a finding.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) kind: &'static KindInfo,
+    /// That of the kind.
+    pub(super) tactic: Tactic,
+    pub(super) subject: Party,
+    pub(super) peer: Option<Party>,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) p: f64,
+    pub(super) fixed: bool,
+    pub(super) score: f64,
+    pub(super) terms: Vec<Term>,
+    pub(super) title: String,
+    pub(super) suppressed: bool,
+}
+
+/// An incident that may still grow.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    pub(super) id: String,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) members: BTreeMap<String, Member>,
+    more: u64,
+    /// What was last told of it.
+    told: Option<Told>,
+    pub(super) alert: Alert,
+    revision: u32,
+    /// Something changed since it was last given out.
+    pub(super) dirty: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    p: f64,
+    attack: BTreeSet<&'static str>,
+}
+
+/// Its score and what that is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Scored {
+    pub(super) p: f64,
+    pub(super) terms: Vec<Term>,
+    pub(super) score: f64,
+    /// A rule's weight leads it: no chance to be asked about.
+    pub(super) fixed: bool,
+}
+
+impl Open {
+    pub(super) fn new(id: String, member: Member) -> Self {
+        let mut one = Self {
+            id,
+            first: member.first,
+            last: member.last,
+            members: BTreeMap::new(),
+            more: 0,
+            told: None,
+            alert: Alert::Quiet,
+            revision: 0,
+            dirty: true,
+        };
+        one.add(member);
+        one
+    }
+
+    /// Takes a finding, or what became of one it has.
+    pub(super) fn add(&mut self, member: Member) {
+        self.first = self.first.min(member.first);
+        self.last = self.last.max(member.last);
+        self.dirty = true;
+        self.members.insert(member.id.clone(), member);
+        if self.members.len() > MOST_MEMBERS {
+            let weakest = self
+                .members
+                .values()
+                .min_by(|one, other| {
+                    one.score
+                        .total_cmp(&other.score)
+                        .then_with(|| other.first.cmp(&one.first))
+                })
+                .map(|member| member.id.clone());
+            if let Some(id) = weakest {
+                self.members.remove(&id);
+                self.more += 1;
+            }
+        }
+    }
+
+    /// Takes all of another incident, which is the same story.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.more += other.more;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.revision = self.revision.max(other.revision);
+        if self.told.is_none() {
+            (self.told, self.alert) = (other.told, other.alert);
+        }
+        for member in other.members.into_values() {
+            self.add(member);
+        }
+    }
+
+    /// Everybody who joins findings to it.
+    pub(super) fn parties(&self) -> BTreeSet<&Party> {
+        self.members
+            .values()
+            .flat_map(|member| std::iter::once(&member.subject).chain(&member.peer))
+            .filter(|party| !party.is_general())
+            .collect()
+    }
+
+    pub(super) fn is_subject(&self, party: &Party) -> bool {
+        self.members.values().any(|member| member.subject == *party)
+    }
+
+    pub(super) fn is_peer(&self, party: &Party) -> bool {
+        self.members
+            .values()
+            .any(|member| member.peer.as_ref() == Some(party))
+    }
+
+    /// Whether a member about somebody is of an attack, or is not.
+    pub(super) fn has_like(&self, attack: bool, about: &Party) -> bool {
+        self.members.values().any(|member| {
+            (member.tactic > Tactic::Change) == attack
+                && (member.subject == *about || member.peer.as_ref() == Some(about))
+        })
+    }
+
+    pub(super) fn severity(&self) -> Severity {
+        Severity::of(self.scored().score)
+    }
+
+    /// Whether all of it is meant.
+    pub(super) fn is_suppressed(&self) -> bool {
+        self.members.values().all(|member| member.suppressed)
+    }
+
+    /// Its score: its findings combined, the surroundings of the one that leads, and whether
+    /// the steps follow each other. Suppressed findings count where all are.
+    pub(super) fn scored(&self) -> Scored {
+        let counted = self.counted();
+        let p = significant(cauchy(counted.iter().map(|member| member.p)));
+        let mut terms = vec![Term::new("combined", -p.log10())];
+        let Some(leading) = self.leading() else {
+            return Scored {
+                p,
+                score: sum(&terms),
+                terms,
+                fixed: false,
+            };
+        };
+        terms.extend(
+            leading
+                .terms
+                .iter()
+                .filter(|term| term.name != "surprise")
+                .cloned(),
+        );
+        let missing = leading.score - sum(&terms);
+        if missing > 0.0 {
+            terms.push(Term::new("worst-finding", missing));
+        }
+        let steps = sequence(&counted);
+        if steps > 1 {
+            terms.push(Term::new(
+                "sequence",
+                SEQUENCE[(steps - 2).min(SEQUENCE.len() - 1)],
+            ));
+        }
+        Scored {
+            p,
+            score: sum(&terms),
+            terms,
+            fixed: leading.fixed,
+        }
+    }
+
+    /// Whether it is worth telling again: p fell by ten, or another technique came.
+    pub(super) fn is_news(&self, p: f64) -> bool {
+        self.told
+            .as_ref()
+            .is_none_or(|told| p * AGAIN <= told.p || !self.attack().is_subset(&told.attack))
+    }
+
+    /// Notes that it is told.
+    pub(super) fn tell(&mut self, p: f64) {
+        if self.told.is_some() {
+            self.revision += 1;
+        }
+        self.told = Some(Told {
+            p,
+            attack: self.attack(),
+        });
+        self.alert = Alert::Raised;
+    }
+
+    /// Whether anybody was told.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// As it is written down.
+    pub(super) fn incident(&self) -> Incident {
+        let scored = self.scored();
+        let members = self.by_time();
+        let mut subjects: Vec<Party> = Vec::new();
+        let mut steps: Vec<(&str, Step)> = Vec::new();
+        for member in &members {
+            if !subjects.contains(&member.subject) {
+                subjects.push(member.subject.clone());
+            }
+            if !steps.iter().any(|(kind, _)| *kind == member.kind.name) {
+                let step = Step {
+                    stage: member.tactic,
+                    at: member.first,
+                    finding: member.id.clone(),
+                };
+                steps.push((member.kind.name, step));
+            }
+        }
+        Incident {
+            version: VERSION,
+            id: self.id.clone(),
+            severity: Severity::of(scored.score),
+            score: scored.score,
+            terms: scored.terms,
+            p: scored.p,
+            first: self.first,
+            last: self.last,
+            title: self.title(),
+            subjects,
+            stages: steps.into_iter().map(|(_, step)| step).collect(),
+            findings: members.iter().map(|member| member.id.clone()).collect(),
+            attack: self.attack().into_iter().map(str::to_owned).collect(),
+            alert: self.alert,
+            revision: self.revision,
+            more: self.more,
+            merged: None,
+        }
+    }
+
+    /// What leads: the highest score, the earliest of those.
+    fn leading(&self) -> Option<&Member> {
+        let counted = self.counted();
+        counted.into_iter().max_by(|one, other| {
+            one.score
+                .total_cmp(&other.score)
+                .then_with(|| other.first.cmp(&one.first))
+                .then_with(|| other.id.cmp(&one.id))
+        })
+    }
+
+    fn counted(&self) -> Vec<&Member> {
+        let all = self.is_suppressed();
+        self.members
+            .values()
+            .filter(|member| all || !member.suppressed)
+            .collect()
+    }
+
+    fn by_time(&self) -> Vec<&Member> {
+        let mut members: Vec<&Member> = self.members.values().collect();
+        // Of one time, the lower detector first: what is new before what it came to.
+        let order = |kind: &'static KindInfo| (kind.detector.len(), kind.detector);
+        members.sort_by_key(|member| {
+            let kind = order(member.kind);
+            (member.first, member.tactic, kind, &member.id)
+        });
+        members
+    }
+
+    fn attack(&self) -> BTreeSet<&'static str> {
+        self.counted()
+            .iter()
+            .flat_map(|member| member.kind.attack)
+            .copied()
+            .collect()
+    }
+
+    /// Of one kind: what its leading finding says. Of several: who, and what in which order.
+    fn title(&self) -> String {
+        let Some(leading) = self.leading() else {
+            return String::new();
+        };
+        let mut phrases: Vec<&str> = Vec::new();
+        for member in self.by_time() {
+            if !phrases.contains(&member.kind.phrase) {
+                phrases.push(member.kind.phrase);
+            }
+        }
+        let subjects: BTreeSet<&Party> = self
+            .members
+            .values()
+            .map(|member| &member.subject)
+            .collect();
+        let others = match subjects.len() {
+            0 | 1 => String::new(),
+            2 => " and one other".to_owned(),
+            count => format!(" and {} others", count - 1),
+        };
+        if phrases.len() == 1 {
+            let title = &leading.title;
+            return if others.is_empty() {
+                title.clone()
+            } else {
+                format!("{title};{others}")
+            };
+        }
+        let named = phrases.len().min(NAMED);
+        let rest = match phrases.len() - named {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        let list = match (&phrases[..named], rest.is_empty()) {
+            ([all @ .., last], true) => format!("{}, then {last}", all.join(", then ")),
+            (all, _) => all.join(", then "),
+        };
+        format!("{}{others}: {list}{rest}", leading.subject)
+    }
+}
+
+/// How many steps follow each other as those of an attack: the longest run of tactics that
+/// rise with time; two where there are several in another order.
+fn sequence(members: &[&Member]) -> usize {
+    let mut by_time: Vec<&&Member> = members
+        .iter()
+        .filter(|member| member.tactic > Tactic::Change)
+        .collect();
+    by_time.sort_by_key(|member| (member.first, member.tactic));
+    // The longest run that ends with a tactic.
+    let mut runs: BTreeMap<Tactic, usize> = BTreeMap::new();
+    for member in by_time {
+        let before = runs
+            .range(..member.tactic)
+            .map(|(_, run)| *run)
+            .max()
+            .unwrap_or(0);
+        let run = runs.entry(member.tactic).or_default();
+        *run = (*run).max(before + 1);
+    }
+    let several = runs.len().min(2);
+    runs.into_values().max().unwrap_or(0).max(several)
+}
+
+#[cfg(test)]
+impl Member {
+    /// A member with a score of 6.
+    pub(super) fn testing(
+        id: String,
+        kind: &'static KindInfo,
+        subject: Party,
+        peer: Option<Party>,
+        first: i64,
+    ) -> Self {
+        let target = peer.as_ref().map(ToString::to_string);
+        Self {
+            id,
+            kind,
+            tactic: kind.tactic,
+            title: kind.title(&subject, target.as_deref()),
+            subject,
+            peer,
+            first,
+            last: first,
+            p: 1e-6,
+            fixed: true,
+            score: 6.0,
+            terms: vec![Term::new("surprise", 6.0)],
+            suppressed: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::testing::{MINUTE, TEN, name, workload};
+
+    fn member(id: u16, kind: &str, minute: i64) -> Member {
+        let kind = KindInfo::of(kind).unwrap();
+        let peer = Some(name("evil.example"));
+        Member::testing(
+            format!("{id:016x}"),
+            kind,
+            workload("a/a"),
+            peer,
+            TEN + minute * MINUTE,
+        )
+    }
+
+    fn open(members: Vec<Member>) -> Open {
+        let mut members = members.into_iter();
+        let mut one = Open::new("0".repeat(16), members.next().unwrap());
+        members.for_each(|member| one.add(member));
+        one
+    }
+
+    #[test]
+    fn an_incident_of_one_finding_is_that_finding() {
+        let incident = open(vec![member(1, "beacon", 0)]).incident();
+        assert_eq!(incident.title, "a/a calls evil.example in a rhythm");
+        assert_eq!(incident.score, 6.0);
+        assert_eq!(incident.severity, Severity::Medium);
+        assert_eq!(incident.terms, [Term::new("combined", 6.0)]);
+        assert_eq!(incident.attack, ["T1029", "T1071.001", "T1571"]);
+    }
+
+    #[test]
+    fn steps_in_the_order_of_an_attack_add_up_and_are_told_in_order() {
+        let chain = vec![
+            member(1, "metadata", 0),
+            member(2, "scan", 10),
+            member(3, "new-edge", 20),
+            member(4, "dns-exfiltration", 30),
+        ];
+        let incident = open(chain.iter().rev().cloned().collect()).incident();
+        let stages: Vec<Tactic> = incident.stages.iter().map(|step| step.stage).collect();
+        assert_eq!(
+            stages,
+            [
+                Tactic::Credentials,
+                Tactic::Discovery,
+                Tactic::Movement,
+                Tactic::Exfiltration
+            ]
+        );
+        assert_eq!(incident.score, 8.5);
+        assert_eq!(sum(&incident.terms), incident.score);
+        assert_eq!(
+            incident.title,
+            "a/a: access to cloud metadata, then a scan, then a new edge, then data in DNS names"
+        );
+        // The other way round they are several, and nothing follows.
+        let mut reversed = chain;
+        for (at, member) in reversed.iter_mut().enumerate() {
+            member.first = TEN - at as i64 * MINUTE;
+        }
+        assert_eq!(open(reversed).incident().score, 6.5);
+    }
+
+    #[test]
+    fn weak_findings_do_not_make_a_strong_one_weaker() {
+        let mut strong = member(1, "beacon", 0);
+        (strong.p, strong.score) = (1e-9, 9.5);
+        strong.terms = vec![Term::new("surprise", 9.0), Term::new("young", 0.5)];
+        let mut weak = member(2, "beacon", 1);
+        (weak.p, weak.score) = (1e-4, 4.0);
+        weak.terms = vec![Term::new("surprise", 4.0)];
+        let incident = open(vec![strong, weak]).incident();
+        assert_eq!(incident.score, 9.5);
+        assert_eq!(sum(&incident.terms), 9.5);
+        assert!(
+            incident
+                .terms
+                .iter()
+                .any(|term| term.name == "worst-finding")
+        );
+    }
+
+    #[test]
+    fn it_is_told_again_for_a_new_technique_or_a_tenth_of_p() {
+        let mut one = open(vec![member(1, "beacon", 0)]);
+        assert!(one.is_news(1e-6));
+        one.tell(1e-6);
+        assert!(!one.is_news(1e-6));
+        assert!(!one.is_news(2e-7));
+        assert!(one.is_news(1e-7));
+        one.add(member(2, "beacon", 5));
+        assert!(!one.is_news(1e-6));
+        one.add(member(3, "scan", 6));
+        assert!(one.is_news(1e-6));
+        one.tell(1e-6);
+        assert_eq!(one.incident().revision, 1);
+    }
+
+    #[test]
+    fn suppressed_findings_do_not_count_unless_all_are() {
+        let mut meant = member(1, "mining", 0);
+        meant.suppressed = true;
+        let one = open(vec![meant.clone(), member(2, "beacon", 1)]);
+        assert_eq!(one.incident().attack, ["T1029", "T1071.001", "T1571"]);
+        assert_eq!(one.incident().findings.len(), 2);
+        assert!(!one.is_suppressed());
+        let all = open(vec![meant]);
+        assert!(all.is_suppressed());
+        assert_eq!(all.incident().score, 6.0);
+    }
+
+    #[test]
+    fn members_are_bounded_and_the_strongest_stay() {
+        let mut one = open(vec![member(0, "beacon", 0)]);
+        for id in 1..1_000 {
+            let mut next = member(id, "scan", 1);
+            next.score = f64::from(id) / 1_000.0;
+            one.add(next);
+        }
+        let incident = one.incident();
+        assert_eq!(incident.findings.len(), MOST_MEMBERS);
+        assert_eq!(incident.more, 1_000 - MOST_MEMBERS as u64);
+        assert!(incident.findings.contains(&format!("{:016x}", 0)));
+    }
+}
