@@ -66,15 +66,15 @@ impl Detector for Rate {
             if !gate::is_workload(client, scene) {
                 continue;
             }
-            if self.series.len() >= MOST_CLIENTS && !self.series.contains_key(&client) {
-                continue;
-            }
             let mut account = Account::default();
             let new = groups.iter().filter(|group| group.fate.is_new());
             new.for_each(|group| account.add(group));
             seen.push((client, account));
         }
         for (client, account) in seen {
+            if self.series.len() >= MOST_CLIENTS && !self.series.contains_key(&client) {
+                continue;
+            }
             let came = inbound.get(&client).copied().unwrap_or_default();
             let series = self.series.entry(client).or_default();
             series.expect(client, tick.start, scene);

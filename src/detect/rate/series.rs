@@ -60,6 +60,8 @@ pub(super) struct Series {
     /// Connections expected a minute, by the baseline alone.
     mean: f64,
     dispersion: f64,
+    /// More than this of a minute teaches nothing: 99.9 % are below.
+    cap: f64,
     /// What the level is by what the baseline says it is.
     level: f64,
     /// Connections that come in a minute; below 0 until it is known.
@@ -93,6 +95,7 @@ impl Default for Series {
             hour: i64::MIN,
             mean: 0.0,
             dispersion: BELIEVED.0,
+            cap: LEAST_COUNT,
             level: 1.0,
             comes: -1.0,
             sum: 0.0,
@@ -123,13 +126,16 @@ impl Series {
             return;
         };
         let (levels, scatter) = levels(&profile.rates, slot_of(time));
-        match expected(&levels, scatter.k()) {
-            Some(one) => {
-                self.mean = one.mean;
-                self.dispersion = scatter.k_predicting(one.error);
-            }
-            None => self.mean = 0.0,
+        self.mean = 0.0;
+        if let Some(one) = expected(&levels, scatter.k()) {
+            self.mean = one.mean;
+            self.dispersion = scatter.k_predicting(one.error);
         }
+        let counts = NegativeBinomial {
+            mean: self.mean * self.level,
+            dispersion: self.dispersion,
+        };
+        self.cap = counts.quantile(1e-3).max(LEAST_COUNT);
     }
 
     /// Takes a minute with connections, of which a share was kept from being lost; `came` is
@@ -148,7 +154,7 @@ impl Series {
             1.0
         };
         // One wild minute is no drift, and teaches nothing.
-        self.sum += count.min(counts.quantile(1e-3).max(LEAST_COUNT));
+        self.sum += count.min(self.cap);
         (p < P).then(|| Found {
             shift: Shift::More,
             p: p.max(LEAST_P),
