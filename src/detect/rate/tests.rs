@@ -130,7 +130,7 @@ fn silence_is_told_unless_less_comes_in() {
 #[test]
 fn two_usual_days_are_quiet_and_a_young_workload_is_said_to_be_unseen() {
     let mut play = Play::new();
-    assert!(play.minutes(400, 1.0, 1.0).is_empty());
+    assert!(play.minutes(300, 1.0, 1.0).is_empty());
     assert!(play.stage.blind(&play.detector).is_none());
     play.stage.learn("shop/new", &["shop/cart:80"], 1);
     let blind = play.stage.blind(&play.detector).unwrap();
