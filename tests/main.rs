@@ -19,6 +19,7 @@ mod conformance;
 mod connection;
 mod corpus;
 mod crash;
+mod detection;
 mod findings;
 mod floors;
 mod fuzz_seeds;

@@ -4,6 +4,7 @@ mod analyze;
 mod archive;
 mod baseline;
 pub mod connection;
+mod detecting;
 mod error;
 mod explain;
 mod findings;

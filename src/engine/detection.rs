@@ -28,15 +28,22 @@ const INCIDENT: i64 = HOUR;
 /// An observation that is not of something new alone is alarming from here on.
 const ALARMING: f64 = 1e-5;
 
-/// Takes what detection finds, tick by tick.
-pub trait Findings {
+/// Takes what detection observes, tick by tick.
+pub trait Observed {
     /// Takes what was observed in a tick, which may be nothing.
     fn tick(&mut self, tick: &Tick, observed: Vec<Observation>, scene: &Scene<'_>);
+
+    /// What is held, for tests of the bound.
+    fn held(&self) -> usize;
 }
 
-impl Findings for Vec<Observation> {
+impl Observed for Vec<Observation> {
     fn tick(&mut self, _: &Tick, observed: Vec<Observation>, _: &Scene<'_>) {
         self.extend(observed);
+    }
+
+    fn held(&self) -> usize {
+        self.len()
     }
 }
 
@@ -54,7 +61,7 @@ pub struct Detection<F> {
     ticks: u64,
 }
 
-impl<F: Findings> Detection<F> {
+impl<F: Observed> Detection<F> {
     /// Detection against what a model knows by these names, by all detectors.
     #[must_use]
     pub fn new(model: Model, names: Names, found: F) -> Self {
@@ -143,6 +150,7 @@ impl<F: Findings> Detection<F> {
             + self.changes.held()
             + self.sight.held()
             + self.names.peers().len()
+            + self.found.held()
     }
 
     /// What is looked at.
@@ -194,7 +202,7 @@ impl<F: Findings> Detection<F> {
     }
 }
 
-impl<F: Findings> Observer for Detection<F> {
+impl<F: Observed> Observer for Detection<F> {
     fn connection(&mut self, connection: &Connection, peers: &Peers) {
         self.builder.ended(connection, peers, &mut self.names);
     }

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use indicatif::ProgressBar;
 
+use super::detecting::DetectionArgs;
 use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
@@ -21,7 +22,10 @@ use super::progress;
 use super::signal::Interrupt;
 use super::sink;
 use super::time_arg::parse_time;
+use crate::connection::{Connection, Exchange, Peers};
+use crate::engine::{Detection, JudgedBatch, Observer, Reporting};
 use crate::filter::Filters;
+use crate::finding::Alert;
 use crate::render::report as forms;
 use crate::render::thousands;
 use crate::review::report::{DropCause, Gatherer, Report};
@@ -51,7 +55,7 @@ pub(super) struct AnalyzeArgs {
     /// Rows shown of each table
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Exit with 1 when there is one of: drop, gap, drift, unknown
+    /// Exit with 1 when there is one of: drop, gap, drift, unknown, incident
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
     /// Only flows since a time: 5m ago, 2006-01-02, or an RFC 3339 time
@@ -67,6 +71,8 @@ pub(super) struct AnalyzeArgs {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
+    detection: DetectionArgs,
+    #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
     filters: FlowFilterArgs,
@@ -81,7 +87,9 @@ Examples:
   A page to pass on, of one namespace:
     flowwatch analyze /var/run/cilium/hubble -n shop -o html --out report.html
   In a pipeline, failing where the cluster does not do what the policies say:
-    flowwatch analyze flows.jsonl --policies policies/ --fail-on drift -o markdown";
+    flowwatch analyze flows.jsonl --policies policies/ --fail-on drift -o markdown
+  With what is unusual against what was learned:
+    flowwatch analyze archive/ --since 1d --baseline flowwatch.baseline.yaml --findings-out found.jsonl";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
@@ -100,6 +108,8 @@ enum FailOn {
     Gap,
     Drift,
     Unknown,
+    /// An incident that is told of.
+    Incident,
 }
 
 /// A resolved `analyze`.
@@ -124,8 +134,11 @@ impl AnalyzeArgs {
             say_remarks(&plan.remarks, err);
         }
         let bar = progress::bar(&plan.reads.inputs, !self.quiet);
-        let report = read(&plan.reads, &bar, interrupt);
+        let policies = plan.reads.policies.clone();
+        let detection = self.detection.begin(policies, self.quiet, err)?;
+        let report = self.read(&plan.reads, detection, &bar, interrupt);
         bar.finish_and_clear();
+        let report = report?;
         let text = self.text(&report)?;
         sink::deliver(out, self.out.as_deref(), &text)?;
         sink::complain(err, &report.reading.failed)?;
@@ -164,6 +177,9 @@ impl AnalyzeArgs {
                 UsageError::new("--fail-on gap, drift and unknown go with --policies").into(),
             );
         }
+        if !self.detection.is_wanted() && self.fail_on.contains(&FailOn::Incident) {
+            return Err(UsageError::new("--fail-on incident goes with --baseline").into());
+        }
         let inputs = inputs(&paths).map_err(CommandError::failed)?;
         let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {
             Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
@@ -176,10 +192,34 @@ impl AnalyzeArgs {
                 since,
                 until,
                 policies,
-                for_detection: false,
+                for_detection: self.detection.is_wanted(),
             },
             remarks,
         })
+    }
+
+    /// Reads all of it into a report.
+    fn read(
+        &self,
+        reads: &Reads,
+        detection: Option<Detection<Reporting>>,
+        bar: &ProgressBar,
+        interrupt: &Interrupt,
+    ) -> Result<Report, CommandError> {
+        let observers = Observers {
+            gatherer: Gatherer::default(),
+            detection,
+        };
+        let (reading, pass, observers) = passing::read(reads, observers, bar, interrupt);
+        let Observers {
+            gatherer,
+            detection,
+        } = observers;
+        let mut report = gatherer.finish(reading, pass.peers(), reads.policies.as_deref());
+        if let Some(detection) = detection {
+            report.anomalies = Some(self.detection.end(detection)?);
+        }
+        Ok(report)
     }
 
     fn text(&self, report: &Report) -> Result<String, CommandError> {
@@ -218,6 +258,7 @@ impl AnalyzeArgs {
                     judged(report, |judged| judged.unknown.values().sum()),
                     "unknown verdicts",
                 ),
+                FailOn::Incident => (incidents(report), "incidents"),
             };
             if count > 0 {
                 found.push(format!("{} {name}", thousands(count)));
@@ -231,10 +272,54 @@ impl AnalyzeArgs {
     }
 }
 
-/// Reads all of it into a report.
-fn read(reads: &Reads, bar: &ProgressBar, interrupt: &Interrupt) -> Report {
-    let (reading, pass, gatherer) = passing::read(reads, Gatherer::default(), bar, interrupt);
-    gatherer.finish(reading, pass.peers(), reads.policies.as_deref())
+/// Who counts, and who looks for what is unusual.
+struct Observers {
+    gatherer: Gatherer,
+    detection: Option<Detection<Reporting>>,
+}
+
+impl Observer for Observers {
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        self.gatherer.connection(connection, peers);
+        if let Some(detection) = &mut self.detection {
+            detection.connection(connection, peers);
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
+        self.gatherer.exchange(exchange, peers);
+        if let Some(detection) = &mut self.detection {
+            detection.exchange(exchange, peers);
+        }
+    }
+
+    fn opened(&mut self, connection: &Connection, peers: &Peers) {
+        if let Some(detection) = &mut self.detection {
+            detection.opened(connection, peers);
+        }
+    }
+
+    fn batch(&mut self, batch: &JudgedBatch) {
+        if let Some(detection) = &mut self.detection {
+            detection.batch(batch);
+        }
+    }
+
+    fn reached(&mut self, time: i64, peers: &Peers) {
+        if let Some(detection) = &mut self.detection {
+            detection.reached(time, peers);
+        }
+    }
+}
+
+/// Incidents that are told of.
+fn incidents(report: &Report) -> u64 {
+    let anomalies = report.anomalies.as_ref();
+    let all = anomalies
+        .into_iter()
+        .flat_map(|one| one.findings.incidents());
+    all.filter(|incident| incident.alert == Alert::Raised)
+        .count() as u64
 }
 
 fn judged(report: &Report, count: impl Fn(&crate::review::report::Judged) -> u64) -> u64 {

@@ -15,6 +15,7 @@ use super::Reloads;
 use super::order::Ordered;
 use super::plan::{Files, Plan};
 use super::tally::{Tally, agreement_lines};
+use super::watching::Watching;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::pieces::{Piece, pieces};
@@ -50,11 +51,12 @@ pub(super) fn run(
     plan: &Plan,
     files: &Files,
     reports: Option<mpsc::Receiver<Report>>,
+    watching: Option<Watching>,
     out: &mut dyn Write,
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
-    let mut state = State::new(&files.inputs, Reloads::new(plan));
+    let mut state = State::new(&files.inputs, Reloads::new(plan), watching);
     let mut order = Ordered::new(plan, out);
     // When the flows themselves go elsewhere.
     let progress = progress::bar(
@@ -70,6 +72,7 @@ pub(super) fn run(
     };
     let written = read.and_then(|()| order.finish());
     progress.finish_and_clear();
+    state.watched(plan.output.quiet, err);
     if let Err(error @ SinkError::Write(_)) = written {
         return Err(CommandError::failed(error));
     }
@@ -104,11 +107,11 @@ fn read(
     progress: &ProgressBar,
 ) -> Result<(), SinkError> {
     let threads = threads();
-    let maker = Worker::maker(plan, threads);
+    let maker = Worker::maker(plan, threads, state.watching.is_some());
     let mut stopped = Ok(());
     ordered(
         threads,
-        pieces(files.inputs.clone(), query(plan)),
+        pieces(files.inputs.clone(), query(plan, state.watching.is_some())),
         Piece::size,
         move || {
             let mut worker = maker();
@@ -168,7 +171,7 @@ fn follow(
         }
     };
     // One decoder an input: a line the runtime has cut goes on in the next piece.
-    let maker = Worker::maker(plan, files.inputs.len());
+    let maker = Worker::maker(plan, files.inputs.len(), state.watching.is_some());
     let mut workers: Vec<Worker> = files.inputs.iter().map(|_| maker()).collect();
     let mut released = false;
     let mut number = 0;
@@ -213,12 +216,14 @@ struct State {
     failed: Vec<String>,
     unwritten: u64,
     reloads: Reloads,
+    watching: Option<Watching>,
 }
 
 impl State {
-    fn new(inputs: &[Input], reloads: Reloads) -> Self {
+    fn new(inputs: &[Input], reloads: Reloads, watching: Option<Watching>) -> Self {
         Self {
             reloads,
+            watching,
             began: Instant::now(),
             tally: Tally::default(),
             capabilities: Capabilities::default(),
@@ -237,6 +242,21 @@ impl State {
         self.tally.add(piece.text.tally);
         // Without a reader there is nobody to tell.
         let _ = err.write_all(&piece.text.err);
+        for batch in piece.batches {
+            let watched = self.watching.as_mut().map(|one| one.batch(batch, err));
+            if let Some(Err(error)) = watched {
+                self.watching = None;
+                self.failed.push(error.to_string());
+            }
+        }
+    }
+
+    /// Ends looking for what is unusual.
+    fn watched(&mut self, quiet: bool, err: &mut dyn Write) {
+        let watching = self.watching.take();
+        if let Some(Err(error)) = watching.map(|watching| watching.finish(quiet, err)) {
+            self.failed.push(error.to_string());
+        }
     }
 
     fn report(&self, inputs: &[Input], err: &mut dyn Write) {
@@ -284,6 +304,8 @@ struct DonePiece {
     bytes: u64,
     capabilities: Capabilities,
     text: Text,
+    /// For whoever looks for what is unusual; none where nobody does.
+    batches: Vec<FlowBatch>,
 }
 
 /// Decodes, filters and writes the pieces a thread takes.
@@ -293,11 +315,13 @@ struct Worker {
     capabilities: Capabilities,
     /// Bytes the last piece gave.
     written: usize,
+    /// Whether batches are handed on.
+    keeps: bool,
 }
 
 impl Worker {
     /// What makes a worker, one of so many.
-    fn maker(plan: &Plan, count: usize) -> impl Fn() -> Self + Send + Sync + 'static {
+    fn maker(plan: &Plan, count: usize, keeps: bool) -> impl Fn() -> Self + Send + Sync + 'static {
         let output = plan.output.clone();
         let filters = plan.filters.clone();
         let (since, until) = (plan.since, plan.until);
@@ -310,6 +334,7 @@ impl Worker {
                 writer: BatchWriter::new(&output, filters.clone(), since, until, judging.as_ref()),
                 capabilities: Capabilities::default(),
                 written: 0,
+                keeps,
             }
         }
     }
@@ -320,7 +345,9 @@ impl Worker {
             writer,
             capabilities,
             written,
+            keeps,
         } = self;
+        let mut batches = Vec::new();
         // About as much as the piece before, so that the text does not grow by doubling;
         // of a line of unusual length most is written again.
         let usual = *written + *written / 8;
@@ -337,14 +364,22 @@ impl Worker {
                 held.push(batch);
             } else {
                 writer.batch(&batch, &mut text);
-                decoder.recycle(batch);
+                if *keeps {
+                    batches.push(batch);
+                } else {
+                    decoder.recycle(batch);
+                }
             }
         });
         if writer.is_judging() {
             writer.begin(number, input, &held);
             for batch in held {
                 writer.batch(&batch, &mut text);
-                decoder.recycle(batch);
+                if *keeps {
+                    batches.push(batch);
+                } else {
+                    decoder.recycle(batch);
+                }
             }
         }
         *written = text.out.len().min(MOST_WRITTEN);
@@ -353,6 +388,7 @@ impl Worker {
             bytes: chunk.bytes.len() as u64,
             capabilities: capabilities.clone(),
             text,
+            batches,
         }
     }
 
@@ -360,7 +396,7 @@ impl Worker {
     fn batch(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
         let mut text = Text::with_capacity(self.written + self.written / 8);
         self.capabilities.observe(&batch);
-        let batches = [batch];
+        let batches = vec![batch];
         if self.writer.is_judging() {
             self.writer.begin(number, input, &batches);
         }
@@ -373,16 +409,18 @@ impl Worker {
             bytes,
             capabilities: self.capabilities.clone(),
             text,
+            batches: if self.keeps { batches } else { Vec::new() },
         }
     }
 }
 
-/// What an archive is asked for. What is judged needs the flows that tell about others,
+/// What an archive is asked for. What is judged or watched needs the flows that tell about others,
 /// and so all of them.
-fn query(plan: &Plan) -> Query {
-    let wanted = match plan.judging {
-        None => plan.filters.wanted(),
-        Some(_) => Wanted::default(),
+fn query(plan: &Plan, watched: bool) -> Query {
+    let wanted = if plan.judging.is_some() || watched {
+        Wanted::default()
+    } else {
+        plan.filters.wanted()
     };
     Query {
         since: plan.since.unwrap_or(i64::MIN),

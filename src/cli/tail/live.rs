@@ -17,6 +17,7 @@ use super::Reloads;
 use super::order::Ordered;
 use super::plan::{Limit, Live, Plan};
 use super::tally::{Tally, agreement_lines};
+use super::watching::Watching;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
 use crate::cli::policy_watch::Report;
@@ -55,6 +56,7 @@ pub(super) fn run(
     plan: &Plan,
     live: &Live,
     reports: Option<mpsc::Receiver<Report>>,
+    watching: Option<Watching>,
     out: &mut dyn Write,
     err: &mut dyn Write,
     interrupt: &Interrupt,
@@ -71,7 +73,7 @@ pub(super) fn run(
         .name("receive".to_owned())
         .spawn(move || runtime.block_on(receive(servers, query, sender, reports, interrupt)))
         .map_err(CommandError::failed)?;
-    let ended = Screen::new(plan, live, out, err).follow(&mut receiver);
+    let ended = Screen::new(plan, live, watching, out, err).follow(&mut receiver);
     drop(receiver);
     if receiving.join().is_err() {
         return Err(CommandError::failed("the receiving thread broke down"));
@@ -177,10 +179,17 @@ struct Screen<'a> {
     told: Instant,
     running: usize,
     failed: usize,
+    watching: Option<Watching>,
 }
 
 impl<'a> Screen<'a> {
-    fn new(plan: &'a Plan, live: &'a Live, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+    fn new(
+        plan: &'a Plan,
+        live: &'a Live,
+        watching: Option<Watching>,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+    ) -> Self {
         let builder = BatchBuilder::default();
         let raw = plan.output.form.needs_raw();
         let now = Instant::now();
@@ -209,6 +218,7 @@ impl<'a> Screen<'a> {
             told: now,
             running: live.servers.len(),
             failed: 0,
+            watching,
         }
     }
 
@@ -249,6 +259,9 @@ impl<'a> Screen<'a> {
             .and_then(|()| self.order.finish());
         if let Err(error @ SinkError::Write(_)) = ended {
             return Err(CommandError::failed(error));
+        }
+        if let Some(watching) = self.watching.take() {
+            watching.finish(self.plan.output.quiet, self.err)?;
         }
         if self.unwritten > 0 {
             say(
@@ -369,7 +382,18 @@ impl<'a> Screen<'a> {
             self.batches += 1;
         }
         self.writer.batch(&batch, text);
-        self.builder.recycle(batch);
+        let watched = match &mut self.watching {
+            Some(watching) => watching.batch(batch, self.err),
+            None => {
+                self.builder.recycle(batch);
+                Ok(())
+            }
+        };
+        if let Err(error) = watched {
+            self.watching = None;
+            say(self.err, &format!("flowwatch: {error}"));
+        }
+        let text = &mut self.text;
         self.unwritten += text.failed;
         if !text.err.is_empty() {
             let _ = self.err.write_all(&text.err);

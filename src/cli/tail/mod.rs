@@ -8,6 +8,7 @@ mod live;
 mod order;
 mod plan;
 mod tally;
+mod watching;
 mod writer;
 
 use std::io::Write;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::connection::ConnectionArgs;
+use super::detecting::DetectionArgs;
 use super::error::CommandError;
 use super::flow_filter::{FlowFilterArgs, write_raw_filters};
 use super::format::FormatArgs;
@@ -27,6 +29,7 @@ use super::signal::Interrupt;
 use super::sink::say;
 use crate::render::{JudgementKind, thousands};
 use plan::{Plan, Source};
+use watching::Watching;
 
 /// Arguments of `tail`.
 #[derive(Args)]
@@ -51,6 +54,8 @@ pub(super) struct TailArgs {
     /// Show only flows that are one of: drift, changed, gap, drop, unknown
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     only: Vec<Only>,
+    #[command(flatten)]
+    detection: DetectionArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -97,7 +102,9 @@ Examples:
   What a pod was denied in the last hour, as JSON:
     flowwatch tail --since 1h --pod shop/checkout --verdict DROPPED -o json flows.jsonl.gz
   Beside each flow what the policies say, and only where they disagree with the cluster:
-    kubectl get cnp,ccnp,netpol -A -o yaml | flowwatch tail --policies - --only drift flows.jsonl";
+    kubectl get cnp,ccnp,netpol -A -o yaml | flowwatch tail --policies - --only drift flows.jsonl
+  Beside the flows what is unusual, as it happens:
+    flowwatch tail --baseline flowwatch.baseline.yaml --findings-out found.jsonl -o json > flows.jsonl";
 
 impl TailArgs {
     /// Runs the command.
@@ -119,11 +126,14 @@ impl TailArgs {
         if !plan.output.quiet {
             say_remarks(&plan.remarks, err);
         }
+        let watching = Watching::begin(&self.detection, plan.output.quiet, err)?;
         let watch = plan.watch.take();
         let reports = watch.map(|watch| watch.start(interrupt)).transpose()?;
         match &plan.source {
-            Source::Files(inputs) => files::run(&plan, inputs, reports, out, err, interrupt),
-            Source::Live(live) => live::run(&plan, live, reports, out, err, interrupt),
+            Source::Files(inputs) => {
+                files::run(&plan, inputs, reports, watching, out, err, interrupt)
+            }
+            Source::Live(live) => live::run(&plan, live, reports, watching, out, err, interrupt),
         }
     }
 }

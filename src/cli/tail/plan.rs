@@ -119,7 +119,7 @@ impl TailArgs {
         let policies = self.policies.source()?;
         let paths: Vec<PathBuf> = self.files.iter().chain(&self.input_file).cloned().collect();
         let source = if paths.is_empty() {
-            let judged = policies.is_some();
+            let judged = policies.is_some() || self.detection.is_wanted();
             Source::Live(self.live(&output, selection, judged, &allow, &deny)?)
         } else {
             // Hubble masks what a server sends, and shows a file as it is.
