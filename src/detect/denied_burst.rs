@@ -263,6 +263,7 @@ mod tests {
             seen[0].evidence
         );
 
+        let mut stage = self::stage();
         let mut detector = DeniedBurst::default();
         let wrong = vec![("shop/web", "vault/vault", 8200, Fate::Denied); 1];
         let mut told = Vec::new();
