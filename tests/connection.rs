@@ -30,6 +30,7 @@ impl Out {
         let mut fold = Fold::default();
         let (mut connections, mut exchanges) = (Vec::new(), Vec::new());
         let mut out = |folded| match folded {
+            Folded::Opened(_) => {}
             Folded::Connection(connection) => connections.push(connection),
             Folded::Exchange(exchange) => exchanges.push(exchange),
         };

@@ -8,7 +8,7 @@ use super::tick::{DAY, SECOND};
 use crate::flow::Protocol;
 
 /// Nanoseconds of an hour.
-pub(super) const HOUR: i64 = 3_600 * SECOND;
+pub const HOUR: i64 = 3_600 * SECOND;
 /// After so long half of what was counted is forgotten: 14 days.
 pub(super) const HALF_LIFE: i64 = 14 * DAY;
 /// An edge that was not seen so long is forgotten: 45 days.

@@ -4,19 +4,37 @@
 //! is learned of each workload, and the file that people review. Not for severity, and it
 //! judges nothing: that is `detect`'s.
 
+mod builder;
+mod changes;
+mod domain;
 mod edge;
+mod file;
 mod model;
+mod names;
 mod novelty;
 mod rates;
 mod stage;
+mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tick;
 mod workload;
 
-pub use edge::{EdgeProfile, Listener, Status};
-pub use model::{Flagged, Held, Model, ModelOptions, Pending};
+pub use builder::{SETTLING, TickBuilder};
+pub use changes::Changes;
+pub use domain::{registered, without_search};
+pub use edge::{EdgeProfile, HOUR, Listener, Status};
+pub use file::{
+    BASELINE_FILE, Baseline, BaselineFile, CallEntry, EditError, Edited, FILE_VERSION, HeldEntry,
+    LoadError, StatisticsError, WorkloadEntry, edit, parse_peer, parse_port, peer_text, port_text,
+    read as read_baseline, statistics_path, write as write_baseline,
+};
+pub use model::{Decision, Flagged, Held, Model, ModelOptions, Pending};
+pub use names::{Destination, MOST_NEW, Names};
 pub use novelty::{DISCOUNT, Novelty, STRENGTH, new_share};
 pub use rates::{Moments, Rates, SLOTS, slot_of};
 pub use stage::{Readiness, Stage};
+pub use template::template;
 pub use tick::{
     DAY, DnsGroup, Fate, Group, HttpGroup, LASTING, Lasting, Loss, MOST_GROUPS, MOST_L7_GROUPS,
     MOST_LASTING, MOST_SAMPLES, MOST_SERVERS, MOST_STARTS, SECOND, Servers, TICK, Tick, tick_of,

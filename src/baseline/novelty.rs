@@ -23,6 +23,8 @@ pub struct Novelty {
     pub distinct: u64,
     /// Workloads that use the destination.
     pub users: usize,
+    /// Other workloads that call it and for which it is as new.
+    pub awaiting: usize,
     /// Workloads that are known.
     pub workloads: usize,
     /// Destinations of the kind (in the cluster or outside) that are known.

@@ -9,9 +9,10 @@ use super::edge::HOUR;
 use super::tick::DAY;
 
 /// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
     /// Hardly seen: nothing but fixed rules applies.
+    #[default]
     Cold,
     /// What is seen is learned.
     Learning,
@@ -58,8 +59,8 @@ pub struct Readiness {
     pub once: u64,
     /// Edges.
     pub edges: u64,
-    /// Edges that were seen on several days, most of them a week apart.
-    pub weekly: u64,
+    /// The stage that a file says: it does not fall back behind that.
+    pub declared: Stage,
 }
 
 impl Readiness {
@@ -77,7 +78,7 @@ impl Readiness {
     #[must_use]
     pub fn stage(&self) -> Stage {
         let past = |(age, share): (i64, f64)| self.observed >= age && self.unseen() < share;
-        if self.observed < COLD {
+        let own = if self.observed < COLD {
             Stage::Cold
         } else if past(ACTIVE) {
             Stage::Active
@@ -85,7 +86,8 @@ impl Readiness {
             Stage::Shadow
         } else {
             Stage::Learning
-        }
+        };
+        own.max(self.declared)
     }
 
     /// What is missing to be active, as fragments; empty where nothing is.
@@ -107,10 +109,6 @@ impl Readiness {
                 share * 100.0
             ));
         }
-        if self.weekly > 0 && self.observed < 2 * ACTIVE.0 {
-            let jobs = if self.weekly == 1 { "job" } else { "jobs" };
-            missing.push(format!("{} weekly {jobs} inferred", self.weekly));
-        }
         missing
     }
 }
@@ -125,7 +123,7 @@ mod tests {
             activity,
             once,
             edges: 10,
-            weekly: 0,
+            declared: Stage::Cold,
         }
     }
 

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::rates::Rates;
+use super::stage::Stage;
 
 /// What is known of a workload.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,8 @@ pub struct WorkloadProfile {
     pub last: i64,
     /// Pairs of an edge and a day.
     pub trials: u64,
+    /// Of the edges, and of the trials, those to destinations outside the cluster.
+    pub outside: (u64, u64),
     /// Pairs of an edge and an hour.
     pub activity: u64,
     /// Edges.
@@ -33,6 +36,38 @@ pub struct WorkloadProfile {
     pub requests: HashMap<Arc<str>, NameProfile, RandomState>,
     /// What became of its connections.
     pub verdicts: VerdictMix,
+    /// The stage that its file says, from which it does not fall back.
+    pub declared: Stage,
+}
+
+impl WorkloadProfile {
+    /// Trials and edges, of destinations outside the cluster or in it.
+    #[must_use]
+    pub fn trials_of(&self, outside: bool) -> (u64, u64) {
+        let (edges, trials) = self.outside;
+        if outside {
+            (trials, edges)
+        } else {
+            (
+                self.trials.saturating_sub(trials),
+                self.edges.saturating_sub(edges),
+            )
+        }
+    }
+
+    pub(super) fn add_trials(&mut self, trials: u64, outside: bool) {
+        self.trials += trials;
+        if outside {
+            self.outside.1 += trials;
+        }
+    }
+
+    pub(super) fn remove_trials(&mut self, trials: u64, outside: bool) {
+        self.trials = self.trials.saturating_sub(trials);
+        if outside {
+            self.outside.1 = self.outside.1.saturating_sub(trials);
+        }
+    }
 }
 
 /// What is known of a name or a request.

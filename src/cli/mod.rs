@@ -10,6 +10,7 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod passing;
 mod pieces;
 mod policy;
 mod policy_args;

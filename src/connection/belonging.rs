@@ -53,7 +53,11 @@ impl Fold {
                 }
             }
         };
+        let is_new = self.table.get(at).is_some_and(|entry| entry.rows == 0);
         self.add(row, sight, &place, judged, at);
+        if is_new && self.options().opened {
+            self.table.await_opening(at);
+        }
     }
 
     fn belongs(&self, key: &Key, sight: &Sight, place: &Place) -> Belongs {

@@ -2,13 +2,21 @@
 //!
 //! Owns the bounds and the counters. Keeping and counting is `fold`'s.
 
-use super::entry::{LONG, SECOND};
+use super::entry::{LONG, SECOND, SHORT};
 use super::peer::MOST_PEERS;
 
 /// Nanoseconds without a flow after which every connection has ended. What is more apart
 /// than this does not belong together: whoever folds a part of the flows sees the same
 /// connections as who folds all, where it begins and ends so much earlier and later.
 pub const LONGEST_SILENCE: i64 = LONG + 15 * SECOND;
+
+/// Nanoseconds after the beginning of a connection at which it is given out as opened, if
+/// that is asked for: a client that is not answered has tried again by then several times.
+pub const OPENING: i64 = 20 * SECOND;
+
+/// Nanoseconds after its first flow after which an exchange that nobody answered has been
+/// given out.
+pub const LONGEST_EXCHANGE: i64 = SHORT + 5 * SECOND;
 
 /// Bounds of a [`Fold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,8 @@ pub struct FoldOptions {
     pub exchanges: usize,
     /// Peers that are told apart.
     pub peers: usize,
+    /// Whether each connection is also given out near its beginning: [`OPENING`].
+    pub opened: bool,
 }
 
 impl Default for FoldOptions {
@@ -27,6 +37,7 @@ impl Default for FoldOptions {
             connections: 1 << 19,
             exchanges: 1 << 16,
             peers: MOST_PEERS,
+            opened: false,
         }
     }
 }

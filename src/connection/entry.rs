@@ -56,6 +56,11 @@ pub(super) mod bits {
     pub(crate) const FIRST_SEEN: u32 = 1 << 19;
     /// One of its tuple was let go of for want of room.
     pub(crate) const RESUMED: u32 = 1 << 20;
+    /// It was given out as opened.
+    pub(crate) const TOLD: u32 = 1 << 21;
+    /// More than a reset came from the low end, or from the high one.
+    pub(crate) const SPOKE_LOW: u32 = 1 << 22;
+    pub(crate) const SPOKE_HIGH: u32 = 1 << 23;
 }
 
 /// A node that saw the connection, by its own clock.
@@ -236,6 +241,16 @@ impl Entry {
         } else {
             bits::FROM_LOW
         })
+    }
+
+    /// Whether all that came back was a reset.
+    pub(super) fn refused(&self) -> bool {
+        let spoke = if self.client_is_low() {
+            bits::SPOKE_HIGH
+        } else {
+            bits::SPOKE_LOW
+        };
+        self.has(bits::RESET) && self.answered() && !self.has(spoke)
     }
 
     pub(super) fn side(&mut self, direction: Direction) -> &mut SideState {

@@ -249,6 +249,11 @@ impl Chain {
 }
 
 impl Pending {
+    /// When nothing more was waited for.
+    pub(super) fn due(&self) -> i64 {
+        self.due
+    }
+
     pub(super) fn protocol(&self) -> Protocol {
         self.subject.0.protocol
     }

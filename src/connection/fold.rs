@@ -24,8 +24,8 @@
 
 use super::aggregate::Aggregates;
 use super::attempt::Asked;
-use super::bounds::{FoldCounts, FoldOptions};
-use super::entry::{Entry, SECOND};
+use super::bounds::{FoldCounts, FoldOptions, OPENING};
+use super::entry::{Entry, SECOND, bits};
 use super::exchange::Exchanges;
 use super::names::Names;
 use super::peer::Peers;
@@ -112,6 +112,12 @@ impl Fold {
         self.counts
     }
 
+    /// The newest time that it has seen, [`NO_TIME`] before any.
+    #[must_use]
+    pub fn clock(&self) -> i64 {
+        self.clock
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -149,6 +155,12 @@ impl Fold {
         self.tick = tick;
         // What ends is looked at by whole seconds, however time came to pass.
         let now = tick.saturating_mul(SECOND);
+        while let Some(at) = self.table.pop_fresh(now.saturating_sub(OPENING)) {
+            self.tell(at);
+            if self.ready.len() >= MOST_READY {
+                self.flush(out);
+            }
+        }
         while let Some(entry) = self.table.pop_ended(now) {
             self.close(&entry);
             if self.ready.len() >= MOST_READY {
@@ -207,9 +219,9 @@ impl Fold {
             (Folded::Connection(a), Folded::Connection(b)) => {
                 (a.first, &a.tuple).cmp(&(b.first, &b.tuple))
             }
+            (Folded::Opened(a), Folded::Opened(b)) => (a.first, &a.tuple).cmp(&(b.first, &b.tuple)),
             (Folded::Exchange(a), Folded::Exchange(b)) => a.time.cmp(&b.time),
-            (Folded::Exchange(_), Folded::Connection(_)) => std::cmp::Ordering::Less,
-            (Folded::Connection(_), Folded::Exchange(_)) => std::cmp::Ordering::Greater,
+            (a, b) => rank(a).cmp(&rank(b)),
         });
         for folded in self.ready.drain(..) {
             out(folded);
@@ -218,8 +230,23 @@ impl Fold {
 
     pub(super) fn close(&mut self, entry: &Entry) {
         let connection = self.connection(entry);
+        if self.options.opened && !entry.has(bits::TOLD) {
+            self.ready.push(Folded::Opened(connection.clone()));
+        }
         self.ready.push(Folded::Connection(connection));
         self.release(entry);
+    }
+
+    /// Gives out a connection as opened.
+    fn tell(&mut self, at: u32) {
+        let Some(entry) = self.table.get_mut(at) else {
+            return;
+        };
+        entry.flags |= bits::TOLD;
+        if let Some(entry) = self.table.get(at) {
+            let connection = self.connection(entry);
+            self.ready.push(Folded::Opened(connection));
+        }
     }
 
     fn release(&mut self, entry: &Entry) {
@@ -246,5 +273,14 @@ impl Fold {
     #[must_use]
     pub fn options(&self) -> FoldOptions {
         self.options
+    }
+}
+
+/// In which order those of one time come out.
+fn rank(folded: &Folded) -> u8 {
+    match folded {
+        Folded::Exchange(_) => 0,
+        Folded::Opened(_) => 1,
+        Folded::Connection(_) => 2,
     }
 }

@@ -151,14 +151,15 @@ impl Entry {
         self.set(bits::ERROR, verdict == Verdict::ERROR);
         self.set(bits::ESTABLISHED, sight.established);
         self.set(bits::RESET, sight.rst);
-        let (from, fin) = if source_is_low {
-            (bits::FROM_LOW, bits::FIN_LOW)
+        let (from, fin, spoke) = if source_is_low {
+            (bits::FROM_LOW, bits::FIN_LOW, bits::SPOKE_LOW)
         } else {
-            (bits::FROM_HIGH, bits::FIN_HIGH)
+            (bits::FROM_HIGH, bits::FIN_HIGH, bits::SPOKE_HIGH)
         };
         self.set(fin, sight.fin);
         let is_packet = !sight.refused && verdict != Verdict::ERROR && sight.event != Event::Drop;
         self.set(from, is_packet);
+        self.set(spoke, is_packet && !sight.rst);
     }
 
     fn add_drop(&mut self, row: RowRef<'_>, sight: &Sight, asked: &mut Slab<Asked>) {

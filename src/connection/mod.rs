@@ -32,8 +32,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use bounds::{FoldCounts, FoldOptions, LONGEST_SILENCE};
+pub use bounds::{FoldCounts, FoldOptions, LONGEST_EXCHANGE, LONGEST_SILENCE, OPENING};
 pub use fold::Fold;
+pub use naming::workload;
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
     Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,

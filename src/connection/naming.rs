@@ -57,6 +57,15 @@ pub(super) enum Named {
     Unknown,
 }
 
+/// The workload that an endpoint is a pod of; `None` for anything else.
+#[must_use]
+pub fn workload(endpoint: &Endpoint) -> Option<Peer> {
+    match Named::of(endpoint) {
+        Named::Pod { workload, .. } => Some(workload),
+        _ => None,
+    }
+}
+
 /// What tells a pod from another.
 pub(super) type PodName = (Arc<str>, Arc<str>, Arc<str>);
 

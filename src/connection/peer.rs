@@ -150,6 +150,12 @@ impl Peers {
             .map(|&at| PeerId(at))
     }
 
+    /// Whether a peer has a number.
+    #[must_use]
+    pub fn contains(&self, peer: &Peer) -> bool {
+        self.find(peer).is_some()
+    }
+
     /// The peer of a number; [`Peer::Others`] for one that is not of this table.
     #[must_use]
     pub fn get(&self, id: PeerId) -> &Peer {

@@ -127,6 +127,8 @@ pub struct Connection {
     pub busy: u32,
     /// Reset by either side.
     pub reset: bool,
+    /// Reset by the server, before anything else came back.
+    pub refused: bool,
     /// Closed or reset.
     pub closed: bool,
     /// Some flow says that it was encrypted.
@@ -173,6 +175,9 @@ pub struct JudgedSide {
     reason = "passed on at once; most of them are connections"
 )]
 pub enum Folded {
+    /// A connection as it was [`super::OPENING`] after it began, or when it ended before.
+    /// Each one comes once, before it comes as ended; only where that is asked for.
+    Opened(Connection),
     /// A connection that has ended, or was let go of.
     Connection(Connection),
     /// A request and its response.
@@ -186,6 +191,9 @@ pub struct Exchange {
     pub edge: Edge,
     /// When it was first seen, in nanoseconds.
     pub time: i64,
+    /// When nothing more of it was waited for: some seconds after its response, or a minute
+    /// after it began.
+    pub settled: i64,
     /// Time to the response in nanoseconds, 0 unknown.
     pub latency: u64,
     /// Whether a response was seen.

@@ -34,6 +34,9 @@ pub(super) struct Table {
     short: BinaryHeap<Reverse<Waiting>>,
     long: BinaryHeap<Reverse<Waiting>>,
     replaced: VecDeque<Waiting>,
+    /// Connections that were not given out as opened yet, by when they began; empty where
+    /// that is not asked for.
+    fresh: VecDeque<Waiting>,
     most: usize,
 }
 
@@ -62,6 +65,7 @@ impl Table {
             short: BinaryHeap::new(),
             long: BinaryHeap::new(),
             replaced: VecDeque::new(),
+            fresh: VecDeque::new(),
             most: most.clamp(1, NONE as usize),
         }
     }
@@ -154,6 +158,47 @@ impl Table {
         at
     }
 
+    /// Waits until a connection is to be given out as opened.
+    pub(super) fn await_opening(&mut self, at: u32) {
+        let Some(slot) = self.slots.get(at as usize) else {
+            return;
+        };
+        let Some(entry) = &slot.entry else {
+            return;
+        };
+        // One that came late waits no shorter than those before it: the queue stays sorted.
+        let last = self.fresh.back().map_or(i64::MIN, |waiting| waiting.seen);
+        let waiting = Waiting {
+            seen: entry.began().max(last),
+            at,
+            turn: slot.turn,
+        };
+        self.fresh.push_back(waiting);
+        if self.fresh.len() > 2 * self.len().max(LEAST_QUEUE) {
+            let slots = &self.slots;
+            self.fresh.retain(|waiting| {
+                let slot = &slots[waiting.at as usize];
+                slot.turn == waiting.turn && slot.entry.is_some()
+            });
+        }
+    }
+
+    /// A connection that began before `limit` and was not given out as opened.
+    pub(super) fn pop_fresh(&mut self, limit: i64) -> Option<u32> {
+        while let Some(&Waiting { seen, at, turn }) = self.fresh.front() {
+            if seen > limit {
+                return None;
+            }
+            self.fresh.pop_front();
+            let slot = &self.slots[at as usize];
+            let entry = slot.entry.as_ref().filter(|_| slot.turn == turn);
+            if entry.is_some_and(|entry| !entry.has(bits::TOLD)) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
     fn replace(&mut self, at: u32, now: i64) {
         let Some(slot) = self.slots.get_mut(at as usize) else {
             return;
@@ -201,7 +246,7 @@ impl Table {
     /// Places in queues.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.short.len() + self.long.len() + self.replaced.len()
+        self.short.len() + self.long.len() + self.replaced.len() + self.fresh.len()
     }
 
     /// Takes out a connection that has ended by `now`.

@@ -5,6 +5,7 @@ mod exchanges;
 mod lifetime;
 mod memory;
 mod naming;
+mod opened;
 mod orientation;
 mod properties;
 mod shapes;
@@ -315,6 +316,7 @@ fn fold_with(options: FoldOptions, flows: &[Flow], size: usize) -> Out {
     let mut fold = Fold::new(options);
     let (mut connections, mut exchanges) = (Vec::new(), Vec::new());
     let mut out = |folded| match folded {
+        Folded::Opened(_) => {}
         Folded::Connection(connection) => connections.push(connection),
         Folded::Exchange(exchange) => exchanges.push(exchange),
     };

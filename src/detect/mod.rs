@@ -4,9 +4,22 @@
 //! state, within a stated bound; what is normal is the baseline's. Not for severity, for
 //! putting observations together, or for printing.
 
+mod calls;
+mod forbidden;
+mod new_edge;
+mod new_name;
+mod new_port;
+mod novel;
 mod observation;
 mod scene;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod words;
 
+pub use forbidden::Forbidden;
+pub use new_edge::NewEdge;
+pub use new_name::NewName;
+pub use new_port::NewPort;
 pub use observation::{Blindness, Kind, Observation, Passed, RuleAt};
 pub use scene::{LOSS_LIMIT, Scene, Sight};
 
@@ -34,5 +47,10 @@ pub trait Detector: Send {
 /// Every detector, in the order they look at a tick.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Detector>> {
-    Vec::new()
+    vec![
+        Box::new(Forbidden),
+        Box::new(NewEdge::default()),
+        Box::new(NewName::default()),
+        Box::new(NewPort::default()),
+    ]
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns what is known of the view: for whom DNS and HTTP are visible, and how much is lost.
 
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -32,6 +34,10 @@ pub struct Scene<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
     clients: HashMap<PeerId, Seen, RandomState>,
+    /// When the template of a workload last changed.
+    templates: HashMap<PeerId, i64, RandomState>,
+    /// When a policy that flows name last changed.
+    policies: HashMap<Arc<str>, i64, RandomState>,
     loss: Loss,
 }
 
@@ -106,6 +112,39 @@ impl Sight {
         })
     }
 
+    /// Takes that the template of a workload changed.
+    pub fn template(&mut self, workload: PeerId, time: i64) {
+        if self.templates.len() >= MOST_CLIENTS {
+            self.templates
+                .retain(|_, at| at.saturating_add(VISIBLE) > time);
+        }
+        let at = self.templates.entry(workload).or_insert(time);
+        *at = time.max(*at);
+    }
+
+    /// Takes that a policy that flows name changed.
+    pub fn policy(&mut self, name: &Arc<str>, time: i64) {
+        if self.policies.len() >= MOST_CLIENTS {
+            self.policies
+                .retain(|_, at| at.saturating_add(VISIBLE) > time);
+        }
+        let at = self.policies.entry(name.clone()).or_insert(time);
+        *at = time.max(*at);
+    }
+
+    /// How long ago the template of a workload changed, if that is less than `within`.
+    #[must_use]
+    pub fn changed_since(&self, workload: PeerId, now: i64, within: i64) -> Option<i64> {
+        let ago = now.saturating_sub(*self.templates.get(&workload)?);
+        (0..within).contains(&ago).then_some(ago)
+    }
+
+    /// How long ago a policy changed, as far as flows show it.
+    #[must_use]
+    pub fn policy_changed(&self, name: &str, now: i64) -> Option<i64> {
+        Some(now.saturating_sub(*self.policies.get(name)?).max(0))
+    }
+
     /// What is missing of the tick.
     #[must_use]
     pub fn loss(&self) -> Loss {
@@ -121,6 +160,6 @@ impl Sight {
     /// Clients that are remembered.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.clients.len()
+        self.clients.len() + self.templates.len() + self.policies.len()
     }
 }

@@ -10,11 +10,14 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::sides::JudgedBatch;
-use crate::flow::{RowRef, tuple_hash};
+use crate::flow::{L7Record, RowRef, tuple_hash};
 use crate::source::merge::WATERMARK_DELAY;
 
 /// Rows that wait at most; beyond that the oldest come out early.
 const CAPACITY: usize = 1 << 18;
+
+/// Rows of one time that are compared.
+const MOST_SAME: usize = 1 << 10;
 
 /// A row in its turn.
 pub(super) struct Turn<'a> {
@@ -34,6 +37,11 @@ pub(super) struct Sequencer {
     watermark: i64,
     arrived: u64,
     late: u64,
+    /// Whether a row that is the same as another comes out once.
+    distinct: bool,
+    /// Rows of the last time that came out, by what they say.
+    same: (i64, Vec<u64>),
+    duplicates: u64,
 }
 
 impl Sequencer {
@@ -51,6 +59,9 @@ impl Sequencer {
             watermark: i64::MIN,
             arrived: 0,
             late: 0,
+            distinct: false,
+            same: (i64::MIN, Vec::new()),
+            duplicates: 0,
         }
     }
 
@@ -134,6 +145,16 @@ impl Sequencer {
         }
     }
 
+    /// Lets a row that is the same as another one of its time come out once.
+    pub(super) fn be_distinct(&mut self) {
+        self.distinct = true;
+    }
+
+    /// Rows that did not come out because they had before.
+    pub(super) fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
     /// Rows that came too late.
     pub(super) fn late(&self) -> u64 {
         self.late
@@ -177,18 +198,90 @@ impl Sequencer {
         let Some(mut head) = self.runs.peek_mut() else {
             return;
         };
+        let mut next = None;
         if let Some(row) = head.0.rows.pop() {
             self.waiting -= 1;
-            let batch = head.0.batch.clone();
-            out(Turn {
-                batch: &batch,
-                row: batch.row(row),
-            });
+            next = Some((head.0.batch.clone(), row));
         }
         if head.0.rows.is_empty() {
             std::collections::binary_heap::PeekMut::pop(head);
+        } else {
+            drop(head);
+        }
+        let Some((batch, row)) = next else {
+            return;
+        };
+        let turn = Turn {
+            batch: &batch,
+            row: batch.row(row),
+        };
+        if self.distinct && self.is_duplicate(turn.row) {
+            self.duplicates += 1;
+        } else {
+            out(turn);
         }
     }
+
+    /// Whether a row of the same time said the same. What rows say is only looked at where
+    /// another one of their time is next to them.
+    fn is_duplicate(&mut self, row: RowRef<'_>) -> bool {
+        let time = row.time().unwrap_or_default();
+        let is_first = self.same.0 != time;
+        if is_first {
+            self.same.0 = time;
+            self.same.1.clear();
+        }
+        if is_first && self.next_time() != Some(time) {
+            return false;
+        }
+        let content = content(row);
+        if self.same.1.contains(&content) {
+            return true;
+        }
+        if self.same.1.len() < MOST_SAME {
+            self.same.1.push(content);
+        }
+        false
+    }
+}
+
+/// A hash of what a row says, by which two records of one event are known. Texts of two
+/// batches have other numbers.
+fn content(row: RowRef<'_>) -> u64 {
+    use std::hash::{BuildHasher, Hash, Hasher};
+    let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
+    tuple_hash(row).hash(&mut hasher);
+    row.str(row.node()).hash(&mut hasher);
+    (row.event_type(), row.event_sub_type(), row.trace_point().0).hash(&mut hasher);
+    (row.trace_reason().0, row.verdict().0, row.drop_reason().0).hash(&mut hasher);
+    (row.direction().0, row.reply() as u8, row.flags()).hash(&mut hasher);
+    row.uuid().hash(&mut hasher);
+    if let Some(extra) = row.extra() {
+        extra
+            .icmp
+            .map(|icmp| (icmp.kind, icmp.code))
+            .hash(&mut hasher);
+        if let Some(l7) = &extra.l7 {
+            (l7.kind.0, l7.latency_ns).hash(&mut hasher);
+            match &l7.record {
+                Some(L7Record::Dns(dns)) => {
+                    row.str(dns.query).hash(&mut hasher);
+                    dns.rcode.hash(&mut hasher);
+                    row.dictionaries()
+                        .list(dns.qtypes)
+                        .for_each(|kind| kind.hash(&mut hasher));
+                }
+                Some(L7Record::Http(http)) => {
+                    (row.str(http.method), row.str(http.url), http.code).hash(&mut hasher);
+                }
+                Some(L7Record::Kafka(kafka)) => {
+                    (row.str(kafka.api_key), kafka.correlation_id).hash(&mut hasher);
+                }
+                None => {}
+            }
+        }
+    }
+    hasher.finish()
 }
 
 /// Rows of one batch in order, the next one last.
@@ -295,6 +388,24 @@ mod tests {
         });
         assert_eq!(seen, [0, 10, 20, 30, 40, 50, 60, 70]);
         assert_eq!(late, 0);
+    }
+
+    /// Scenario: a batch is pushed twice, once in a batch of another make-up.
+    /// Guarantees: each row comes out once, if that is asked for.
+    #[test]
+    fn what_came_before_does_not_come_again() {
+        for (distinct, wanted) in [(true, 3), (false, 6)] {
+            let mut order = Sequencer::with(10 * SECOND, 1000);
+            if distinct {
+                order.be_distinct();
+            }
+            let mut seen = 0;
+            order.push(0, batch(&[1, 2]), &mut |_| seen += 1);
+            order.push(0, batch(&[3]), &mut |_| seen += 1);
+            order.push(0, batch(&[1, 2, 3]), &mut |_| seen += 1);
+            order.finish(&mut |_| seen += 1);
+            assert_eq!((seen, order.duplicates()), (wanted, 6 - wanted));
+        }
     }
 
     #[test]

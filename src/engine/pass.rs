@@ -8,6 +8,8 @@ use super::order::{Sequencer, Turn};
 use super::sides::JudgedBatch;
 use crate::connection::{Connection, Exchange, Fold, FoldOptions, Folded, Peers};
 
+const SECOND: i64 = 1_000_000_000;
+
 /// Columns of an archive that neither judging nor folding asks for, nor counting what was
 /// read: whoever reads flows for a pass can leave them out.
 pub const UNUSED_COLUMNS: &[&str] = &[
@@ -32,6 +34,12 @@ pub trait Observer {
     fn connection(&mut self, connection: &Connection, peers: &Peers);
     /// Takes an exchange.
     fn exchange(&mut self, exchange: &Exchange, peers: &Peers);
+    /// Takes a connection soon after it began, where the fold was asked for that.
+    fn opened(&mut self, _connection: &Connection, _peers: &Peers) {}
+    /// Takes a batch before its rows are put in order.
+    fn batch(&mut self, _batch: &JudgedBatch) {}
+    /// Hears that everything that was settled before a time has been given out.
+    fn reached(&mut self, _time: i64, _peers: &Peers) {}
 }
 
 /// Flows of any number of sources on their way to connections.
@@ -44,6 +52,8 @@ struct Folding {
     fold: Fold,
     /// What came out of the fold with one row; kept for its memory.
     folded: Vec<Folded>,
+    /// The last second that was said to be reached.
+    reached: i64,
 }
 
 impl Pass {
@@ -55,6 +65,7 @@ impl Pass {
             folding: Folding {
                 fold: Fold::new(options),
                 folded: Vec::new(),
+                reached: i64::MIN,
             },
         }
     }
@@ -74,6 +85,7 @@ impl Pass {
 
     /// Takes a batch of a source.
     pub fn push(&mut self, source: usize, batch: JudgedBatch, observer: &mut impl Observer) {
+        observer.batch(&batch);
         let Self { order, folding } = self;
         order.push(source, batch, &mut |turn| folding.row(&turn, observer));
         folding.advance(order.watermark(), observer);
@@ -84,6 +96,19 @@ impl Pass {
         let Self { order, folding } = self;
         order.finish(&mut |turn| folding.row(&turn, observer));
         folding.finish(observer);
+    }
+
+    /// Takes a row that is the same as another one once, as where recordings overlap.
+    #[must_use]
+    pub fn distinct(mut self) -> Self {
+        self.order.be_distinct();
+        self
+    }
+
+    /// Rows that were the same as others.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.order.duplicates()
     }
 
     /// Rows that came too late to be in order.
@@ -102,19 +127,30 @@ impl Pass {
 impl Folding {
     fn row(&mut self, turn: &Turn<'_>, observer: &mut impl Observer) {
         let side = turn.batch.side(turn.row.index());
-        let Self { fold, folded } = self;
+        let Self { fold, folded, .. } = self;
         fold.push(turn.row, side, &mut |one| folded.push(one));
         self.hand_over(observer);
+        self.reach(observer);
     }
 
     fn advance(&mut self, time: i64, observer: &mut impl Observer) {
-        let Self { fold, folded } = self;
+        let Self { fold, folded, .. } = self;
         fold.advance(time, &mut |one| folded.push(one));
         self.hand_over(observer);
+        self.reach(observer);
+    }
+
+    /// Says each second of the fold's clock once.
+    fn reach(&mut self, observer: &mut impl Observer) {
+        let second = self.fold.clock().div_euclid(SECOND);
+        if second > self.reached {
+            self.reached = second;
+            observer.reached(second.saturating_mul(SECOND), self.fold.peers());
+        }
     }
 
     fn finish(&mut self, observer: &mut impl Observer) {
-        let Self { fold, folded } = self;
+        let Self { fold, folded, .. } = self;
         fold.finish(&mut |one| folded.push(one));
         self.hand_over(observer);
     }
@@ -122,6 +158,7 @@ impl Folding {
     fn hand_over(&mut self, observer: &mut impl Observer) {
         for one in self.folded.drain(..) {
             match one {
+                Folded::Opened(connection) => observer.opened(&connection, self.fold.peers()),
                 Folded::Connection(connection) => {
                     observer.connection(&connection, self.fold.peers());
                 }

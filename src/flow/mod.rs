@@ -57,4 +57,4 @@ pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
 pub use url::split_url;
 pub use wanted::Wanted;
-pub use workload::WorkloadName;
+pub use workload::{WorkloadName, template_hash};

@@ -135,14 +135,24 @@ fn of_job(name: &str) -> WorkloadName {
     }
 }
 
-/// `name-<hash of the template>-<random>`.
+/// The hash of the template that a Deployment's pod was made from, by its name.
+#[must_use]
+pub fn template_hash(pod: &str) -> Option<&str> {
+    deployment_parts(pod).map(|(_, hash)| hash)
+}
+
 fn deployment(pod: &str) -> Option<&str> {
+    deployment_parts(pod).map(|(owner, _)| owner)
+}
+
+/// `name-<hash of the template>-<random>`.
+fn deployment_parts(pod: &str) -> Option<(&str, &str)> {
     let (rest, random) = pod.rsplit_once('-')?;
     let (owner, hash) = rest.rsplit_once('-')?;
     // A CronJob's minute has digits only, which a hash of this length hardly ever has.
     let minute = hash.bytes().all(|byte| byte.is_ascii_digit());
     (!owner.is_empty() && !minute && is_random(random, 5..=5) && is_random(hash, 6..=10))
-        .then_some(owner)
+        .then_some((owner, hash))
 }
 
 fn is_random(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {

@@ -1,9 +1,7 @@
 //! `flowwatch analyze`: recorded flows in one pass, and a report.
 //!
-//! Owns the arguments, what they mean, and when the command fails. Reading is `read`'s;
+//! Owns the arguments, what they mean, and when the command fails. Reading is `passing`'s;
 //! what the report says is `review::report`'s, its forms are `render::report`'s.
-
-mod read;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -11,21 +9,23 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use indicatif::ProgressBar;
+
 use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
+use super::passing::{self, Reads};
 use super::policy_args::PolicyArgs;
 use super::policy_source::{LoadedPolicies, say_remarks};
 use super::progress;
 use super::signal::Interrupt;
 use super::sink;
 use super::time_arg::parse_time;
-use crate::engine::Policies;
 use crate::filter::Filters;
 use crate::render::report as forms;
 use crate::render::thousands;
-use crate::review::report::{DropCause, Report};
-use crate::source::file::{Input, inputs};
+use crate::review::report::{DropCause, Gatherer, Report};
+use crate::source::file::inputs;
 
 /// Columns where there is no terminal to ask.
 const WIDTH: usize = 120;
@@ -104,11 +104,7 @@ enum FailOn {
 
 /// A resolved `analyze`.
 struct Plan {
-    inputs: Vec<Input>,
-    filters: Filters,
-    since: Option<i64>,
-    until: Option<i64>,
-    policies: Option<Arc<Policies>>,
+    reads: Reads,
     remarks: Vec<String>,
 }
 
@@ -127,8 +123,8 @@ impl AnalyzeArgs {
         if !self.quiet {
             say_remarks(&plan.remarks, err);
         }
-        let bar = progress::bar(&plan.inputs, !self.quiet);
-        let report = read::read(&plan, &bar, interrupt);
+        let bar = progress::bar(&plan.reads.inputs, !self.quiet);
+        let report = read(&plan.reads, &bar, interrupt);
         bar.finish_and_clear();
         let text = self.text(&report)?;
         sink::deliver(out, self.out.as_deref(), &text)?;
@@ -174,11 +170,14 @@ impl AnalyzeArgs {
             None => (None, Vec::new()),
         };
         Ok(Plan {
-            inputs,
-            filters,
-            since,
-            until,
-            policies,
+            reads: Reads {
+                inputs,
+                filters,
+                since,
+                until,
+                policies,
+                for_detection: false,
+            },
             remarks,
         })
     }
@@ -230,6 +229,12 @@ impl AnalyzeArgs {
         sink::say(err, &format!("failing on {}", found.join(", ")));
         Err(CommandError::Found)
     }
+}
+
+/// Reads all of it into a report.
+fn read(reads: &Reads, bar: &ProgressBar, interrupt: &Interrupt) -> Report {
+    let (reading, pass, gatherer) = passing::read(reads, Gatherer::default(), bar, interrupt);
+    gatherer.finish(reading, pass.peers(), reads.policies.as_deref())
 }
 
 fn judged(report: &Report, count: impl Fn(&crate::review::report::Judged) -> u64) -> u64 {

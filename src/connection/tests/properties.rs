@@ -48,7 +48,7 @@ impl Flow {
     }
 }
 
-fn stream() -> impl Strategy<Value = Vec<Flow>> {
+pub(super) fn stream() -> impl Strategy<Value = Vec<Flow>> {
     proptest::collection::vec((any::<u8>(), 0..200_000_i64, -900..900_i64), 1..20).prop_map(|all| {
         let mut flows: Vec<Flow> = all
             .into_iter()

@@ -1,24 +1,24 @@
-//! Reading recordings into a report.
+//! Recordings in one pass, for whoever counts connections.
 //!
 //! Owns the threads: pieces in the order of their times, decoded, filtered and judged on
-//! every core, folded and counted on one, in order.
+//! every core, folded on one, in order. What is made of connections is the observer's.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
-use super::Plan;
-use crate::cli::signal::Interrupt;
+use super::signal::Interrupt;
 use crate::connection::FoldOptions;
-use crate::engine::{BatchJudge, JudgedBatch, Pass, Policies, UNUSED_COLUMNS};
+use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, Policies, UNUSED_COLUMNS};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::render::thousands;
-use crate::review::report::{Gatherer, Reading, Report, RowReader};
+use crate::review::report::{Reading, RowReader};
 use crate::source::archive::{Projection, Query};
 use crate::source::file::{
-    Chunk, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered, threads,
+    Chunk, Input, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered,
+    threads,
 };
 
 /// Bytes of a row of an archive in memory, about.
@@ -45,8 +45,27 @@ struct DonePiece {
     batches: Vec<JudgedBatch>,
 }
 
-/// Reads all of the inputs, or until the person has had enough.
-pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -> Report {
+/// What to read, and how.
+#[derive(Default)]
+pub(super) struct Reads {
+    pub(super) inputs: Vec<Input>,
+    pub(super) filters: Filters,
+    pub(super) since: Option<i64>,
+    pub(super) until: Option<i64>,
+    /// Flows are judged by these.
+    pub(super) policies: Option<Arc<Policies>>,
+    /// Give connections out near their beginning too, and take the same flow once.
+    pub(super) for_detection: bool,
+}
+
+/// Reads all of the inputs, or until the person has had enough. What the observer has then
+/// is complete; the pass tells who the peers are.
+pub(super) fn read<O: Observer>(
+    plan: &Reads,
+    observer: O,
+    progress: &ProgressBar,
+    interrupt: &Interrupt,
+) -> (Reading, Pass, O) {
     let query = Query {
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
@@ -63,10 +82,17 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
         },
     };
     let series = Series::new(&plan.inputs, query);
+    let mut pass = Pass::new(FoldOptions {
+        opened: plan.for_detection,
+        ..FoldOptions::default()
+    });
+    if plan.for_detection {
+        pass = pass.distinct();
+    }
     let mut state = State {
         reading: Reading::default(),
-        pass: Pass::new(FoldOptions::default()),
-        gatherer: Gatherer::default(),
+        pass,
+        observer,
         skips: vec![(0, Skips::default()); plan.inputs.len()],
         since: plan.since.unwrap_or(i64::MIN),
         until: plan.until.unwrap_or(i64::MAX),
@@ -123,17 +149,17 @@ pub(super) fn read(plan: &Plan, progress: &ProgressBar, interrupt: &Interrupt) -
     state.finish(plan)
 }
 
-struct State {
+struct State<O> {
     reading: Reading,
     pass: Pass,
-    gatherer: Gatherer,
+    observer: O,
     /// Lines and skips of each input.
     skips: Vec<(u64, Skips)>,
     since: i64,
     until: i64,
 }
 
-impl State {
+impl<O: Observer> State<O> {
     fn take(&mut self, done: Done, progress: &ProgressBar) {
         match done {
             Done::Piece(piece) => {
@@ -147,7 +173,7 @@ impl State {
                 self.reading.merge(piece.input, piece.reading);
                 self.report(piece.input, piece.report);
                 for batch in piece.batches {
-                    self.pass.push(piece.input, batch, &mut self.gatherer);
+                    self.pass.push(piece.input, batch, &mut self.observer);
                 }
                 progress.inc(piece.bytes);
                 if !progress.is_hidden() {
@@ -155,7 +181,7 @@ impl State {
                     progress.set_message(format!(", {flows} flows"));
                 }
             }
-            Done::Other(Step::Ended(input)) => self.pass.close(input, &mut self.gatherer),
+            Done::Other(Step::Ended(input)) => self.pass.close(input, &mut self.observer),
             Done::Other(Step::Sorted(input, report)) => self.report(input, report),
             Done::Other(Step::Failed(_, message)) => self.reading.failed.push(message),
             Done::Other(Step::Piece(..) | Step::Rows(..)) => {}
@@ -169,8 +195,8 @@ impl State {
         }
     }
 
-    fn finish(mut self, plan: &Plan) -> Report {
-        self.pass.finish(&mut self.gatherer);
+    fn finish(mut self, plan: &Reads) -> (Reading, Pass, O) {
+        self.pass.finish(&mut self.observer);
         self.reading.late = self.pass.late();
         self.reading.skips = plan
             .inputs
@@ -179,9 +205,7 @@ impl State {
             .filter(|(_, (_, skips))| !skips.is_empty())
             .map(|(input, (lines, skips))| (input.name(), lines, skips))
             .collect();
-        let policies = plan.policies.as_deref();
-        self.gatherer
-            .finish(self.reading, self.pass.peers(), policies)
+        (self.reading, self.pass, self.observer)
     }
 }
 
@@ -197,7 +221,7 @@ struct Worker {
 
 impl Worker {
     /// What makes the worker of a thread.
-    fn maker(plan: &Plan) -> impl Fn() -> Self + Send + Sync + 'static {
+    fn maker(plan: &Reads) -> impl Fn() -> Self + Send + Sync + 'static {
         let filters = plan.filters.clone();
         let since = plan.since.unwrap_or(i64::MIN);
         let until = plan.until.unwrap_or(i64::MAX);

@@ -1,0 +1,172 @@
+//! What D1, D2 and D3 have in common: when something new is worth saying, and how often.
+//!
+//! Owns the threshold, what a release explains, and that one thing is said for an hour and
+//! then no more: whether it stays is for the baseline, not for another finding.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::scene::Scene;
+use super::words;
+use crate::baseline::{DAY, HOUR, Novelty, Stage};
+use crate::connection::{Peer, PeerId};
+use crate::flow::Protocol;
+
+/// What is more probable than this is not said.
+pub(super) const LEAST: f64 = 0.01;
+/// How long after a change of its template a workload is expected to call something new.
+pub(super) const EXPECTED: i64 = HOUR;
+/// How often a release brings a new destination.
+const RELEASED: f64 = 0.15;
+/// How long it is told again that something is new.
+const TOLD: i64 = HOUR;
+/// Things that are remembered to have been told.
+const MOST: usize = 1 << 16;
+/// How long.
+const MEMORY: i64 = 45 * DAY;
+
+/// Which port of a destination of a client.
+type Place = (PeerId, PeerId, Option<(u16, Protocol)>);
+
+/// What was told, and when first and last seen.
+#[derive(Debug, Default)]
+pub(super) struct Told(HashMap<Place, (i64, i64), RandomState>);
+
+impl Told {
+    /// Notes that something new was seen. Says whether it is told, for the first time or for
+    /// an hour after.
+    pub(super) fn tells(&mut self, place: Place, now: i64) -> bool {
+        if self.0.len() >= MOST && !self.0.contains_key(&place) {
+            self.0
+                .retain(|_, (_, last)| last.saturating_add(MEMORY) > now);
+            if self.0.len() >= MOST {
+                // Forget the half that was not seen for longest.
+                let mut seen: Vec<i64> = self.0.values().map(|(_, last)| *last).collect();
+                seen.sort_unstable();
+                let middle = seen[seen.len() / 2];
+                self.0.retain(|_, (_, last)| *last > middle);
+            }
+        }
+        let told = self.0.entry(place).or_insert((now, now));
+        if told.1.saturating_add(MEMORY) < now {
+            *told = (now, now);
+        }
+        told.1 = told.1.max(now);
+        now.saturating_sub(told.0) < TOLD
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Whether new things of a client are judged: a workload that is past learning.
+pub(super) fn is_judged(scene: &Scene<'_>, client: PeerId) -> bool {
+    matches!(scene.peers.get(client), Peer::Workload { .. })
+        && scene.model.stage(client) >= Stage::Shadow
+}
+
+/// The probability with what explains it: a release of the client makes new destinations
+/// likelier.
+pub(super) fn explained(p: f64, share: f64, client: PeerId, scene: &Scene<'_>) -> f64 {
+    let mut p = p;
+    if scene
+        .sight
+        .changed_since(client, scene.now, EXPECTED)
+        .is_some()
+        && share > 0.0
+    {
+        p *= (RELEASED / share).max(1.0);
+    }
+    p.min(1.0)
+}
+
+/// `31 days observed, 14 known destinations in the cluster; none of 312 other workloads use
+/// it`.
+pub(super) fn history(novelty: &Novelty, client: PeerId, scene: &Scene<'_>) -> String {
+    let observed = scene.model.readiness(client).observed;
+    let others = novelty.workloads.saturating_sub(1) as u64;
+    let users = match novelty.users {
+        0 => format!(
+            "none of the {} uses it",
+            words::count(others, "other workload", "other workloads")
+        ),
+        users => format!(
+            "{} of {} use it",
+            words::number(users as u64),
+            words::count(others, "other workload", "other workloads")
+        ),
+    };
+    let also = match novelty.awaiting {
+        0 => String::new(),
+        also => format!(
+            "; it is new to {} as well",
+            words::count(also as u64, "other", "others")
+        ),
+    };
+    format!(
+        "{} observed, {} known; {users}{also}",
+        words::span(observed),
+        words::count(
+            novelty.distinct,
+            "destination and port",
+            "destinations and ports"
+        ),
+    )
+}
+
+/// What is said of a change of the client's template.
+pub(super) fn release(client: PeerId, scene: &Scene<'_>) -> Option<String> {
+    let before = scene.sight.changed_since(client, scene.now, EXPECTED)?;
+    Some(format!(
+        "Its pods have a new template since {}.",
+        words::span(before)
+    ))
+}
+
+/// What is said where the baseline is not active.
+pub(super) fn caution(client: PeerId, scene: &Scene<'_>) -> Option<String> {
+    let readiness = scene.model.readiness(client);
+    (readiness.stage() < Stage::Active).then(|| {
+        format!(
+            "Its baseline is in {}: {}.",
+            readiness.stage(),
+            readiness.missing().join("; ")
+        )
+    })
+}
+
+/// What would make it normal.
+pub(super) fn normal(client: &str, place: &str) -> String {
+    format!(
+        "if it is meant to be, approve it: flowwatch baseline approve {client} --to {place}; \
+         if it must not be, forbid it, and deny it by policy"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_told_for_an_hour() {
+        let mut told = Told::default();
+        let place = |at| (PeerId(2), PeerId(at), None);
+        assert!(told.tells(place(3), 0));
+        assert!(told.tells(place(3), HOUR - 1));
+        assert!(!told.tells(place(3), HOUR));
+        assert!(!told.tells(place(3), 20 * DAY));
+        assert!(told.tells(place(4), 20 * DAY));
+        assert!(told.tells(place(3), 70 * DAY));
+    }
+
+    #[test]
+    fn what_was_told_is_bounded() {
+        let mut told = Told::default();
+        for at in 0..300_000 {
+            told.tells((PeerId(2), PeerId(at), None), i64::from(at));
+        }
+        assert!(told.held() <= MOST);
+        assert!(!told.tells((PeerId(2), PeerId(299_999), None), 3 * HOUR));
+    }
+}
