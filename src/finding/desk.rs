@@ -16,7 +16,7 @@ use super::correlate::Correlation;
 use super::kind::{KindInfo, sensitivity};
 use super::observe::observe;
 use super::open::{Member, Open};
-use super::record::{Alert, Evidence, Finding, Incident, Line, VERSION, target};
+use super::record::{Alert, Evidence, Finding, Incident, Line, Reading, VERSION, target};
 use super::release;
 use super::seen::Seen;
 use super::severity::{Severity, Term, significant, sum};
@@ -128,7 +128,7 @@ impl Desk {
         self.expire(now, out);
         for one in seen {
             self.counts.seen += 1;
-            self.take(one, out);
+            self.take(one, now, out);
         }
         for gone in self.correlation.evict() {
             self.counts.evicted += 1;
@@ -168,7 +168,7 @@ impl Desk {
         self.known.len() + self.correlation.held()
     }
 
-    fn take(&mut self, mut seen: Seen, out: &mut Vec<Line>) {
+    fn take(&mut self, mut seen: Seen, now: i64, out: &mut Vec<Line>) {
         let kind = seen.kind;
         seen.p = proper(seen.p);
         let p = if seen.fixed {
@@ -228,6 +228,7 @@ impl Desk {
             }
         }
         finding.incident = joined.id;
+        finding.raised = now;
         out.push(Line::Finding(Box::new(finding.clone())));
         let told = finding.p;
         self.known.insert(
@@ -364,6 +365,11 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
     let protocol = seen.port.map(|(_, protocol)| protocol.name().to_owned());
     let port = seen.port.map(|(port, _)| port);
     let target = target(seen.peer.as_ref(), port, protocol.as_deref());
+    let mut title = seen.kind.title(&seen.subject, target.as_deref());
+    // What tries many targets, or is denied what was normal, says so already.
+    if reading(seen) == Reading::Attempted && !seen.kind.breadth {
+        title.push_str(" (denied)");
+    }
     let (terms, score) = scored(seen);
     let finite = |value: f64| value.is_finite().then(|| significant(value));
     Finding {
@@ -371,12 +377,13 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
         id,
         detector: seen.kind.detector.to_owned(),
         kind: seen.kind.name.to_owned(),
-        title: seen.kind.title(&seen.subject, target.as_deref()),
+        title,
         severity: Severity::of(score),
         score,
         terms,
         first: seen.from,
         last: seen.to,
+        raised: seen.to,
         subject: seen.subject.clone(),
         peer: seen.peer.clone(),
         port,
@@ -429,6 +436,7 @@ fn repeat(finding: &mut Finding, seen: &Seen, raw: f64) {
     let weaker = next.score < finding.score || (next.score == finding.score && next.p >= finding.p);
     if !weaker {
         next.first = finding.first;
+        next.raised = finding.raised;
         next.incident.clone_from(&finding.incident);
         std::mem::swap(finding, &mut next);
     }
