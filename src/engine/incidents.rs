@@ -98,3 +98,36 @@ fn is_down(peer: PeerId, subject: PeerId, tick: &Tick) -> bool {
     }
     failed.len() >= OTHERS && failed.len() * 2 >= came.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::Fate;
+    use crate::baseline::testing::{Scenery, minute};
+
+    #[test]
+    fn a_destination_is_down_when_others_fail_there_too() {
+        let mut scenery = Scenery::default();
+        let mut tick = Tick {
+            start: minute(0),
+            ..Tick::default()
+        };
+        let at = minute(0) + 1;
+        let mut come = |client: &str, fate| {
+            tick.groups
+                .push(scenery.group(client, "d/db", 5432, at, fate));
+            tick.clone()
+        };
+        let alone = come("a/a", Fate::Unanswered);
+        let one_more = come("b/b", Fate::Refused);
+        let two_more = come("c/c", Fate::Refused);
+        come("e/e", Fate::Answered);
+        come("f/f", Fate::Answered);
+        let mostly_well = come("g/g", Fate::Answered);
+        let (server, subject) = (scenery.peer("d/db"), scenery.peer("a/a"));
+        assert!(!is_down(server, subject, &alone));
+        assert!(!is_down(server, subject, &one_more));
+        assert!(is_down(server, subject, &two_more));
+        assert!(!is_down(server, subject, &mostly_well));
+    }
+}

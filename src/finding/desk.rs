@@ -195,7 +195,7 @@ impl Desk {
             .is_some_and(|known| seen.from.saturating_sub(known.finding.last) <= COOL_DOWN);
         if cool {
             self.counts.repeated += 1;
-            self.go_on(&id, seen, raw, out);
+            self.go_on(&id, &seen, raw, out);
             return;
         }
         let mut finding = match &mut group {
@@ -245,17 +245,16 @@ impl Desk {
 
     /// A finding that is known goes on: it is given out again when it got much less likely,
     /// or when it is a release that has another edge.
-    fn go_on(&mut self, id: &str, seen: Seen, raw: f64, out: &mut Vec<Line>) {
+    fn go_on(&mut self, id: &str, seen: &Seen, raw: f64, out: &mut Vec<Line>) {
         let Some(known) = self.known.get_mut(id) else {
             return;
         };
         let finding = &mut known.finding;
-        let grew = match &mut known.release {
-            Some(group) => group.add(&seen, raw, finding),
-            None => {
-                repeat(finding, &seen, raw);
-                false
-            }
+        let grew = if let Some(group) = &mut known.release {
+            group.add(seen, raw, finding)
+        } else {
+            repeat(finding, seen, raw);
+            false
         };
         finding.suppressed = self.suppressions.covers(finding);
         known.dirty = true;
@@ -433,8 +432,8 @@ fn repeat(finding: &mut Finding, seen: &Seen, raw: f64) {
     let mut next = written(seen, raw, finding.id.clone());
     let count = finding.evidence.count.saturating_add(next.evidence.count);
     let last = finding.last.max(next.last);
-    let weaker = next.score < finding.score || (next.score == finding.score && next.p >= finding.p);
-    if !weaker {
+    let stronger = next.score.total_cmp(&finding.score);
+    if stronger.then(finding.p.total_cmp(&next.p)).is_gt() {
         next.first = finding.first;
         next.raised = finding.raised;
         next.incident.clone_from(&finding.incident);

@@ -121,8 +121,8 @@ impl Group {
         if more > 0 {
             group.evidence.push(format!("and {more} more"));
         }
-        group.normal =
-            "accept the edges of this release, if they are what it was made for".to_owned();
+        "accept the edges of this release, if they are what it was made for"
+            .clone_into(&mut group.normal);
         let id = self.id(&seen.subject);
         written(&group, raw, id)
     }

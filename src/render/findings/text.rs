@@ -1,5 +1,7 @@
 //! Incidents and findings on a terminal: what happened, why it matters, what shows it.
 
+use std::fmt::Write as _;
+
 use super::words::{equation, findings, meaning, missing, reading, span, suppressed};
 use crate::finding::{Alert, FLOOR, Finding, Findings, Incident, Severity};
 use crate::render::report::words::{clock, counted, harmless};
@@ -150,7 +152,7 @@ impl Page {
     fn heading(&mut self, severity: Severity, title: &str) {
         let name = self.paint(&severity.name().to_uppercase(), paint(severity));
         let title = self.paint(&harmless(title), BOLD);
-        self.out.push_str(&format!("{name}  {title}\n"));
+        let _ = writeln!(self.out, "{name}  {title}");
     }
 
     /// A field whose text goes over as many lines as it takes.
@@ -186,7 +188,7 @@ impl Page {
 
     fn named(&mut self, name: &str, line: &str) {
         let name = self.paint(&format!("{name:<FIELD$}"), DIM);
-        self.out.push_str(&format!("  {name}{line}\n"));
+        let _ = writeln!(self.out, "  {name}{line}");
     }
 
     fn line(&mut self, text: &str) {
