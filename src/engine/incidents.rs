@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::detection::{Findings, sample};
+use super::detection::{Observed, sample};
 use crate::baseline::{HOUR, Tick};
 use crate::connection::PeerId;
 use crate::detect::{Observation, Passed, Scene};
@@ -49,13 +49,17 @@ impl Incidents {
     }
 }
 
-impl Findings for Incidents {
+impl Observed for Incidents {
     fn tick(&mut self, tick: &Tick, observed: Vec<Observation>, scene: &Scene<'_>) {
         let seen = observed
             .iter()
             .filter_map(|one| surrounded(one, tick, scene))
             .collect();
         self.desk.tick(scene.now, seen, &mut self.lines);
+    }
+
+    fn held(&self) -> usize {
+        self.desk.held() + self.lines.len()
     }
 }
 
