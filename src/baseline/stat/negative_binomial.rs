@@ -84,7 +84,7 @@ impl NegativeBinomial {
         }
         let mut low = -1.0;
         while high - low > 1.0 {
-            let middle = ((low + high) / 2.0).floor();
+            let middle = f64::midpoint(low, high).floor();
             if self.upper(middle + 1.0) < p {
                 high = middle;
             } else {
