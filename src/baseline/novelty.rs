@@ -48,6 +48,7 @@ pub(super) fn rank(as_rare: usize, all: usize) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact in binary, or the bound itself")]
 mod tests {
     use super::*;
 

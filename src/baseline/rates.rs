@@ -178,6 +178,7 @@ impl Slot {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact in binary, or the bound itself")]
 mod tests {
     use super::*;
 

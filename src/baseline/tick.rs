@@ -274,6 +274,7 @@ impl Loss {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact in binary, or the bound itself")]
 mod tests {
     use super::*;
 

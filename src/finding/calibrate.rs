@@ -143,6 +143,7 @@ impl Tail {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the bound itself")]
 mod tests {
     use super::*;
 

@@ -218,6 +218,7 @@ kinds! {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the bound itself")]
 mod tests {
     use super::*;
 

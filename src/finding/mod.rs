@@ -9,7 +9,6 @@
 
 mod budget;
 mod calibrate;
-mod combine;
 mod correlate;
 mod desk;
 mod fingerprint;
@@ -33,7 +32,6 @@ mod tests;
 
 pub use budget::Budget;
 pub use calibrate::{Calibration, FLOOR, LEAST};
-pub use combine::cauchy;
 pub use desk::{Desk, DeskCounts, DeskOptions};
 pub use fingerprint::{fingerprint, is_id};
 pub use kind::{KINDS, KindInfo, Tactic, sensitivity};

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::combine::cauchy;
 use super::kind::{KindInfo, Tactic};
 use super::party::Party;
 use super::record::{Alert, Incident, Step, VERSION};
 use super::severity::{Severity, Term, significant, sum};
+use crate::baseline::stat::cauchy;
 
 /// Findings of one incident; beyond, the weakest are only counted.
 const MOST_MEMBERS: usize = 256;
@@ -165,7 +165,9 @@ impl Open {
     /// the steps follow each other. Suppressed findings count where all are.
     pub(super) fn scored(&self) -> Scored {
         let counted = self.counted();
-        let p = significant(cauchy(counted.iter().map(|member| member.p)));
+        let p = significant(cauchy(
+            &counted.iter().map(|member| member.p).collect::<Vec<_>>(),
+        ));
         let mut terms = vec![Term::new("combined", -p.log10())];
         let Some(leading) = self.leading() else {
             return Scored {

@@ -4,7 +4,6 @@
 //! within an hour of its release is one finding, which grows. What attackers want is told by
 //! itself, release or not.
 
-use super::combine::cauchy;
 use super::desk::written;
 use super::fingerprint::fingerprint;
 use super::kind::{KINDS, KindInfo};
@@ -12,6 +11,7 @@ use super::moment;
 use super::party::Party;
 use super::record::{Finding, target};
 use super::seen::Seen;
+use crate::baseline::stat::cauchy;
 
 const HOUR: i64 = 3_600_000_000_000;
 /// Targets that a finding names.
@@ -97,8 +97,9 @@ impl Group {
         let mut group = seen.clone();
         group.kind = kind();
         group.key = self.at.to_string();
-        group.p = cauchy(self.values.iter().map(|(p, _)| *p));
-        let raw = cauchy(self.values.iter().map(|(_, raw)| *raw));
+        let (calibrated, raw): (Vec<f64>, Vec<f64>) = self.values.iter().copied().unzip();
+        group.p = cauchy(&calibrated);
+        let raw = cauchy(&raw);
         group.observed = self.edges as f64;
         group.expected = 0.0;
         if self.edges > 1 {
