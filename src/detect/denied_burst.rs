@@ -98,7 +98,9 @@ impl DeniedBurst {
     fn client(&mut self, groups: &[&Group], tick: &Tick, scene: &Scene<'_>) -> Option<Observation> {
         let client = groups[0].client;
         let mut account = Account::default();
-        groups.iter().for_each(|group| account.add(group));
+        for group in groups {
+            account.add(group);
+        }
         let state = self.clients.entry(client).or_default();
         state.forget(tick.start);
         state.minutes.push_back((tick.start, account.count));
@@ -263,6 +265,7 @@ mod tests {
             seen[0].evidence
         );
 
+        let mut stage = self::stage();
         let mut detector = DeniedBurst::default();
         let wrong = vec![("shop/web", "vault/vault", 8200, Fate::Denied); 1];
         let mut told = Vec::new();

@@ -38,7 +38,7 @@ const MOST_NAMES: usize = 256;
 /// Bytes an hour that 1 % of usual domains carry.
 const USUAL: f64 = 300.0;
 /// What is more probable is not said.
-const P: f64 = 1e-5;
+const P: f64 = 3e-5;
 /// Nothing is less probable.
 const LEAST_P: f64 = 1e-12;
 /// A domain is new to a workload for so long.

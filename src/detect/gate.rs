@@ -86,18 +86,15 @@ impl<T: Ord> NewEdges<T> {
             }
             let clients = found.clients.entry(group.key).or_default();
             clients.insert(group.client);
-            match found.edges.get_mut(&place) {
-                Some((account, before)) => {
-                    account.add(group);
-                    if said > *before {
-                        *before = said;
-                    }
+            if let Some((account, before)) = found.edges.get_mut(&place) {
+                account.add(group);
+                if said > *before {
+                    *before = said;
                 }
-                None => {
-                    let mut account = Account::default();
-                    account.add(group);
-                    found.edges.insert(place, (account, said));
-                }
+            } else {
+                let mut account = Account::default();
+                account.add(group);
+                found.edges.insert(place, (account, said));
             }
         }
         found

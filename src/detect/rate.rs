@@ -7,10 +7,11 @@
 //! and a shift that lasts by the cumulative sum (h = 14) of the normal deviates of five
 //! minutes, after taking out how much they follow each other.
 //!
-//! What explains a rise is no surprise: where as many more connections come in, the caller
-//! is to be told, not this workload; so a crowd of users is not said of each of the services
-//! they reach. Fewer is not said where fewer come in, where a quarter of all workloads fall
-//! at once, or where events are lost; expectations shrink by the share that is lost.
+//! What follows from what comes in is no surprise: as many connections are expected at least
+//! as usually go out for those that came in (and in a fall, at most); so a crowd of users is
+//! not said of each of the services they reach. A fall is not said where a quarter of all
+//! workloads fall at once, or where events are lost; expectations shrink by the share that is
+//! lost.
 //!
 //! Counts, not bytes: Hubble has none. Blind for workloads seen for less than three days, and
 //! for changes that take many days.
@@ -66,15 +67,15 @@ impl Detector for Rate {
             if !gate::is_workload(client, scene) {
                 continue;
             }
-            if self.series.len() >= MOST_CLIENTS && !self.series.contains_key(&client) {
-                continue;
-            }
             let mut account = Account::default();
             let new = groups.iter().filter(|group| group.fate.is_new());
             new.for_each(|group| account.add(group));
             seen.push((client, account));
         }
         for (client, account) in seen {
+            if self.series.len() >= MOST_CLIENTS && !self.series.contains_key(&client) {
+                continue;
+            }
             let came = inbound.get(&client).copied().unwrap_or_default();
             let series = self.series.entry(client).or_default();
             series.expect(client, tick.start, scene);
@@ -223,11 +224,11 @@ fn say(mut one: Observation, client: PeerId, found: &Found, scene: &Scene<'_>) -
     };
     key.clone_into(&mut one.key);
     one.evidence.push(sentence);
-    if matches!(found.shift, Shift::More | Shift::DriftUp) {
+    if let Some((came, explained)) = found.came {
         one.evidence.push(format!(
-            "No such rise came in: {} connections a minute, {} are usual.",
-            figures::about(found.came),
-            figures::about(found.comes),
+            "{} came in meanwhile, for which {} going out are usual.",
+            words::count(came as u64, "connection", "connections"),
+            figures::about(explained),
         ));
     }
     one.normal = format!(

@@ -61,7 +61,7 @@ const MOST_RATIO: f64 = 40.0;
 type Target = (PeerId, u16, Protocol);
 
 /// Detects scans.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Scan {
     clients: HashMap<PeerId, Client, RandomState>,
     /// First contacts of all clients that are no scanners, and those of them that succeeded.
@@ -109,16 +109,6 @@ impl Outcome {
 struct Others {
     failing: f64,
     all: f64,
-}
-
-impl Default for Scan {
-    fn default() -> Self {
-        Self {
-            clients: HashMap::default(),
-            contacts: Decayed::default(),
-            successes: Decayed::default(),
-        }
-    }
 }
 
 impl Detector for Scan {

@@ -179,8 +179,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(6);
         let (mut distinct, mut set, mut length) = (Distinct::default(), Charset::default(), 0);
         for _ in 0..1_000 {
-            let name: String = (0..20)
-                .map(|_| format!("{:02x}", random.random::<u8>()))
+            let name: String = (0..40)
+                .map(|_| char::from(b"0123456789abcdef"[random.random_range(0..16)]))
                 .collect();
             distinct.insert(random.random());
             set.add(&name);

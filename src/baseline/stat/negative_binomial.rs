@@ -78,13 +78,13 @@ impl NegativeBinomial {
         if self.mean <= 0.0 {
             return 0.0;
         }
-        let mut high = 1.0f64.max(self.mean);
+        let mut high = self.mean.ceil().max(1.0);
         while self.upper(high + 1.0) >= p && high < 1e15 {
             high *= 2.0;
         }
         let mut low = -1.0;
         while high - low > 1.0 {
-            let middle = ((low + high) / 2.0).floor();
+            let middle = f64::midpoint(low, high).floor();
             if self.upper(middle + 1.0) < p {
                 high = middle;
             } else {
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_where_the_tail_falls_below() {
-        for (mean, dispersion) in [(0.01, 0.2), (4.0, 3.0), (35.0, 8.0), (12_000.0, 50.0)] {
+        for (mean, dispersion) in [(0.01, 0.2), (4.3, 3.0), (35.7, 8.0), (12_000.0, 50.0)] {
             let of = NegativeBinomial { mean, dispersion };
             for p in [0.05, 1e-3, 1e-6] {
                 let at = of.quantile(p);

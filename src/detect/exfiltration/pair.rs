@@ -4,7 +4,7 @@
 //! is. Words are `exfiltration`'s.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hash as _, Hasher as _};
+use std::hash::BuildHasher as _;
 
 use super::{MOST_NAMES, USUAL, WINDOW};
 use crate::baseline::stat::{Charset, Decayed, Distinct, information};
@@ -108,9 +108,7 @@ impl Pair {
 
     /// Whether a name was not asked for before, as far as is remembered.
     fn is_new(&mut self, whole: &str) -> bool {
-        let mut hasher = foldhash::fast::FixedState::with_seed(11).build_hasher();
-        whole.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = foldhash::fast::FixedState::with_seed(11).hash_one(whole);
         if self.young.contains(&hash) || self.old.contains(&hash) {
             // It stays remembered.
             self.young.insert(hash);

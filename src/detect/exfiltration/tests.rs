@@ -26,8 +26,8 @@ fn question(stage: &mut Stage, client: &str, name: &str, time: i64) -> DnsGroup 
 }
 
 fn hexadecimal(random: &mut ChaCha8Rng, bytes: usize) -> String {
-    (0..bytes)
-        .map(|_| format!("{:02x}", random.random::<u8>()))
+    (0..2 * bytes)
+        .map(|_| char::from(b"0123456789abcdef"[random.random_range(0..16)]))
         .collect()
 }
 

@@ -20,10 +20,13 @@ const LEAST_COUNT: f64 = 10.0;
 const LEAST_EXPECTED: f64 = 10.0;
 /// What is believed of the dispersion, before it is known, and in how many minutes.
 const BELIEVED: (f64, f64) = (5.0, 60.0);
-/// Share of a rise that has to come in for it to be explained.
-const EXPLAINED: f64 = 0.5;
-/// How fast what comes in is followed: an hour.
-const FOLLOW: f64 = 1.0 / 60.0;
+/// How fast it is forgotten how many go out for those that come in: two days of five
+/// minutes.
+const FOLLOW: f64 = 1.0 / 576.0;
+/// Connections that came in before that is known.
+const LEAST_CAME: f64 = 50.0;
+/// A sum of deviates from which a shift is suspected, and nothing is learned.
+const SUSPECTED: f64 = 4.0;
 /// How fast the level is followed: two days of five minutes.
 const LEVEL: f64 = 1.0 / 576.0;
 /// How fast the correlation is forgotten: a week of five minutes.
@@ -39,9 +42,9 @@ pub(super) struct Found {
     /// In 9 of 10 cases it is between these.
     pub(super) low: f64,
     pub(super) high: f64,
-    /// Connections that came in, and those that usually do.
-    pub(super) came: f64,
-    pub(super) comes: f64,
+    /// Connections that came in, and those that usually go out for so many; `None` where that
+    /// is not known.
+    pub(super) came: Option<(f64, f64)>,
     pub(super) minutes: i64,
 }
 
@@ -60,12 +63,17 @@ pub(super) struct Series {
     /// Connections expected a minute, by the baseline alone.
     mean: f64,
     dispersion: f64,
+    /// More than this of a minute teaches nothing: 99.9 % are below.
+    cap: f64,
     /// What the level is by what the baseline says it is.
     level: f64,
-    /// Connections that come in a minute; below 0 until it is known.
-    comes: f64,
-    /// Of the five minutes that are open.
+    /// Connections that went out and came in, forgotten slowly.
+    flow: (f64, f64),
+    /// Of the five minutes that are open: without what is beyond the cap, and with it.
     sum: f64,
+    out: f64,
+    /// Whether one of these minutes was unusual.
+    wild: bool,
     came: f64,
     last: Account,
     /// When there was something of it.
@@ -73,8 +81,8 @@ pub(super) struct Series {
     low: bool,
     up: Drift,
     down: Drift,
-    /// The last deviate, and sums of products and squares of them.
-    before: f64,
+    /// The last deviates of both sides, and sums of products and squares of them.
+    before: (f64, f64),
     products: f64,
     squares: f64,
 }
@@ -93,16 +101,19 @@ impl Default for Series {
             hour: i64::MIN,
             mean: 0.0,
             dispersion: BELIEVED.0,
+            cap: LEAST_COUNT,
             level: 1.0,
-            comes: -1.0,
+            flow: (0.0, 0.0),
             sum: 0.0,
+            out: 0.0,
+            wild: false,
             came: 0.0,
             last: Account::default(),
             seen: i64::MIN,
             low: false,
             up: Drift::default(),
             down: Drift::default(),
-            before: 0.0,
+            before: (0.0, 0.0),
             // Five minutes follow each other a little, until it is known better.
             products: 3.0,
             squares: 10.0,
@@ -123,60 +134,56 @@ impl Series {
             return;
         };
         let (levels, scatter) = levels(&profile.rates, slot_of(time));
-        match expected(&levels, scatter.k()) {
-            Some(one) => {
-                self.mean = one.mean;
-                self.dispersion = scatter.k_predicting(one.error);
-            }
-            None => self.mean = 0.0,
+        self.mean = 0.0;
+        if let Some(one) = expected(&levels, scatter.k()) {
+            self.mean = one.mean;
+            self.dispersion = scatter.k_predicting(one.error);
         }
+        let counts = NegativeBinomial {
+            mean: self.mean * self.level,
+            dispersion: self.dispersion,
+        };
+        self.cap = counts.quantile(1e-3).max(LEAST_COUNT);
     }
 
     /// Takes a minute with connections, of which a share was kept from being lost; `came` is
     /// what came in meanwhile.
     pub(super) fn minute(&mut self, count: f64, came: f64, kept: f64) -> Option<Found> {
+        let usual = self.mean * self.level * kept;
+        let explained = self.explained(came);
         let counts = NegativeBinomial {
-            mean: self.mean * self.level * kept,
+            // What follows from what came in is no surprise.
+            mean: explained.map_or(usual, |explained| explained.max(usual)),
             dispersion: self.dispersion,
         };
-        let rise = count / counts.mean.max(1e-9);
-        let explained = self.rose(came) >= EXPLAINED * rise;
-        let unusual = counts.mean > 0.0 && count >= LEAST_COUNT && rise >= LEAST_RISE;
-        let p = if unusual && !explained {
-            counts.upper(count)
-        } else {
-            1.0
-        };
+        let unusual =
+            usual > 0.0 && count >= LEAST_COUNT && count >= LEAST_RISE * counts.mean.max(usual);
+        let p = if unusual { counts.upper(count) } else { 1.0 };
         // One wild minute is no drift, and teaches nothing.
-        self.sum += count.min(counts.quantile(1e-3).max(LEAST_COUNT));
+        self.sum += count.min(self.cap.max(counts.mean));
+        self.out += count;
+        self.wild |= p < P;
         (p < P).then(|| Found {
             shift: Shift::More,
             p: p.max(LEAST_P),
             observed: count,
-            expected: counts.mean,
+            expected: usual,
             low: counts.quantile(0.95),
             high: counts.quantile(0.05),
-            came,
-            comes: self.comes.max(0.0),
+            came: explained.map(|explained| (came, explained)),
             minutes: 1,
         })
     }
 
-    /// By how much more comes in than usual: 1 where that is not known.
-    fn rose(&self, came: f64) -> f64 {
-        if self.comes < 0.0 {
-            1.0
-        } else {
-            (came + 1.0) / (self.comes + 1.0)
-        }
+    /// Connections that usually go out when so many come in; `None` where that is not known.
+    fn explained(&self, came: f64) -> Option<f64> {
+        let (out, into) = self.flow;
+        (into >= LEAST_CAME).then(|| came * out / into)
     }
 
     /// Takes what came in in a minute.
     pub(super) fn came(&mut self, came: f64) {
         self.came += came;
-        if self.comes < 0.0 {
-            self.comes = came;
-        }
     }
 
     /// Keeps the flows of the last minute that had any.
@@ -202,80 +209,81 @@ impl Series {
     /// Ends five minutes, of which so many were watched.
     pub(super) fn five_minutes(&mut self, watched: f64, lossy: bool) -> Option<Found> {
         let (count, came) = (self.sum, self.came);
-        (self.sum, self.came) = (0.0, 0.0);
-        let counts = NegativeBinomial {
-            mean: self.mean * self.level * watched,
-            dispersion: self.dispersion,
-        };
-        let comes = self.comes.max(0.0);
-        let fell = self.comes > 0.5 && came / watched.max(1.0) <= 0.5 * self.comes;
-        let rose = self.rose(came / watched.max(1.0));
-        if self.comes >= 0.0 {
-            let step = (FOLLOW * watched).min(1.0);
-            self.comes += (came / watched.max(1.0) - self.comes) * step;
-        }
-        self.low = false;
-        if counts.mean <= 0.0 || watched <= 0.0 {
+        let (out, wild) = (self.out, self.wild);
+        (self.sum, self.out, self.came) = (0.0, 0.0, 0.0);
+        (self.low, self.wild) = (false, false);
+        let usual = self.mean * self.level * watched;
+        if usual <= 0.0 {
             return None;
         }
-        let lower = counts.lower_mid(count);
-        self.low = lower < 0.01;
+        let explained = self.explained(came);
+        let counts = |mean: f64| NegativeBinomial {
+            mean: mean.max(1e-6),
+            dispersion: self.dispersion,
+        };
+        // A rise is judged by the larger of what is usual and what follows from what came in,
+        // a fall by the smaller one.
+        let above = counts(explained.map_or(usual, |explained| explained.max(usual)));
+        let below = counts(explained.map_or(usual, |explained| explained.min(usual)));
+        self.low = counts(usual).lower_mid(count) < 0.01;
+        let rising = z_of(above.upper_mid(count)).clamp(-6.0, 6.0);
+        let falling = z_of(below.lower_mid(count)).clamp(-6.0, 6.0);
+        let (rising, falling) = self.whitened(rising, falling);
+        let drift = self.drift((rising, falling), count, usual);
+        if !wild && self.up.sum.sum().max(self.down.sum.sum()) < SUSPECTED {
+            let (went, into) = self.flow;
+            self.flow = (went + out - went * FOLLOW, into + came - into * FOLLOW);
+        }
+        let ratio = count / (self.mean * watched);
+        let step = ratio.clamp(0.5 * self.level, 2.0 * self.level) - self.level;
+        self.level = (self.level + step * LEVEL).clamp(0.05, 20.0);
         let found = |shift, p: f64, observed, expected, minutes| Found {
             shift,
             p: p.max(LEAST_P),
             observed,
             expected,
-            low: counts.quantile(0.95),
-            high: counts.quantile(0.05),
-            came: came / watched,
-            comes,
+            low: below.quantile(0.95),
+            high: above.quantile(0.05),
+            came: explained.map(|explained| (came, explained)),
             minutes,
         };
-        let z = z_of(1.0 - lower).clamp(-6.0, 6.0);
-        let deviate = self.whitened(z);
-        let drift = self.drift(deviate, count, counts.mean);
-        self.level += (count / (self.mean * watched)).clamp(0.5 * self.level, 2.0 * self.level)
-            * LEVEL
-            - self.level * LEVEL;
-        self.level = self.level.clamp(0.05, 20.0);
-        if lossy {
-            return None;
-        }
         if let Some((shift, drift)) = drift {
             let ratio = drift.observed / drift.expected.max(1e-9);
             // What is here to stay is told once.
             self.level = (self.level * ratio).clamp(0.05, 20.0);
             (self.up, self.down) = (Drift::default(), Drift::default());
-            let explained = match shift {
-                Shift::DriftUp => rose >= EXPLAINED * ratio && rose > 1.0,
-                _ => fell,
-            };
             let minutes = i64::from(drift.sum.since()) * super::MINUTES;
-            if !explained {
-                let p = drift.sum.p();
-                return Some(found(shift, p, drift.observed, drift.expected, minutes));
-            }
-            return None;
+            let p = drift.sum.p();
+            return (!lossy).then(|| found(shift, p, drift.observed, drift.expected, minutes));
         }
-        let p = counts.lower(count);
-        (p < P && counts.mean >= LEAST_EXPECTED && !fell)
-            .then(|| found(Shift::Fewer, p, count, counts.mean, super::MINUTES))
+        let p = below.lower(count);
+        (p < P && below.mean >= LEAST_EXPECTED && !lossy)
+            .then(|| found(Shift::Fewer, p, count, usual, super::MINUTES))
     }
 
-    /// A deviate without what follows from the one before it.
-    fn whitened(&mut self, z: f64) -> f64 {
-        let follows = (self.products / self.squares).clamp(0.0, 0.9);
-        let white = (z - follows * self.before) / (1.0 - follows * follows).sqrt();
-        self.products += z * self.before - self.products * FORGET;
-        self.squares += z * z - self.squares * FORGET;
-        self.before = z;
-        white
+    /// Deviates of both sides without what follows from those before.
+    fn whitened(&mut self, rising: f64, falling: f64) -> (f64, f64) {
+        let follows = (self.products / self.squares).clamp(0.0, 0.8);
+        let scale = (1.0 - follows * follows).sqrt();
+        let (before, fell) = self.before;
+        if self.up.sum.sum().max(self.down.sum.sum()) < SUSPECTED {
+            self.products += rising * before - self.products * FORGET;
+            self.squares += rising * rising - self.squares * FORGET;
+        }
+        self.before = (rising, falling);
+        (
+            (rising - follows * before) / scale,
+            (falling - follows * fell) / scale,
+        )
     }
 
-    fn drift(&mut self, z: f64, count: f64, mean: f64) -> Option<(Shift, Drift)> {
-        let sides = [(Shift::DriftUp, 1.0), (Shift::DriftDown, -1.0)];
-        for ((shift, sign), drift) in sides.into_iter().zip([&mut self.up, &mut self.down]) {
-            if drift.sum.push(sign * z) > 0.0 {
+    fn drift(&mut self, (up, down): (f64, f64), count: f64, mean: f64) -> Option<(Shift, Drift)> {
+        let sides = [
+            (Shift::DriftUp, up, &mut self.up),
+            (Shift::DriftDown, down, &mut self.down),
+        ];
+        for (shift, z, drift) in sides {
+            if drift.sum.push(z) > 0.0 {
                 drift.observed += count;
                 drift.expected += mean;
             } else {

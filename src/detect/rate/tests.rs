@@ -7,7 +7,7 @@ use super::*;
 use crate::baseline::Fate;
 use crate::detect::testing::Stage;
 
-/// A workload with some 20 connections a minute for four days, and one that calls it.
+/// A workload with some 20 connections a minute for three days, and one that calls it.
 struct Play {
     stage: Stage,
     detector: Rate,
@@ -21,10 +21,8 @@ impl Play {
             detector: Rate::default(),
             random: ChaCha8Rng::seed_from_u64(7),
         };
-        // A tick every five minutes tells as much, and the test is quicker.
-        for _ in 0..4 * 288 {
+        for _ in 0..3 * 1_440 + 60 {
             play.minute(1.0, 1.0);
-            play.stage.now += 4 * TICK;
         }
         play.detector = Rate::default();
         play
@@ -132,7 +130,7 @@ fn silence_is_told_unless_less_comes_in() {
 #[test]
 fn two_usual_days_are_quiet_and_a_young_workload_is_said_to_be_unseen() {
     let mut play = Play::new();
-    assert!(play.minutes(600, 1.0, 1.0).is_empty());
+    assert!(play.minutes(300, 1.0, 1.0).is_empty());
     assert!(play.stage.blind(&play.detector).is_none());
     play.stage.learn("shop/new", &["shop/cart:80"], 1);
     let blind = play.stage.blind(&play.detector).unwrap();
