@@ -99,7 +99,9 @@ impl Readiness {
             let days = self.observed as f64 / DAY as f64;
             missing.push(format!("observed {days:.1} of {} days", age / DAY));
         }
-        if self.unseen() >= share {
+        if self.activity == 0 {
+            missing.push("nothing is learned yet".to_owned());
+        } else if self.unseen() >= share {
             missing.push(format!(
                 "{} of {} edges were seen in one hour only ({:.1} % of activity is still \
                  unseen, wanted below {:.1} %)",

@@ -84,8 +84,19 @@ fn around(observation: &Observation, scene: &Scene<'_>) -> Around {
             share: Some(1.0 - loss.share()),
             lost: (!loss.uncounted).then_some(loss.lost),
         },
-        shadow: scene.model.stage(observation.subject) != Stage::Active,
+        // A rule and what is judged without a baseline need none.
+        shadow: needs_baseline(observation.kind)
+            && scene.model.stage(observation.subject) != Stage::Active,
     }
+}
+
+/// Whether a kind is judged by the baseline of its subject.
+fn needs_baseline(kind: detect::Kind) -> bool {
+    use detect::Kind;
+    matches!(
+        kind,
+        Kind::NewEdge | Kind::NewName | Kind::NewPort | Kind::Rate | Kind::Beacon
+    )
 }
 
 /// Whether the baseline has a connection of the world to somebody.

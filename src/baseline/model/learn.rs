@@ -2,8 +2,8 @@
 //!
 //! Owns what is not learned: connections that were denied, flagged or failed, of a workload
 //! that is too young, or of a time that is held back. What was not learned for such a reason
-//! stays so until a person approves it; only what was too young is learned when the workload
-//! has been there for an hour.
+//! stays so until a person approves it; what was only too young, or fell into an hour in
+//! which something was wrong with its workload, is learned when it is seen afterwards.
 
 use std::sync::Arc;
 
@@ -222,22 +222,30 @@ impl Model {
         let is_workload = self.class(group.client) == Class::Workload;
         let stage = self.stage(group.client);
         let learns = is_workload && stage <= Stage::Learning;
-        let is_flagged = flagged.iter().any(|flagged| {
+        let is_about = |flagged: &&Flagged| {
             let peer = flagged.peer;
             let port = flagged.port;
             peer.is_none_or(|peer| peer == group.key || peer == group.server)
                 && port.is_none_or(|port| port == (group.port, group.protocol))
                 && !(flagged.novelty && learns)
+        };
+        // What is said of the workload as a whole says nothing of this edge: it has to wait.
+        let flagged = flagged.iter().filter(is_about).map(|flagged| {
+            if flagged.peer.is_some() {
+                Held::Flagged
+            } else {
+                Held::Incident
+            }
         });
+        let flagged = flagged.max();
         let before = self.pending.get(&edge_of(group));
         let before = before
             .map(|pending| pending.why)
-            .filter(|why| *why > Held::Young);
+            .filter(|why| matches!(why, Held::Change | Held::Flagged));
         let hold = self
             .held_until(group.client, group.first)
             .map(|(_, why)| why);
         let young = (is_workload && stage == Stage::Cold).then_some(Held::Young);
-        let flagged = is_flagged.then_some(Held::Flagged);
         [before, hold, young, flagged].into_iter().flatten().max()
     }
 

@@ -96,11 +96,10 @@ fn lines(baseline: &Baseline, remarks: &[Remark], top: usize) -> String {
             };
             let _ = writeln!(
                 text,
-                "  {} -> {}: {} on {} since {}, {}{note}",
+                "  {} -> {}: {} since {}, {}{note}",
                 peers.get(one.client),
                 words::place(peers, one.key, Some(one.port)),
-                words::count(one.count, "connection", "connections"),
-                words::count(u64::from(one.days.max(1)), "day", "days"),
+                how_often(one),
                 words::at(one.first),
                 match one.users {
                     0 => "no workload has it in its baseline".to_owned(),
@@ -121,6 +120,19 @@ fn lines(baseline: &Baseline, remarks: &[Remark], top: usize) -> String {
         text.push_str("nothing to look at\n");
     }
     text
+}
+
+/// `12 connections on 3 days`; what is held back is not counted in the file.
+fn how_often(one: &Remark) -> String {
+    match (one.count, one.days) {
+        (0, 0) => "seen".to_owned(),
+        (count, 0) => words::count(count, "connection", "connections"),
+        (count, days) => format!(
+            "{} on {}",
+            words::count(count, "connection", "connections"),
+            words::count(u64::from(days), "day", "days")
+        ),
+    }
 }
 
 fn value(baseline: &Baseline, one: &Remark) -> Value {
