@@ -130,7 +130,10 @@ impl Session {
         let mut stored: Vec<Arc<DslPlan>> = Vec::new();
         for of in uses {
             let view = views::view(self, of.view, &of.hint)?;
-            if let DslPlan::Select { input, .. } = &view.logical_plan {
+            // Of others the columns with these names hold no numbers.
+            if sql::OF_FLOWS.contains(&of.view)
+                && let DslPlan::Select { input, .. } = &view.logical_plan
+            {
                 stored.push(Arc::clone(input));
             }
             context.register(of.view, view);

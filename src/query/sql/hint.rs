@@ -15,7 +15,7 @@ use crate::query::columns::{self, Kind};
 use crate::query::condition::{Comparison, Condition, Part, Test};
 
 /// Views whose rows are flows.
-const OF_FLOWS: [&str; 2] = ["flows", "drops"];
+pub(in crate::query) const OF_FLOWS: [&str; 2] = ["flows", "drops"];
 /// What reading of a time in a text may be off by: fractions are the engine's.
 const SLACK: i64 = 1_000_000_000;
 

@@ -18,6 +18,7 @@ use super::condition::Condition;
 use super::error::QueryError;
 
 pub(super) use check::check;
+pub(super) use hint::OF_FLOWS;
 pub(super) use numbers::grouped_by_numbers;
 
 /// Longest text of a query.
