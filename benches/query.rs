@@ -7,6 +7,9 @@
 //! threads. The two take turns on files that are in memory; their answers have to be
 //! equal. Prints medians and ratios (target: none above 2). Says so where there is no
 //! DuckDB.
+//!
+//! Then: what does it spare to have connections summed up? Edges from rollups beside edges
+//! from rows, whose answers have to be equal too (target: at least 10 times faster).
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -279,6 +282,39 @@ for line in sys.stdin:
                 );
             }
         }
+        edges(&folder);
+    }
+
+    /// The same question about connections, by hours that are summed up and by rows.
+    fn edges(folder: &Path) {
+        let keys = "source, destination, port, protocol, source_kind, destination_kind";
+        let from_rollups = format!("SELECT {keys}, connections, ongoing FROM edges");
+        let from_rows = format!(
+            "SELECT {keys}, SUM(CASE WHEN ongoing THEN 0 ELSE connections END), \
+             SUM(CASE WHEN ongoing THEN connections ELSE 0 END) FROM connections GROUP BY {keys}"
+        );
+        let session = Session::open(folder, Selection::default()).unwrap();
+        if let Some(note) = session.sql(&from_rollups).unwrap().notes.first() {
+            println!("edges from rollups: not compared: {note}");
+            return;
+        }
+        let (rollups, rows) = (Ours::Sql(from_rollups), Ours::Sql(from_rows));
+        let (_, expected) = ask(folder, &rows);
+        assert_eq!(ask(folder, &rollups).1, expected);
+        let (mut by_rollups, mut by_rows) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            by_rollups.push(ask(folder, &rollups).0);
+            by_rows.push(ask(folder, &rows).0);
+        }
+        let (by_rollups, by_rows) = (median(&mut by_rollups), median(&mut by_rows));
+        println!(
+            "edges from rollups: {:.1} ms, from rows {:.1} ms, {:.1} times faster (target at \
+             least 10), {} edges",
+            by_rollups * 1e3,
+            by_rows * 1e3,
+            by_rows / by_rollups,
+            expected.len()
+        );
     }
 
     fn median(times: &mut [Duration]) -> f64 {
@@ -308,6 +344,10 @@ for line in sys.stdin:
         record.stdin(synth.stdout.take().unwrap());
         assert!(record.status().unwrap().success());
         assert!(synth.wait().unwrap().success());
+        let mut rollup = program();
+        rollup.args(["archive", "rollup"]).arg(&recorded);
+        rollup.stdout(Stdio::null());
+        assert!(rollup.status().unwrap().success());
         assert!(Path::new(&recorded).is_dir());
         (recorded, Some(folder))
     }

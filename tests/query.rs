@@ -155,14 +155,15 @@ fn rollups_have_the_connections_of_a_report() {
             .arg(sql)
             .run()
     };
-    let ran = asked(
-        "SELECT SUM(connections) AS connections, SUM(attempts) AS attempts \
-         FROM rollup WHERE began",
-    );
-    let sums: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
     let totals = &report["totals"];
-    assert_eq!(sums["connections"], totals["connections"], "{totals}");
-    assert_eq!(sums["attempts"], totals["attempts"], "{totals}");
+    for of in ["rollup WHERE began", "edges", "connections"] {
+        let sql =
+            format!("SELECT SUM(connections) AS connections, SUM(attempts) AS attempts FROM {of}");
+        let ran = asked(&sql);
+        let sums: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+        assert_eq!(sums["connections"], totals["connections"], "{of}: {totals}");
+        assert_eq!(sums["attempts"], totals["attempts"], "{of}: {totals}");
+    }
     let cut = flowwatch().args("query --since 2026-06-16T14:05:00Z");
     cut.path(&archive)
         .arg("SELECT hour FROM rollup")

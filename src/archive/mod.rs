@@ -22,9 +22,9 @@ pub use care::{BadFile, Keep, compact, retain, retain_at, verify};
 pub use policies::Recorded as RecordedPolicies;
 pub use recorder::{Pace, PushError, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
 pub use rollup::{
-    Answer, Began, Encryption, MOST_ROWS, Made, Maker, ROLLUP_VERSION, RollupError, RollupKey,
-    RollupRow, RollupSide, RollupSums, Rollups, Staleness, is_settled, read_rollup, rollup_schema,
-    stale_hours, staleness,
+    Answer, Asked, Began, Encryption, MOST_ROWS, Made, Maker, ROLLUP_VERSION, RollupError,
+    RollupKey, RollupRow, RollupSide, RollupSums, Rollups, Rows, Staleness, is_settled,
+    read_rollup, rollup_record, rollup_schema, stale_hours, staleness, sum_up,
 };
 pub use store::Store;
 pub use writer::{FlowWriter, WriterOptions};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use polars::prelude::{DataType, Expr, LazyFrame, SortMultipleOptions, col, len, lit, when};
 
 use super::columns::{party, shown};
+use super::condition::Condition;
 use super::error::QueryError;
 use super::group::{bucket, greatest_first};
 use super::views::{dropped, events, note, view};
@@ -26,7 +27,7 @@ pub struct Canned {
     /// How many parameters it takes.
     parameters: (usize, usize),
     frame: fn(&Session, &[String]) -> Result<LazyFrame, QueryError>,
-    /// Whether it counts edges, which are made of flows.
+    /// Whether it counts edges.
     of_edges: bool,
     /// Whether what it does not list was not there.
     absence: bool,
@@ -126,31 +127,49 @@ fn is(column: &str, text: &str) -> Expr {
     col(column).eq(lit(text.to_owned()))
 }
 
+/// What is told of an edge beside who, to whom and how often.
+const COUNTS: [&str; 7] = [
+    "ongoing",
+    "denied",
+    "dropped",
+    "attempts",
+    "flows",
+    "first_seen",
+    "last_seen",
+];
+
+fn edges(session: &Session) -> Result<LazyFrame, QueryError> {
+    view(session, "edges", &Condition::default())
+}
+
 fn who_talked_to(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError> {
-    let mut edges = view(session, "edges")?;
+    let mut edges = edges(session)?;
     for party in parameters {
         edges = edges.filter(is("destination", party));
     }
-    Ok(greatest_first(
-        edges,
-        &["connections", "source", "port", "protocol"],
-    ))
+    let columns = ["source", "destination", "port", "protocol", "connections"];
+    let columns = columns.into_iter().chain(COUNTS);
+    Ok(
+        greatest_first(edges, &["connections", "source", "port", "protocol"])
+            .select(columns.map(col).collect::<Vec<_>>()),
+    )
 }
 
 fn first_seen(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError> {
-    let mut edges = view(session, "edges")?;
+    let mut edges = edges(session)?;
     for party in parameters {
         edges = edges.filter(is("source", party).or(is("destination", party)));
     }
     let order = ["first_seen", "source", "destination", "port", "protocol"];
-    let columns = order
-        .into_iter()
-        .chain(["last_seen", "connections", "dropped"]);
+    let columns =
+        order
+            .into_iter()
+            .chain(["last_seen", "connections", "ongoing", "denied", "dropped"]);
     Ok(greatest_first(edges, &order).select(columns.map(col).collect::<Vec<_>>()))
 }
 
 fn timeline(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError> {
-    let mut flows = session.flows()?;
+    let mut flows = session.flows(&Condition::default())?;
     if let Some(text) = parameters.first().filter(|text| *text != "*") {
         let this = |side: &str| party(side).eq(lit(text.clone()));
         flows = flows.filter(this("source").or(this("destination")));
@@ -207,7 +226,7 @@ fn count_where(condition: Expr) -> Expr {
 fn dns(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError> {
     let (client, _) = client_and_server();
     let mut flows = session
-        .flows()?
+        .flows(&Condition::default())?
         .filter(col("dns_query").is_not_null())
         .select([
             client,
@@ -235,7 +254,7 @@ fn dns(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError
 fn http_errors(session: &Session, parameters: &[String]) -> Result<LazyFrame, QueryError> {
     let (client, server) = client_and_server();
     let mut flows = session
-        .flows()?
+        .flows(&Condition::default())?
         .filter(col("http_code").gt_eq(lit(400_u32)))
         .select([
             client,
@@ -261,7 +280,7 @@ fn http_errors(session: &Session, parameters: &[String]) -> Result<LazyFrame, Qu
 }
 
 fn loss(session: &Session, _parameters: &[String]) -> Result<LazyFrame, QueryError> {
-    let holes = view(session, "holes")?;
+    let holes = view(session, "holes", &Condition::default())?;
     let unknown = col("events").is_null().any(true);
     let counted = holes.group_by([col("node_name"), col("cause")]).agg([
         len().cast(DataType::UInt64).alias("holes"),

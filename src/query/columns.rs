@@ -1,23 +1,21 @@
 //! The columns of `flows`: the stored ones, with names where those are numbers.
 //!
-//! Owns what a column shows, the short names people type (`src.workload`, `port`), and
-//! the way from a name of an enum back to the number that files hold, so that a
-//! condition can be compared with what is stored.
+//! Owns what a column shows and the short names people type (`src.workload`, `port`). Names
+//! of numbers are `names`'s.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use arrow::datatypes::DataType as Stored;
 use polars::prelude::{
-    DataType, Expr, Field, IntoColumn, StringChunked, TimeUnit, TimeZone, col, lit, when,
+    ChunkTake, DataType, Expr, Field, IdxSize, IntoColumn, NULL, PlHashMap, StringChunked,
+    TimeUnit, TimeZone, col, lit, when,
 };
 
 use super::error::QueryError;
+use super::names::Names;
 use super::near::near;
-use crate::flow::{
-    AuthType, CaptureEnum, Direction, DropReason, EventType, FlowType, L7Type, Protocol, SockPoint,
-    TracePoint, TraceReason, Verdict, WorkloadName, schema,
-};
+use crate::flow::{DropReason, WorkloadName, schema};
 
 /// Columns of bytes that only this program reads.
 const HIDDEN: [&str; 2] = ["policies", "extra"];
@@ -33,97 +31,6 @@ pub(super) enum Kind {
     Number,
     Bool,
     Time,
-}
-
-/// The names of an enum.
-#[derive(Debug)]
-pub(super) struct Names {
-    column: &'static str,
-    /// `None` shows null: nothing is said.
-    name: fn(i32) -> Option<Cow<'static, str>>,
-    number: fn(&str) -> Option<i32>,
-}
-
-impl PartialEq for Names {
-    fn eq(&self, other: &Self) -> bool {
-        self.column == other.column
-    }
-}
-
-impl Eq for Names {}
-
-impl Names {
-    /// The number of a name; one without a name has its digits.
-    pub(super) fn number(&self, text: &str) -> Option<i32> {
-        (self.number)(text).or_else(|| text.parse().ok())
-    }
-}
-
-/// Name or digits; null for 0.
-macro_rules! names {
-    ($column:literal, $kind:ident) => {
-        Names {
-            column: $column,
-            name: |number| named(number, $kind(number).name()),
-            number: |text| $kind::from_name(text).map(|value| value.0),
-        }
-    };
-}
-
-static NAMES: [Names; 13] = [
-    Names {
-        column: "verdict",
-        name: |number| Some(or_digits(number, Verdict(number).name())),
-        number: |text| Verdict::from_name(text).map(|value| value.0),
-    },
-    names!("flow_type", FlowType),
-    Names {
-        column: "event_type",
-        name: |number| {
-            let known = EventType::NAMES.iter().find(|(event, _)| event.0 == number);
-            named(number, known.map(|(_, name)| *name))
-        },
-        number: |text| {
-            let known = EventType::NAMES.iter().find(|(_, name)| *name == text);
-            known.map(|(event, _)| event.0)
-        },
-    },
-    names!("traffic_direction", Direction),
-    names!("trace_observation_point", TracePoint),
-    names!("trace_reason", TraceReason),
-    names!("drop_reason", DropReason),
-    Names {
-        column: "ip_version",
-        name: |number| named(number, ["", "IPv4", "IPv6"].get(number as usize).copied()),
-        number: |text| match text {
-            "IPv4" => Some(1),
-            "IPv6" => Some(2),
-            _ => None,
-        },
-    },
-    Names {
-        column: "protocol",
-        name: |number| {
-            let known = Protocol::from_number(u8::try_from(number).unwrap_or_default());
-            named(number, Some(known.name()).filter(|name| !name.is_empty()))
-        },
-        number: |text| {
-            let known = Protocol::ALL.iter().find(|known| known.name() == text);
-            known.map(|known| *known as i32)
-        },
-    },
-    names!("auth_type", AuthType),
-    names!("l7_type", L7Type),
-    names!("sock_xlate_point", SockPoint),
-    names!("debug_capture_point", CaptureEnum),
-];
-
-fn or_digits(number: i32, name: Option<&'static str>) -> Cow<'static, str> {
-    name.map_or_else(|| number.to_string().into(), Cow::Borrowed)
-}
-
-fn named(number: i32, name: Option<&'static str>) -> Option<Cow<'static, str>> {
-    (number != 0).then(|| or_digits(number, name))
 }
 
 /// The columns of the files with their types; `uuid` is null in files without.
@@ -165,8 +72,13 @@ pub(super) fn names() -> Vec<&'static str> {
     names
 }
 
+/// Whether files have the column, as texts or numbers that can be asked as they are.
+pub(super) fn is_stored(column: &str) -> bool {
+    column != DROP_CLASS && column != "uuid"
+}
+
 /// The static name of a column.
-fn known(name: &str) -> Option<&'static str> {
+pub(super) fn known(name: &str) -> Option<&'static str> {
     static ALL: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
         let fields = schema(true);
         let shown = fields.fields().iter().map(|field| field.name().clone());
@@ -201,7 +113,7 @@ pub(super) fn resolve(typed: &str) -> Result<&'static str, QueryError> {
 
 /// What a condition can do with a column.
 pub(super) fn kind(column: &str) -> Kind {
-    if let Some(names) = NAMES.iter().find(|names| names.column == column) {
+    if let Some(names) = super::names::of(column) {
         return Kind::Named(names);
     }
     match stored().get(column) {
@@ -215,18 +127,49 @@ pub(super) fn kind(column: &str) -> Kind {
 /// What a column shows, of the columns of the files.
 pub(super) fn shown(column: &'static str) -> Expr {
     if column == DROP_CLASS {
-        return texts(col("drop_reason"), |number| {
-            (number != 0).then(|| DropReason(number).class().name().into())
-        })
-        .alias(DROP_CLASS);
+        return drop_class_of(col("drop_reason")).alias(DROP_CLASS);
     }
     if column == "uuid" {
         return uuid();
     }
     match kind(column) {
-        Kind::Named(names) => texts(col(column), names.name),
+        Kind::Named(names) => texts(col(column), names.shows()),
         _ => col(column),
     }
+}
+
+/// What to group by so that equal numbers are equal groups: the number, null where it says
+/// nothing. Such a column is shown by [`named`] once it is grouped.
+pub(super) fn number_to_group(column: &'static str) -> Option<Expr> {
+    let Kind::Named(names) = kind(column) else {
+        return None;
+    };
+    let number = col(column).cast(DataType::Int32);
+    Some(match names.name(0) {
+        Some(_) => number,
+        None => when(number.clone().eq(lit(0)))
+            .then(lit(NULL))
+            .otherwise(number)
+            .alias(column),
+    })
+}
+
+/// A column of [`number_to_group`], by names.
+pub(super) fn named(column: &'static str) -> Expr {
+    match kind(column) {
+        Kind::Named(names) => texts(col(column), names.shows()),
+        _ => col(column),
+    }
+}
+
+/// The same of an expression.
+pub(super) fn drop_class_of(reasons: Expr) -> Expr {
+    texts(reasons, drop_class)
+}
+
+/// The class of a drop's reason; none where nothing was dropped.
+pub(super) fn drop_class(reason: i32) -> Option<Cow<'static, str>> {
+    (reason != 0).then(|| DropReason(reason).class().name().into())
 }
 
 /// A column of numbers and a number to compare it with, of the type that files have, so
@@ -245,12 +188,29 @@ pub(super) fn number(column: &str, number: i64) -> (Expr, Expr) {
     }
 }
 
-/// Numbers as texts.
+/// Numbers as texts: each distinct number is named once.
 fn texts(numbers: Expr, name: fn(i32) -> Option<Cow<'static, str>>) -> Expr {
     numbers.cast(DataType::Int32).map(
         move |column| {
             let numbers = column.i32()?;
-            let texts: StringChunked = numbers.iter().map(|number| number.and_then(name)).collect();
+            let mut places: PlHashMap<Option<i32>, IdxSize> = PlHashMap::default();
+            let mut names: Vec<Option<Cow<'static, str>>> = Vec::new();
+            let mut last = (None, IdxSize::MAX);
+            let places: Vec<IdxSize> = numbers
+                .iter()
+                .map(|number| {
+                    if last != (number, last.1) || last.1 == IdxSize::MAX {
+                        let place = *places.entry(number).or_insert_with(|| {
+                            names.push(number.and_then(name));
+                            (names.len() - 1) as IdxSize
+                        });
+                        last = (number, place);
+                    }
+                    last.1
+                })
+                .collect();
+            let names: StringChunked = names.into_iter().collect();
+            let texts = names.take(places.as_slice())?;
             Ok(texts.with_name(column.name().clone()).into_column())
         },
         |_, field| Ok(Field::new(field.name().clone(), DataType::String)),
@@ -269,7 +229,8 @@ fn uuid() -> Expr {
     )
 }
 
-fn uuid_text(bytes: &[u8]) -> String {
+/// 8-4-4-4-12 digits.
+pub(super) fn uuid_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(36);
     for (at, byte) in bytes.iter().enumerate() {
         if [4, 6, 8, 10].contains(&at) {
@@ -354,17 +315,6 @@ mod tests {
         }
         for typed in ["", "extra", "policies", "src.", "a\"b", "src.workload'--"] {
             assert!(resolve(typed).is_err(), "{typed}");
-        }
-    }
-
-    #[test]
-    fn every_name_of_an_enum_has_its_number() {
-        for names in &NAMES {
-            for number in 0..300 {
-                if let Some(name) = (names.name)(number) {
-                    assert_eq!(names.number(&name), Some(number), "{} {name}", names.column);
-                }
-            }
         }
     }
 

@@ -81,12 +81,20 @@ pub enum QueryError {
         /// What it holds.
         kind: String,
     },
+    /// There is no room for what is counted.
+    #[error("keep connections in the folder for temporary files: {0}")]
+    Spill(String),
     /// The engine refused, or failed.
     #[error("answer the query: {0}")]
     Engine(String),
 }
 
 impl QueryError {
+    /// An error of a temporary file.
+    pub(super) fn spill(cause: impl std::fmt::Display) -> Self {
+        Self::Spill(cause.to_string())
+    }
+
     /// An error of the engine.
     pub(super) fn engine(cause: impl std::fmt::Display) -> Self {
         let text = cause.to_string();

@@ -1,34 +1,47 @@
-//! Scans: the files that the manifest names and a window of time needs, lazily.
+//! Scans: the files that the manifest names and a question needs, lazily.
 //!
-//! Owns that nothing else is opened. What a path says (patterns, `cluster=`) means
-//! nothing here.
+//! Owns nothing else being opened: files of other times, and those whose footers say that
+//! nothing in them is asked for, are left alone. What a path says (patterns, `cluster=`)
+//! means nothing here.
 
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
 
 use polars::prelude::{
-    DataFrame, DataType, Expr, Field, IntoLazy, LazyFrame, PlRefPath, ScanArgsParquet, Schema,
-    TimeUnit, TimeZone, col, lit,
+    DataFrame, DataType, Expr, Field, IntoLazy, LazyFrame, PlRefPath, ScanArgsParquet, ScanSources,
+    Schema, TimeUnit, TimeZone, col, lit,
 };
 
-use super::columns;
+use super::Session;
+use super::columns::{self, Kind};
+use super::condition::Condition;
 use super::error::QueryError;
 use crate::archive::{ROLLUP_VERSION, rollup_schema};
 use crate::flow::{RollupEntry, SCHEMA_VERSION, notice_schema};
-use crate::source::archive::{Archive, ArchiveError, differing_length};
+use crate::source::archive::{ArchiveError, Query, differing_length};
 
-/// The flows of `since..=until`, in the columns of the files.
-pub(super) fn flows(archive: &Archive, since: i64, until: i64) -> Result<LazyFrame, QueryError> {
-    let files = archive.manifest().files.iter();
+/// The selected flows, in the columns of the files, without some for which `hint` does not
+/// hold.
+pub(super) fn flows(session: &Session, hint: &Condition) -> Result<LazyFrame, QueryError> {
+    let archive = &session.archive;
+    let (since, until) = (session.selection.since, session.selection.until);
+    let asked = session.chosen.clone().and(hint.clone());
+    let (first, last) = asked.window();
+    let query = Query {
+        since: since.max(first),
+        until: until.min(last),
+        wanted: asked.wanted(),
+        ..Query::default()
+    };
     let mut paths = Vec::new();
-    for file in files.filter(|file| file.reaches(since, until)) {
+    for file in archive.holding(&query)? {
         if file.schema_version > SCHEMA_VERSION {
             return Err(QueryError::Archive(ArchiveError::Newer {
                 path: archive.folder().join(&file.path),
                 found: file.schema_version,
             }));
         }
-        paths.push(opened(archive.folder(), &file.path, file.bytes)?);
+        paths.push(opened(session, &file.path, file.bytes)?);
     }
     let mut frame = scan(paths, columns::stored())?;
     let untimed = since <= 0 && until >= 0;
@@ -46,38 +59,79 @@ pub(super) fn flows(archive: &Archive, since: i64, until: i64) -> Result<LazyFra
     if until != i64::MAX {
         bound(col("time").lt_eq(time(until)));
     }
+    // The engine finds the rest of a hint by itself: names hide from it that they are
+    // numbers.
+    let by_number = |column: &str| matches!(columns::kind(column), Kind::Named(_));
+    let hints = hint.clone().conjuncts().into_iter();
+    let hints = hints.filter(|part| part.columns().into_iter().any(by_number));
+    for part in session.chosen.clone().conjuncts().into_iter().chain(hints) {
+        frame = frame.filter(part.expression());
+    }
     Ok(frame)
 }
 
+/// The columns of notices, without any.
+pub(super) fn no_notices() -> LazyFrame {
+    DataFrame::empty_with_schema(&schema_of(&notice_schema())).lazy()
+}
+
+/// The columns of rollups, without any.
+pub(super) fn no_rollups() -> Result<LazyFrame, QueryError> {
+    let fields = rollup_schema().map_err(QueryError::engine)?;
+    Ok(DataFrame::empty_with_schema(&schema_of(&fields)).lazy())
+}
+
+/// The columns of flows, without any.
+pub(super) fn no_flows() -> LazyFrame {
+    DataFrame::empty_with_schema(&columns::stored()).lazy()
+}
+
 /// The notices of the files whose notices can be of `since..=until`.
-pub(super) fn notices(archive: &Archive, since: i64, until: i64) -> Result<LazyFrame, QueryError> {
+pub(super) fn notices(session: &Session, since: i64, until: i64) -> Result<LazyFrame, QueryError> {
     let mut paths = Vec::new();
-    for file in &archive.manifest().files {
+    for file in &session.archive.manifest().files {
         if let Some(notices) = file
             .notices
             .as_ref()
             .filter(|_| file.notices_reach(since, until))
         {
-            paths.push(opened(archive.folder(), &notices.path, notices.bytes)?);
+            paths.push(opened(session, &notices.path, notices.bytes)?);
         }
     }
     scan(paths, schema_of(&notice_schema()))
 }
 
 /// The rollups of some hours.
-pub(super) fn rollups(archive: &Archive, entries: &[RollupEntry]) -> Result<LazyFrame, QueryError> {
+pub(super) fn rollups(session: &Session, entries: &[RollupEntry]) -> Result<LazyFrame, QueryError> {
     let mut paths = Vec::new();
     for entry in entries {
         if entry.schema_version > ROLLUP_VERSION {
             return Err(QueryError::Archive(ArchiveError::Newer {
-                path: archive.folder().join(&entry.path),
+                path: session.archive.folder().join(&entry.path),
                 found: entry.schema_version,
             }));
         }
-        paths.push(opened(archive.folder(), &entry.path, entry.bytes)?);
+        paths.push(opened(session, &entry.path, entry.bytes)?);
     }
     let fields = rollup_schema().map_err(|error| QueryError::Engine(error.to_string()))?;
     scan(paths, schema_of(&fields))
+}
+
+/// Rows of a file in memory.
+pub(super) fn of_bytes(
+    bytes: Vec<u8>,
+    fields: &arrow::datatypes::Schema,
+) -> Result<LazyFrame, QueryError> {
+    let sources = ScanSources::Buffers(Arc::from([bytes.into()]));
+    scan_sources(sources, schema_of(fields))
+}
+
+/// Rows of an open file.
+pub(super) fn of_file(
+    file: File,
+    fields: &arrow::datatypes::Schema,
+) -> Result<LazyFrame, QueryError> {
+    scan_sources(ScanSources::Files(Arc::from([file])), schema_of(fields))
 }
 
 /// Columns of Arrow as the engine has them.
@@ -109,8 +163,9 @@ pub(super) fn time(nanoseconds: i64) -> Expr {
 }
 
 /// A file that is what the manifest says.
-fn opened(folder: &Path, path: &str, bytes: u64) -> Result<PlRefPath, QueryError> {
-    let path = folder.join(path);
+fn opened(session: &Session, path: &str, bytes: u64) -> Result<PlRefPath, QueryError> {
+    session.opens(bytes);
+    let path = session.archive.folder().join(path);
     let found = path
         .metadata()
         .map_err(ArchiveError::io("open", &path))?
@@ -125,6 +180,10 @@ fn scan(paths: Vec<PlRefPath>, schema: Schema) -> Result<LazyFrame, QueryError> 
     if paths.is_empty() {
         return Ok(DataFrame::empty_with_schema(&schema).lazy());
     }
+    scan_sources(ScanSources::Paths(paths.into_iter().collect()), schema)
+}
+
+fn scan_sources(sources: ScanSources, schema: Schema) -> Result<LazyFrame, QueryError> {
     let mut arguments = ScanArgsParquet {
         schema: Some(Arc::new(schema)),
         // Paths are names, whatever stands in them.
@@ -135,6 +194,5 @@ fn scan(paths: Vec<PlRefPath>, schema: Schema) -> Result<LazyFrame, QueryError> 
         ..ScanArgsParquet::default()
     };
     arguments.hive_options.enabled = Some(false);
-    LazyFrame::scan_parquet_files(paths.into_iter().collect(), arguments)
-        .map_err(QueryError::engine)
+    LazyFrame::scan_parquet_sources(sources, arguments).map_err(QueryError::engine)
 }

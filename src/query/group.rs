@@ -8,7 +8,7 @@ use polars::prelude::{
     DataType, Expr, JoinArgs, JoinType, LazyFrame, SortMultipleOptions, col, len, lit,
 };
 
-use super::columns::{resolve, shown};
+use super::columns::{named, number_to_group, resolve, shown};
 use super::error::QueryError;
 use super::views::events;
 
@@ -36,13 +36,22 @@ pub(super) fn frame(stored: LazyFrame, grouping: &Grouping) -> Result<LazyFrame,
             names.push(name);
         }
     }
-    let mut keys: Vec<Expr> = names.iter().map(|name| shown(name)).collect();
     let mut order: Vec<&str> = Vec::new();
+    let mut keys: Vec<Expr> = Vec::new();
     if let Some(per) = grouping.per {
         names.retain(|name| *name != "time");
-        keys = names.iter().map(|name| shown(name)).collect();
-        keys.insert(0, bucket(per));
+        keys.push(bucket(per));
         order.push("time");
+    }
+    // Groups are named when they are complete.
+    let mut to_name: Vec<Expr> = Vec::new();
+    for name in &names {
+        if let Some(number) = number_to_group(name) {
+            keys.push(number);
+            to_name.push(named(name));
+        } else {
+            keys.push(shown(name));
+        }
     }
     order.extend(&names);
     let counts = [
@@ -52,7 +61,7 @@ pub(super) fn frame(stored: LazyFrame, grouping: &Grouping) -> Result<LazyFrame,
     let counted = if keys.is_empty() {
         stored.select(counts)
     } else {
-        stored.group_by(keys).agg(counts)
+        stored.group_by(keys).agg(counts).with_columns(to_name)
     };
     // The engine makes room for as many as are to be kept: a large number is no bound.
     let top = grouping.top.filter(|&top| top <= MOST_TOP);

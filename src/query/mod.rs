@@ -1,33 +1,39 @@
 //! Questions to archives: lazy scans of its Parquet files, views, SQL, canned queries.
 //!
-//! Owns which files are opened (`frame`), what a column is called and shows (`columns`),
-//! the views over them (`views`), which SQL is let through (`sql`), conditions (`condition`,
-//! `flags`), grouping (`group`) and queries with a name (`canned`). An answer comes as
-//! Arrow batches (`answer`), with what the archive can and cannot know of its window.
+//! Owns which files are opened (`frame`), what a column is called and shows (`columns`,
+//! `names`),
+//! the views over them (`views`), which SQL is let through (`sql`), conditions
+//! (`condition`), grouping (`group`) and queries with a name (`canned`). Connections are
+//! those of rollups, and where there are none, of the one fold (`connections`). An answer
+//! comes as Arrow batches (`answer`), with what the archive can and cannot know of its
+//! window.
 //! Judges nothing, and writes nothing.
 
 mod answer;
 mod canned;
 mod columns;
 mod condition;
+mod connections;
 mod error;
-mod flags;
 mod frame;
 mod group;
+mod names;
 mod near;
 mod sql;
 mod views;
 
 pub use answer::Answer;
 pub use canned::{CANNED, Canned};
+pub use condition::FLAGS;
 pub use error::QueryError;
-pub use flags::FLAGS;
 pub use group::Grouping;
 pub use sql::is_whole;
 pub use views::{VIEWS, about};
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
@@ -36,7 +42,8 @@ use jiff::Timestamp;
 use crate::archive::Rollups;
 use crate::flow::{Seen, Span};
 use crate::source::archive::{Archive, Query};
-use polars::prelude::LazyFrame;
+use condition::Condition;
+use polars::prelude::{DslPlan, LazyFrame};
 
 /// Which flows a question is about.
 #[derive(Clone, Debug)]
@@ -67,6 +74,11 @@ impl Default for Selection {
 pub struct Session {
     archive: Archive,
     selection: Selection,
+    /// What flags and condition choose.
+    chosen: Condition,
+    counted: connections::Counted,
+    /// Files that were to be opened, and their bytes.
+    opened: (AtomicU64, AtomicU64),
 }
 
 impl Session {
@@ -80,9 +92,20 @@ impl Session {
             .canonicalize()
             .map_err(crate::source::archive::ArchiveError::io("open", folder))?;
         let archive = Archive::open(&folder)?;
-        let session = Self { archive, selection };
-        session.conditions()?;
-        Ok(session)
+        let flags = selection.flags.iter();
+        let mut chosen = flags
+            .map(|(flag, values)| condition::of_flag(flag, values))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(text) = &selection.condition {
+            chosen.push(condition::translate(text)?);
+        }
+        Ok(Self {
+            archive,
+            selection,
+            chosen: Condition::all(chosen),
+            counted: connections::Counted::default(),
+            opened: Default::default(),
+        })
     }
 
     /// Answers one SELECT over the views.
@@ -90,21 +113,33 @@ impl Session {
     /// # Errors
     /// [`QueryError`] for whatever else the text is.
     pub fn sql(&self, text: &str) -> Result<Answer, QueryError> {
-        let views = sql::check(text)?;
-        let context = || {
-            let mut context = polars::sql::SQLContext::new();
-            for &view in &views {
-                context.register(view, views::view(self, view)?);
-            }
-            context.execute(text).map_err(QueryError::engine)
-        };
-        let mut answer = Answer::new(answer::guarded(context)?)?;
-        answer.notes = views
-            .into_iter()
-            .find_map(|view| views::note(self, view))
-            .into_iter()
-            .collect();
+        let uses = sql::check(text)?;
+        let mut answer = Answer::new(answer::guarded(|| self.plan(text, &uses))?)?;
+        for of in uses {
+            let note = views::note(self, of.view);
+            answer
+                .notes
+                .extend(note.filter(|note| !answer.notes.contains(note)));
+        }
         Ok(answer)
+    }
+
+    /// The plan of a SELECT that was checked.
+    fn plan(&self, text: &str, uses: &[sql::Use]) -> Result<LazyFrame, QueryError> {
+        let mut context = polars::sql::SQLContext::new();
+        let mut stored: Vec<Arc<DslPlan>> = Vec::new();
+        for of in uses {
+            let view = views::view(self, of.view, &of.hint)?;
+            // Of others the columns with these names hold no numbers.
+            if sql::OF_FLOWS.contains(&of.view)
+                && let DslPlan::Select { input, .. } = &view.logical_plan
+            {
+                stored.push(Arc::clone(input));
+            }
+            context.register(of.view, view);
+        }
+        let frame = context.execute(text).map_err(QueryError::engine)?;
+        Ok(sql::grouped_by_numbers(&frame, &stored))
     }
 
     /// Counts flows by columns.
@@ -112,7 +147,7 @@ impl Session {
     /// # Errors
     /// [`QueryError`] for a column that is none.
     pub fn group(&self, grouping: &Grouping) -> Result<Answer, QueryError> {
-        Answer::new(group::frame(self.flows()?, grouping)?)
+        Answer::new(group::frame(self.flows(&Condition::default())?, grouping)?)
     }
 
     /// Answers a query that has a name.
@@ -140,7 +175,7 @@ impl Session {
                 near: near::near(view, VIEWS),
             });
         };
-        Ok(Answer::new(views::view(self, known)?)?.schema())
+        Ok(Answer::new(views::empty(known)?)?.schema())
     }
 
     /// Workloads that the newest files name, as `namespace/name`, in order: so many as
@@ -225,7 +260,7 @@ impl Session {
         what: &str,
         make: impl FnOnce() -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        if self.conditions()?.is_empty() {
+        if self.chosen.is_everything() {
             make()
         } else {
             Err(QueryError::NoFlows {
@@ -234,24 +269,23 @@ impl Session {
         }
     }
 
-    /// The selected flows, in the columns of the files.
-    fn flows(&self) -> Result<LazyFrame, QueryError> {
-        let mut frame = frame::flows(&self.archive, self.selection.since, self.selection.until)?;
-        for condition in self.conditions()? {
-            frame = frame.filter(condition);
-        }
-        Ok(frame)
+    /// The selected flows, in the columns of the files; some for which `hint` does not hold
+    /// are left out.
+    fn flows(&self, hint: &Condition) -> Result<LazyFrame, QueryError> {
+        frame::flows(self, hint)
     }
 
-    fn conditions(&self) -> Result<Vec<polars::prelude::Expr>, QueryError> {
-        let flags = self.selection.flags.iter();
-        let mut conditions = flags
-            .map(|(flag, values)| flags::condition(flag, values))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(text) = &self.selection.condition {
-            conditions.push(condition::translate(text)?);
-        }
-        Ok(conditions)
+    /// How many files questions so far were to open, and their bytes, of which they read no
+    /// more than some columns. What is read to count connections is not among them.
+    #[must_use]
+    pub fn opened(&self) -> (u64, u64) {
+        let (files, bytes) = &self.opened;
+        (files.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+    }
+
+    fn opens(&self, bytes: u64) {
+        self.opened.0.fetch_add(1, Ordering::Relaxed);
+        self.opened.1.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

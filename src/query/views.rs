@@ -1,14 +1,15 @@
 //! The views: `flows`, `drops`, `connections`, `edges`, `holes`, `rollup`.
 //!
-//! Owns what a row of each is. `connections` and `edges` are made of flows, by a rule
-//! that is weaker than the one of judged connections, as [`note`] says; `rollup` has
-//! those, summed up by the hour.
+//! Owns what a row of each is. What a connection is, and so an edge, is `connections`'s;
+//! `rollup` has the files of the rollups as they are.
 
 use polars::prelude::{
-    DataType, Expr, LazyFrame, NULL, UnionArgs, coalesce, col, concat, len, lit, when,
+    DataType, Expr, LazyFrame, NULL, UnionArgs, coalesce, col, concat, lit, when,
 };
 
-use super::columns::{self, party, shown};
+use super::columns::{self, shown};
+use super::condition::{Comparison, Condition, Test};
+use super::connections;
 use super::error::QueryError;
 use super::{Session, frame};
 use crate::flow::{HoleCause, LostSource, Verdict};
@@ -27,8 +28,8 @@ pub fn about(view: &str) -> &'static str {
     match view {
         "flows" => "a flow, with every column of the archive",
         "drops" => "a flow that was dropped",
-        "connections" => "a 5-tuple, with replies folded",
-        "edges" => "who, to whom, on which port: how many connections, flows and drops",
+        "connections" => "a connection: replies, both nodes and retries are one",
+        "edges" => "who, to whom, on which port: how many connections, how many denied",
         "holes" => "a span in which events of a node may be missing",
         "rollup" => "an hour's connections between two parties of one kind, as they were judged",
         _ => "nothing",
@@ -38,11 +39,8 @@ pub fn about(view: &str) -> &'static str {
 /// What has to be said beside an answer from a view.
 pub(super) fn note(session: &Session, view: &str) -> Option<String> {
     match view {
-        "connections" | "edges" => Some(
-            "connections are counted from flows, by 5-tuple and with replies folded: those \
-             that were judged are in the view rollup"
-                .to_owned(),
-        ),
+        "edges" => connections::note(session),
+        "connections" if !session.chosen.is_everything() => connections::note(session),
         "rollup" => {
             let rollups = session.rollups();
             let hours = |count: usize| match count {
@@ -66,17 +64,35 @@ pub(super) fn note(session: &Session, view: &str) -> Option<String> {
     }
 }
 
-/// A view by its name.
-pub(super) fn view(session: &Session, name: &str) -> Result<LazyFrame, QueryError> {
+/// A view by its name. Of flows, some for which `hint` does not hold are left out.
+pub(super) fn view(
+    session: &Session,
+    name: &str,
+    hint: &Condition,
+) -> Result<LazyFrame, QueryError> {
     match name {
-        "drops" => Ok(flows(session.flows()?.filter(dropped()))),
-        "connections" => Ok(connections(session.flows()?)),
-        "edges" => Ok(edges(connections(session.flows()?))),
+        "drops" => {
+            let dropped = Condition::number("verdict", Verdict::DROPPED.0.into());
+            Ok(flows(session.flows(&dropped.and(hint.clone()))?))
+        }
+        "connections" => connections::connections(session),
+        "edges" => connections::edges(session),
         "holes" => holes(session),
         "rollup" => session.only_a_window("the view rollup", || {
-            frame::rollups(&session.archive, session.rollups().entries())
+            frame::rollups(session, session.rollups().entries())
         }),
-        _ => Ok(flows(session.flows()?)),
+        _ => Ok(flows(session.flows(hint)?)),
+    }
+}
+
+/// A view without rows: what columns it has.
+pub(super) fn empty(name: &str) -> Result<LazyFrame, QueryError> {
+    match name {
+        "connections" => connections::no_connections(),
+        "edges" => connections::no_edges(),
+        "holes" => Ok(holes_of(frame::no_notices())),
+        "rollup" => frame::no_rollups(),
+        _ => Ok(flows(frame::no_flows())),
     }
 }
 
@@ -91,7 +107,9 @@ pub(super) fn workloads(session: &Session) -> Result<LazyFrame, QueryError> {
     });
     let since = newest.filter_map(|file| file.span).map(|(first, _)| first);
     let since = since.min().unwrap_or(i64::MIN).max(session.selection.since);
-    let flows = || frame::flows(&session.archive, since, session.selection.until);
+    let newest = Test::Time(Comparison::GreaterEqual, since);
+    let newest = Condition::Is("time", newest);
+    let flows = || frame::flows(session, &newest);
     let side = |side: &str| -> Result<LazyFrame, QueryError> {
         let of = |what: &str| col(format!("{side}_{what}"));
         let name = of("namespace") + lit("/") + of("workload");
@@ -125,137 +143,10 @@ pub(super) fn events() -> Expr {
     col("weight").cast(DataType::UInt64).sum()
 }
 
-/// One row a 5-tuple. A reply counts for the connection it answers; where Hubble does not
-/// say, a flow is none. A port that is used again is the same connection.
-fn connections(stored: LazyFrame) -> LazyFrame {
-    let reply = || col("is_reply").fill_null(lit(false));
-    let mut columns = vec![
-        col("time"),
-        col("weight"),
-        col("protocol").cast(DataType::Int32),
-        dropped().alias("dropped"),
-        reply().alias("reply"),
-    ];
-    for what in SIDE {
-        let (source, destination) = (format!("source_{what}"), format!("destination_{what}"));
-        let pick = |yes: &str, no: &str| when(reply()).then(col(yes)).otherwise(col(no));
-        columns.push(pick(&destination, &source).alias(source.as_str()));
-        columns.push(pick(&source, &destination).alias(destination.as_str()));
-    }
-    let keys: Vec<Expr> = KEYS.iter().map(|key| col(*key)).collect();
-    let weight_where = |condition: &str| {
-        when(col(condition))
-            .then(col("weight").cast(DataType::UInt64))
-            .otherwise(lit(0_u64))
-            .sum()
-    };
-    let mut sums = vec![
-        col("time").min().alias("first_seen"),
-        col("time").max().alias("last_seen"),
-        len().cast(DataType::UInt64).alias("flows"),
-        events().alias("events"),
-        weight_where("dropped").alias("dropped"),
-        weight_where("reply").alias("replies"),
-    ];
-    for side in ["source", "destination"] {
-        for what in SIDE.iter().filter(|what| !matches!(**what, "ip" | "port")) {
-            // Both observation points know the same, or less: any value will do, and
-            // the greatest is the same in every run.
-            sums.push(col(format!("{side}_{what}")).max());
-        }
-    }
-    let sides = ["source", "destination"].into_iter().flat_map(|side| {
-        let of = move |what: &&str| col(format!("{side}_{what}"));
-        SIDE.iter().map(of)
-    });
-    let counts = [
-        "first_seen",
-        "last_seen",
-        "flows",
-        "events",
-        "dropped",
-        "replies",
-    ];
-    let order: Vec<Expr> = sides
-        .chain([shown("protocol")])
-        .chain(counts.into_iter().map(col))
-        .collect();
-    stored
-        .filter(
-            col("source_ip")
-                .is_not_null()
-                .and(col("destination_ip").is_not_null()),
-        )
-        .select(columns)
-        .group_by(keys)
-        .agg(sums)
-        .select(order)
-}
-
-const KEYS: [&str; 5] = [
-    "source_ip",
-    "source_port",
-    "destination_ip",
-    "destination_port",
-    "protocol",
-];
-
-/// What is known of a side.
-const SIDE: [&str; 9] = [
-    "cluster",
-    "namespace",
-    "workload",
-    "pod",
-    "identity",
-    "names",
-    "labels",
-    "ip",
-    "port",
-];
-
-/// One row for each who, to whom, port and protocol.
-fn edges(connections: LazyFrame) -> LazyFrame {
-    let keys = ["source", "destination", "port", "protocol"];
-    connections
-        .with_columns([
-            party("source").alias("source"),
-            party("destination").alias("destination"),
-            col("destination_port").alias("port"),
-        ])
-        .group_by(keys.map(col))
-        .agg([
-            len().cast(DataType::UInt64).alias("connections"),
-            col("flows").sum(),
-            col("events").sum(),
-            col("dropped").sum(),
-            col("first_seen").min(),
-            col("last_seen").max(),
-        ])
-}
-
 /// Spans in which events of a node may be missing. `end` is the last moment of it.
 fn holes(session: &Session) -> Result<LazyFrame, QueryError> {
     let (since, until) = (session.selection.since, session.selection.until);
-    let source = |of: LostSource| col("lost_source").eq(lit(of.0));
-    let cause = when(col("kind").eq(lit("hole")))
-        .then(col("cause"))
-        .when(source(LostSource::PERF_EVENT_RING_BUFFER))
-        .then(lit(HoleCause::PerfRing.name()))
-        .when(source(LostSource::HUBBLE_RING_BUFFER))
-        .then(lit(HoleCause::HubbleRing.name()))
-        .otherwise(lit(HoleCause::ObserverQueue.name()));
-    let node = when(col("node_name").eq(lit("")))
-        .then(lit(NULL).cast(DataType::String))
-        .otherwise(col("node_name"));
-    let mut holes = frame::notices(&session.archive, since, until)?
-        .filter(col("kind").eq(lit("lost")).or(col("kind").eq(lit("hole"))))
-        .select([
-            node.alias("node_name"),
-            coalesce(&[col("first"), col("time")]).alias("start"),
-            coalesce(&[col("last"), col("time")]).alias("end"),
-            cause.alias("cause"),
-            col("events"),
-        ]);
+    let mut holes = holes_of(frame::notices(session, since, until)?);
     if since != i64::MIN {
         holes = holes.filter(
             col("end")
@@ -271,4 +162,27 @@ fn holes(session: &Session) -> Result<LazyFrame, QueryError> {
         );
     }
     Ok(holes)
+}
+
+fn holes_of(notices: LazyFrame) -> LazyFrame {
+    let source = |of: LostSource| col("lost_source").eq(lit(of.0));
+    let cause = when(col("kind").eq(lit("hole")))
+        .then(col("cause"))
+        .when(source(LostSource::PERF_EVENT_RING_BUFFER))
+        .then(lit(HoleCause::PerfRing.name()))
+        .when(source(LostSource::HUBBLE_RING_BUFFER))
+        .then(lit(HoleCause::HubbleRing.name()))
+        .otherwise(lit(HoleCause::ObserverQueue.name()));
+    let node = when(col("node_name").eq(lit("")))
+        .then(lit(NULL).cast(DataType::String))
+        .otherwise(col("node_name"));
+    notices
+        .filter(col("kind").eq(lit("lost")).or(col("kind").eq(lit("hole"))))
+        .select([
+            node.alias("node_name"),
+            coalesce(&[col("first"), col("time")]).alias("start"),
+            coalesce(&[col("last"), col("time")]).alias("end"),
+            cause.alias("cause"),
+            col("events"),
+        ])
 }

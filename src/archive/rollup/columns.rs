@@ -53,7 +53,10 @@ pub fn rollup_schema() -> Result<SchemaRef, ArrowError> {
 }
 
 /// Rows as columns.
-pub(super) fn encode(rows: &[RollupRow]) -> Result<RecordBatch, ArrowError> {
+///
+/// # Errors
+/// Those of Arrow, which would be a bug here.
+pub fn encode(rows: &[RollupRow]) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     let mut add = |name: &str, array: ArrayRef| columns.push((name.to_owned(), array));
     add("hour", times(rows.iter().map(|row| Some(row.hour))));

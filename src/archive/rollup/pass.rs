@@ -14,7 +14,7 @@ use super::make::RollupError;
 use super::table::{Rows, Tables, hour_of};
 use crate::connection::{Fold, FoldOptions, Folded, LONGEST_SILENCE};
 use crate::engine::{BatchJudge, JudgedBatch, Policies, UNUSED_COLUMNS};
-use crate::flow::NO_TIME;
+use crate::flow::{FlowBatch, NO_TIME, Wanted};
 use crate::source::archive::{Archive, Projection, Query};
 
 /// A stretch of time with the same policies in force.
@@ -46,6 +46,21 @@ impl Stretch {
     }
 }
 
+/// Which rows of a batch take part; empty for all.
+pub(super) type Kept<'a> = dyn FnMut(&FlowBatch) -> Vec<bool> + 'a;
+
+/// What is left out of a pass.
+pub(super) struct Choice<'a> {
+    /// What the flows that take part fulfil.
+    pub(super) wanted: Wanted,
+    /// Columns that are read.
+    pub(super) projection: Projection,
+    /// The flows that take part.
+    pub(super) kept: &'a mut Kept<'a>,
+    /// Whether hours that the stretch cuts are cut.
+    pub(super) clipped: bool,
+}
+
 /// Reads a stretch, and gives out each of its hours when it is complete.
 pub(super) fn run(
     archive: &Archive,
@@ -54,6 +69,30 @@ pub(super) fn run(
     is_over: &dyn Fn() -> bool,
     out: &mut dyn FnMut(i64, Rows) -> Result<(), RollupError>,
 ) -> Result<(), RollupError> {
+    let choice = Choice {
+        wanted: Wanted::default(),
+        projection: Projection::Without(UNUSED_COLUMNS),
+        kept: &mut |_| Vec::new(),
+        clipped: false,
+    };
+    run_some(archive, stretch, policies, is_over, choice, out)
+}
+
+/// The same with some of the flows.
+pub(super) fn run_some(
+    archive: &Archive,
+    stretch: &Stretch,
+    policies: Option<&Arc<Policies>>,
+    is_over: &dyn Fn() -> bool,
+    choice: Choice<'_>,
+    out: &mut dyn FnMut(i64, Rows) -> Result<(), RollupError>,
+) -> Result<(), RollupError> {
+    let Choice {
+        wanted,
+        projection,
+        kept,
+        clipped,
+    } = choice;
     let (since, until) = stretch.reads();
     // What others decided is not held against these policies.
     let judged = if stretch.changes {
@@ -63,7 +102,7 @@ pub(super) fn run(
     };
     let mut summing = Summing {
         fold: Fold::new(FoldOptions::default()),
-        tables: Tables::new(stretch.from, stretch.to),
+        tables: Tables::new(stretch.from, stretch.to).clipped(clipped),
         hour: hour_of(stretch.from),
         end: stretch.end(),
         policies: policies.map(Arc::as_ref),
@@ -81,21 +120,22 @@ pub(super) fn run(
         let query = Query {
             since,
             until,
-            projection: Projection::Without(UNUSED_COLUMNS),
-            ..Query::default()
+            projection: projection.clone(),
+            wanted: wanted.clone(),
         };
         for batch in archive.scan(&query) {
             if is_over() {
                 return Err(RollupError::Interrupted);
             }
             let batch = batch?;
+            let kept = kept(&batch);
             let batch = match &mut judge {
                 Some(judge) if is_judged => {
                     judge.begin(piece, 0, std::slice::from_ref(&batch));
                     piece += 1;
-                    judge.judge(batch, Vec::new())
+                    judge.judge(batch, kept)
                 }
-                _ => JudgedBatch::unjudged(batch),
+                _ => JudgedBatch::unjudged(batch).keeping(kept),
             };
             summing.batch(&batch, out)?;
         }
@@ -119,7 +159,8 @@ impl Summing<'_> {
         batch: &JudgedBatch,
         out: &mut dyn FnMut(i64, Rows) -> Result<(), RollupError>,
     ) -> Result<(), RollupError> {
-        for row in batch.batch.rows() {
+        let rows = batch.batch.rows();
+        for row in rows.filter(|row| batch.is_kept(row.index())) {
             let time = row.time().unwrap_or(NO_TIME);
             while self.hour < self.end && time >= known_at(self.hour) {
                 self.complete(out)?;

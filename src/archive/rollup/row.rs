@@ -249,7 +249,9 @@ impl Encryption {
         }
     }
 
-    pub(super) fn of(encrypted: bool, plain: bool) -> Self {
+    /// Of connections of which some flow says that it was, or that it was not encrypted.
+    #[must_use]
+    pub fn of(encrypted: bool, plain: bool) -> Self {
         match (encrypted, plain) {
             (false, false) => Self::Unknown,
             (true, false) => Self::Encrypted,

@@ -23,7 +23,7 @@ pub const MOST_ROWS: usize = 1 << 16;
 const MOST_RULES: usize = 16;
 
 /// Rows of an hour by their names.
-pub(super) type Rows = BTreeMap<RollupKey, RollupSums>;
+pub type Rows = BTreeMap<RollupKey, RollupSums>;
 
 /// The sums of hours that are not complete yet.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Tables {
     /// Hours before this one are complete.
     open: i64,
     most: usize,
+    /// Whether an hour that `from..to` cuts begins and ends there.
+    clipped: bool,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +79,15 @@ impl Tables {
             hours: BTreeMap::new(),
             open: hour_of(from),
             most: MOST_ROWS,
+            clipped: false,
         }
+    }
+
+    /// Takes the span for all there is to tell, where it cuts an hour too: what began
+    /// before it goes on in it, and what it ends with ends there.
+    pub(super) fn clipped(mut self, clipped: bool) -> Self {
+        self.clipped = clipped;
+        self
     }
 
     /// Adds a connection that has ended, to every hour that is not complete.
@@ -104,10 +114,15 @@ impl Tables {
 
     fn add(&mut self, hour: i64, connection: &Connection) {
         let (first, last) = times(connection);
-        let begins = hour_of(first) == hour;
+        let (mut start, mut end) = (hour, hour.saturating_add(HOUR - 1));
+        if self.clipped {
+            start = start.max(self.from);
+            end = end.min(self.to.saturating_sub(1));
+        }
+        let begins = hour_of(first) == hour && first >= start;
         // What is to be counted in another stretch of the hour is not counted here.
-        let at = if begins { first } else { hour };
-        if !(self.from..self.to).contains(&at) {
+        let at = if begins { first } else { start };
+        if !(self.from..self.to).contains(&at) || last < start {
             return;
         }
         let key = Key {
@@ -117,7 +132,6 @@ impl Tables {
         let sums = self.hours.entry(hour).or_default().sums(key, self.most);
         let weight = connection.weight;
         let one = |yes: bool| if yes { weight } else { 0 };
-        let end = hour.saturating_add(HOUR - 1);
         if begins {
             sums.connections += weight;
             sums.rows += connection.rows;
@@ -127,11 +141,11 @@ impl Tables {
         } else {
             sums.ongoing += weight;
         }
-        if hour_of(last) == hour {
+        if last <= end {
             sums.resets += one(connection.reset);
         }
         if connection.first != NO_TIME {
-            sums.first = sums.first.min(first.max(hour));
+            sums.first = sums.first.min(first.max(start));
             sums.last = sums.last.max(last.min(end));
         }
     }

@@ -109,9 +109,10 @@ fn selection(args: &QueryArgs) -> Result<Selection, CommandError> {
 /// What a person typed wrong is wrong usage; the rest is an error.
 pub(super) fn failed(error: QueryError) -> CommandError {
     match error {
-        QueryError::Archive(_) | QueryError::Engine(_) | QueryError::Type { .. } => {
-            CommandError::failed(error)
-        }
+        QueryError::Archive(_)
+        | QueryError::Engine(_)
+        | QueryError::Spill(_)
+        | QueryError::Type { .. } => CommandError::failed(error),
         _ => UsageError::new(error.to_string()).into(),
     }
 }

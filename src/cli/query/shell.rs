@@ -290,7 +290,7 @@ mod tests {
             "who-talked-to PARTY",
             ".mode table|csv",
             "first_seen ",
-            "connections  a 5-tuple",
+            "connections  a connection",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }

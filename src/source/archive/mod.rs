@@ -1,11 +1,12 @@
 //! Reading an archive: a folder of Parquet files that its manifest names.
 //!
 //! Owns opening (`open`), what a question is (`query`), which row groups and rows it needs
-//! (`prune`), reading those (`part`) and giving rows back in the order of time (`scan`). Writing is
+//! (`prune`, and of whole files `choose`), reading those (`part`) and giving rows back in the order of time (`scan`). Writing is
 //! `archive`'s. A file that cannot be read is an error that names it, and the others are
 //! still read.
 
 mod bytes;
+mod choose;
 mod error;
 mod lines;
 mod open;

@@ -101,11 +101,9 @@ impl Part {
         let mut found = Vec::new();
         let pruner = Pruner::new(&file, &metadata);
         for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
-            let (first, last) = times(pruner, group);
-            let timed = first <= query.until && last >= query.since;
-            let untimed = first == NO_TIME && query.since <= 0 && query.until >= 0;
-            let may = (timed || untimed) && pruner.group(index, &query.wanted).map_err(damaged)?;
-            found.extend(may.then_some((index, first)));
+            let may = reaches(pruner, group, query)
+                && pruner.group(index, &query.wanted).map_err(damaged)?;
+            found.extend(may.then_some((index, times(pruner, group).0)));
         }
         if !found.is_empty() && !query.wanted.is_everything() {
             metadata = arrow(with_pages(&file, &metadata).map_err(damaged)?)?;
@@ -327,6 +325,13 @@ fn selection(rows: &[bool]) -> RowSelection {
     });
     let ranges = runs.filter(|(kept, _)| *kept).map(|(_, range)| range);
     RowSelection::from_consecutive_ranges(ranges, rows.len())
+}
+
+/// Whether a row group may have rows of the time that is asked for.
+pub(super) fn reaches(pruner: Pruner<'_>, group: &RowGroupMetaData, query: &Query) -> bool {
+    let (first, last) = times(pruner, group);
+    let timed = first <= query.until && last >= query.since;
+    timed || (first == NO_TIME && query.since <= 0 && query.until >= 0)
 }
 
 /// First and last time; all times where the footer does not say.

@@ -1,21 +1,19 @@
-//! Conditions in CEL on the columns of `flows`, as the engine's expressions.
+//! Conditions in CEL on the columns of `flows`.
 //!
 //! Owns what of CEL there is: comparisons of a column with constants, `in`, the functions
 //! on texts, `&&`, `||`, `!`. Anything else is an error that names it, never a guess.
 //!
 //! A column that a flow does not have is `null`, as in CEL: it equals nothing but
-//! `null`, is no less and no more than anything, and contains nothing. A condition is
-//! pushed down to what it compares (`!` included), so that null never decides.
+//! `null`, is no less and no more than anything, and contains nothing.
 
 use cel::common::ast::{CallExpr, Expr as Cel, LiteralValue, operators};
 use cel::parser::{Expression, Parser};
 use jiff::Timestamp;
-use polars::prelude::{Expr, col, lit};
 
-use super::answer::guarded;
-use super::columns::{self, Kind, resolve, shown};
-use super::error::QueryError;
-use super::frame::time;
+use super::{Comparison, Condition, Part, Test};
+use crate::query::answer::guarded;
+use crate::query::columns::{self, Kind, resolve};
+use crate::query::error::QueryError;
 
 /// Longest condition.
 const MOST_BYTES: usize = 4096;
@@ -25,11 +23,11 @@ const MOST_LEVELS: usize = 64;
 const SUPPORTED: &str = "a condition compares columns with constants (==, !=, <, <=, >, >=, in, \
     startsWith, endsWith, contains), joined by &&, || and !";
 
-/// The condition as an expression over the columns of the files.
+/// The condition that a text states.
 ///
 /// # Errors
 /// [`QueryError::Condition`] or [`QueryError::Column`].
-pub(super) fn translate(text: &str) -> Result<Expr, QueryError> {
+pub(in crate::query) fn translate(text: &str) -> Result<Condition, QueryError> {
     let wrong = |reason: String| QueryError::Condition {
         text: text.to_owned(),
         reason,
@@ -41,7 +39,7 @@ pub(super) fn translate(text: &str) -> Result<Expr, QueryError> {
         let expression = Parser::new()
             .parse(text)
             .map_err(|errors| wrong(errors.to_string()))?;
-        condition(&expression, true, 0).map_err(|problem| match problem {
+        condition(&expression, 0).map_err(|problem| match problem {
             Problem::Column(error) => error,
             Problem::Unsupported(what) => wrong(format!("{what} is not supported: {SUPPORTED}")),
             Problem::Wrong(reason) => wrong(reason),
@@ -49,50 +47,54 @@ pub(super) fn translate(text: &str) -> Result<Expr, QueryError> {
     })
 }
 
-/// Why a condition has no expression.
+/// Why there is no condition.
 enum Problem {
     Column(QueryError),
     Unsupported(String),
     Wrong(String),
 }
 
-type Translated = Result<Expr, Problem>;
+type Translated = Result<Condition, Problem>;
 
-/// What holds where the condition has the value `wanted`.
-fn condition(expression: &Expression, wanted: bool, level: usize) -> Translated {
+fn condition(expression: &Expression, level: usize) -> Translated {
     if level > MOST_LEVELS {
         return Err(Problem::Wrong(format!(
             "nests deeper than {MOST_LEVELS} levels"
         )));
     }
     match &expression.expr {
-        Cel::Literal(LiteralValue::Boolean(value)) => Ok(lit(*value.inner() == wanted)),
+        Cel::Literal(LiteralValue::Boolean(value)) => Ok(if *value.inner() {
+            Condition::default()
+        } else {
+            Condition::never()
+        }),
         Cel::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, [inner]) => condition(inner, !wanted, level + 1),
+            (operators::LOGICAL_NOT, [inner]) => Ok(condition(inner, level + 1)?.not()),
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), parts) => {
-                let all = (name == operators::LOGICAL_AND) == wanted;
-                let mut joined: Option<Expr> = None;
-                for part in parts {
-                    let part = condition(part, wanted, level + 1)?;
-                    joined = Some(match joined {
-                        None => part,
-                        Some(before) if all => before.and(part),
-                        Some(before) => before.or(part),
-                    });
+                let parts = parts.iter().map(|part| condition(part, level + 1));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                if parts.is_empty() {
+                    return Err(Problem::Unsupported("an empty condition".to_owned()));
                 }
-                joined.ok_or_else(|| Problem::Unsupported("an empty condition".to_owned()))
+                Ok(if name == operators::LOGICAL_AND {
+                    Condition::all(parts)
+                } else {
+                    Condition::Any(parts)
+                })
             }
-            (operators::IN, [left, right]) => Ok(decided(within(left, right)?, wanted)),
-            (name, [left, right]) if Comparison::of(name).is_some() => {
-                let comparison = Comparison::of(name).unwrap_or(Comparison::Equal);
-                compare(left, comparison, right, wanted)
+            (operators::IN, [left, right]) => within(left, right),
+            (operators::NOT_EQUALS, [left, right]) => {
+                Ok(compare(left, Comparison::Equal, right)?.not())
             }
-            _ => Ok(decided(function(call)?, wanted)),
+            (name, [left, right]) if comparison(name).is_some() => {
+                compare(left, comparison(name).unwrap_or(Comparison::Equal), right)
+            }
+            _ => function(call),
         },
         Cel::Ident(_) | Cel::Select(_) => {
             let column = column(expression)?;
             match columns::kind(column) {
-                Kind::Bool => Ok(decided(col(column), wanted)),
+                Kind::Bool => Ok(Condition::Is(column, Test::Flag)),
                 _ => Err(Problem::Wrong(format!("{column} is not true or false"))),
             }
         }
@@ -100,60 +102,18 @@ fn condition(expression: &Expression, wanted: bool, level: usize) -> Translated 
     }
 }
 
-/// Null counts as not true.
-fn decided(condition: Expr, wanted: bool) -> Expr {
-    if wanted {
-        condition
-    } else {
-        condition.fill_null(lit(false)).not()
-    }
+fn comparison(operator: &str) -> Option<Comparison> {
+    Some(match operator {
+        operators::EQUALS => Comparison::Equal,
+        operators::LESS => Comparison::Less,
+        operators::LESS_EQUALS => Comparison::LessEqual,
+        operators::GREATER => Comparison::Greater,
+        operators::GREATER_EQUALS => Comparison::GreaterEqual,
+        _ => return None,
+    })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessEqual,
-    Greater,
-    GreaterEqual,
-}
-
-impl Comparison {
-    fn of(operator: &str) -> Option<Self> {
-        Some(match operator {
-            operators::EQUALS => Self::Equal,
-            operators::NOT_EQUALS => Self::NotEqual,
-            operators::LESS => Self::Less,
-            operators::LESS_EQUALS => Self::LessEqual,
-            operators::GREATER => Self::Greater,
-            operators::GREATER_EQUALS => Self::GreaterEqual,
-            _ => return None,
-        })
-    }
-
-    /// With the sides exchanged.
-    fn turned(self) -> Self {
-        match self {
-            Self::Less => Self::Greater,
-            Self::LessEqual => Self::GreaterEqual,
-            Self::Greater => Self::Less,
-            Self::GreaterEqual => Self::LessEqual,
-            same => same,
-        }
-    }
-
-    fn is_order(self) -> bool {
-        !matches!(self, Self::Equal | Self::NotEqual)
-    }
-}
-
-fn compare(
-    left: &Expression,
-    comparison: Comparison,
-    right: &Expression,
-    wanted: bool,
-) -> Translated {
+fn compare(left: &Expression, comparison: Comparison, right: &Expression) -> Translated {
     let (column, comparison, constant) = match (column_of(left)?, column_of(right)?) {
         (Some(column), None) => (column, comparison, right),
         (None, Some(column)) => (column, comparison.turned(), left),
@@ -165,66 +125,53 @@ fn compare(
         }
     };
     if matches!(constant.expr, Cel::Literal(LiteralValue::Null)) {
-        if comparison.is_order() {
+        if comparison != Comparison::Equal {
             return Err(Problem::Wrong(
                 "null is no less and no more than anything".to_owned(),
             ));
         }
-        let is_null = (comparison == Comparison::Equal) == wanted;
-        // Names of 0 are null, and nothing else of a named column is.
-        let value = shown(column);
-        return Ok(if is_null {
-            value.is_null()
-        } else {
-            value.is_not_null()
-        });
+        return Ok(Condition::Is(column, Test::Absent));
     }
-    let (value, constant) = operands(column, constant, comparison.is_order())?;
-    let (comparison, wanted) = match comparison {
-        Comparison::NotEqual => (Comparison::Equal, !wanted),
-        other => (other, wanted),
-    };
-    let condition = match comparison {
-        Comparison::Equal | Comparison::NotEqual => value.eq(constant),
-        Comparison::Less => value.lt(constant),
-        Comparison::LessEqual => value.lt_eq(constant),
-        Comparison::Greater => value.gt(constant),
-        Comparison::GreaterEqual => value.gt_eq(constant),
-    };
-    Ok(decided(condition, wanted))
+    test(column, comparison, constant)
 }
 
-/// The column as stored, and the constant as that type.
-fn operands(
-    column: &'static str,
-    constant: &Expression,
-    order: bool,
-) -> Result<(Expr, Expr), Problem> {
+/// A comparison of a column with a constant, as what the column holds.
+fn test(column: &'static str, comparison: Comparison, constant: &Expression) -> Translated {
+    let order = comparison != Comparison::Equal;
     let mismatch = || {
         Problem::Wrong(format!(
             "{column} cannot be compared with {}",
             described(&constant.expr)
         ))
     };
-    let constant = match (columns::kind(column), &constant.expr) {
+    let test = match (columns::kind(column), &constant.expr) {
         (Kind::Named(names), Cel::Literal(LiteralValue::String(text))) if !order => {
             let number = names.number(text.inner()).ok_or_else(|| {
                 Problem::Wrong(format!("{:?} is no value of {column}", text.inner()))
             })?;
-            return Ok(columns::number(column, number.into()));
+            Test::Number(comparison, number.into())
         }
         (Kind::Text, Cel::Literal(LiteralValue::String(text))) => {
-            return Ok((shown(column), lit(text.inner().to_owned())));
+            Test::Text(comparison, text.inner().to_owned())
         }
         (Kind::Number, Cel::Literal(LiteralValue::Int(number))) => {
-            return Ok(columns::number(column, *number.inner()));
+            Test::Number(comparison, *number.inner())
         }
         (Kind::Number, Cel::Literal(LiteralValue::UInt(number))) => {
             let number = i64::try_from(*number.inner()).map_err(|_| mismatch())?;
-            return Ok(columns::number(column, number));
+            Test::Number(comparison, number)
         }
-        (Kind::Bool, Cel::Literal(LiteralValue::Boolean(value))) if !order => lit(*value.inner()),
-        (Kind::Time, Cel::Literal(LiteralValue::String(text))) => time(moment(text.inner())?),
+        (Kind::Bool, Cel::Literal(LiteralValue::Boolean(value))) if !order => {
+            let is = Condition::Is(column, Test::Flag);
+            return Ok(if *value.inner() {
+                is
+            } else {
+                is.not().and(Condition::present(column))
+            });
+        }
+        (Kind::Time, Cel::Literal(LiteralValue::String(text))) => {
+            Test::Time(comparison, moment(text.inner())?)
+        }
         (Kind::Time, Cel::Call(call)) if call.func_name == "timestamp" && call.target.is_none() => {
             match call.args.as_slice() {
                 [
@@ -232,13 +179,13 @@ fn operands(
                         expr: Cel::Literal(LiteralValue::String(text)),
                         ..
                     },
-                ] => time(moment(text.inner())?),
+                ] => Test::Time(comparison, moment(text.inner())?),
                 _ => return Err(mismatch()),
             }
         }
         _ => return Err(mismatch()),
     };
-    Ok((col(column), constant))
+    Ok(Condition::Is(column, test))
 }
 
 fn moment(text: &str) -> Result<i64, Problem> {
@@ -258,12 +205,9 @@ fn within(left: &Expression, right: &Expression) -> Translated {
             described(&right.expr)
         )));
     };
-    let mut any = lit(false);
-    for element in &list.elements {
-        let (value, constant) = operands(column, element, false)?;
-        any = any.or(value.eq(constant));
-    }
-    Ok(any)
+    let elements = list.elements.iter();
+    let tests = elements.map(|element| test(column, Comparison::Equal, element));
+    Ok(Condition::Any(tests.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// `column.startsWith("text")` and the like.
@@ -273,9 +217,12 @@ fn function(call: &CallExpr) -> Translated {
     let (Some(target), [argument]) = (&call.target, call.args.as_slice()) else {
         return Err(unsupported());
     };
-    if !matches!(name, "startsWith" | "endsWith" | "contains") {
-        return Err(unsupported());
-    }
+    let part = match name {
+        "startsWith" => Part::Begins,
+        "endsWith" => Part::Ends,
+        "contains" => Part::Contains,
+        _ => return Err(unsupported()),
+    };
     let column = column(target)?;
     if !matches!(columns::kind(column), Kind::Text | Kind::Named(_)) {
         return Err(Problem::Wrong(format!("{column} is no text")));
@@ -283,13 +230,8 @@ fn function(call: &CallExpr) -> Translated {
     let Cel::Literal(LiteralValue::String(text)) = &argument.expr else {
         return Err(unsupported());
     };
-    let text = lit(text.inner().to_owned());
-    let texts = shown(column).str();
-    Ok(match name {
-        "startsWith" => texts.starts_with(text),
-        "endsWith" => texts.ends_with(text),
-        _ => texts.contains_literal(text),
-    })
+    let test = Test::Part(part, text.inner().to_owned());
+    Ok(Condition::Is(column, test))
 }
 
 fn column(expression: &Expression) -> Result<&'static str, Problem> {

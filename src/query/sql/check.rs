@@ -8,18 +8,15 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
-    visit_relations,
 };
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::{Parser, ParserError, ParserOptions};
 
-use super::VIEWS;
-use super::answer::guarded;
-use super::error::QueryError;
-use super::near::near;
+use super::hint::Hints;
+use super::{MOST_BYTES, Use, parse};
+use crate::query::VIEWS;
+use crate::query::answer::guarded;
+use crate::query::error::QueryError;
+use crate::query::near::near;
 
-/// Longest text of a query.
-const MOST_BYTES: usize = 16 << 10;
 /// Levels of an expression: a chain of `OR` has one for each.
 const MOST_LEVELS: usize = 256;
 /// SELECTs in one statement.
@@ -33,7 +30,7 @@ const FILE_WORDS: [&str; 3] = ["read_", "scan_", "write_"];
 ///
 /// # Errors
 /// [`QueryError`] for anything that is not one SELECT over views.
-pub(super) fn check(text: &str) -> Result<Vec<&'static str>, QueryError> {
+pub(in crate::query) fn check(text: &str) -> Result<Vec<Use>, QueryError> {
     if text.len() > MOST_BYTES {
         return Err(QueryError::Syntax(format!(
             "longer than {MOST_BYTES} bytes"
@@ -42,50 +39,7 @@ pub(super) fn check(text: &str) -> Result<Vec<&'static str>, QueryError> {
     guarded(|| check_here(text))
 }
 
-/// Whether a text can be judged: it is a statement over some table and ends with no comma,
-/// or it is wrong in a way that no more text mends.
-#[must_use]
-pub fn is_whole(text: &str) -> bool {
-    if text.len() > MOST_BYTES {
-        return true;
-    }
-    let has_table = guarded(|| {
-        let statements = parse(text)?;
-        let found = visit_relations(&statements, |_| ControlFlow::Break(()));
-        Ok(found.is_break() || !matches!(statements.as_slice(), [Statement::Query(_)]))
-    });
-    match has_table {
-        Ok(has_table) => has_table && !text.trim_end().ends_with(','),
-        // The parser has one kind of error, and says where it is only in its text.
-        Err(QueryError::Syntax(reason)) => {
-            let at_the_end = ["Unterminated", "Unexpected EOF"];
-            !reason.ends_with("found: EOF") && !at_the_end.iter().any(|of| reason.contains(of))
-        }
-        Err(_) => true,
-    }
-}
-
-fn parse(text: &str) -> Result<Vec<Statement>, QueryError> {
-    let syntax = |error: ParserError| {
-        let (ParserError::TokenizerError(reason) | ParserError::ParserError(reason)) = error else {
-            return QueryError::Syntax(error.to_string());
-        };
-        QueryError::Syntax(reason)
-    };
-    // As the engine reads it.
-    let options = ParserOptions {
-        trailing_commas: true,
-        ..ParserOptions::default()
-    };
-    Parser::new(&GenericDialect)
-        .with_options(options)
-        .try_with_sql(text)
-        .map_err(syntax)?
-        .parse_statements()
-        .map_err(syntax)
-}
-
-fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
+fn check_here(text: &str) -> Result<Vec<Use>, QueryError> {
     let statements = parse(text)?;
     let [statement] = statements.as_slice() else {
         return Err(refused(format!("{} statements", statements.len())));
@@ -97,9 +51,10 @@ fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
     if let ControlFlow::Break(error) = statement.visit(&mut check) {
         return Err(error);
     }
+    let mut views = Vec::new();
     for name in &check.relations {
         if let Some(&view) = VIEWS.iter().find(|view| *view == name) {
-            check.views.push(view);
+            views.push(view);
         } else if !check.own.contains(name) {
             return Err(QueryError::Table {
                 name: name.clone(),
@@ -107,9 +62,12 @@ fn check_here(text: &str) -> Result<Vec<&'static str>, QueryError> {
             });
         }
     }
-    check.views.sort_unstable();
-    check.views.dedup();
-    Ok(check.views)
+    views.sort_unstable();
+    let uses = views.chunk_by(|one, other| one == other).map(|same| Use {
+        view: same[0],
+        hint: check.hints.of(same[0], same.len()),
+    });
+    Ok(uses.collect())
 }
 
 fn refused(what: impl Into<String>) -> QueryError {
@@ -135,7 +93,7 @@ fn first_words(text: &str) -> String {
 
 #[derive(Default)]
 struct Check {
-    views: Vec<&'static str>,
+    hints: Hints,
     /// Names in the place of tables.
     relations: Vec<String>,
     /// Names that the query gives itself, in `WITH`.
@@ -220,6 +178,7 @@ impl Visitor for Check {
         if !select.lateral_views.is_empty() {
             return stop("LATERAL VIEW");
         }
+        self.hints.select(select);
         Step::Continue(())
     }
 
@@ -301,29 +260,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_whole_unless_more_could_mend_it() {
-        for whole in [
-            "SHOW TABLES",
-            "SELECT * FROM flows LIMIT 1",
-            "SELEC 1",
-            "SELECT * FROM FROM",
-        ] {
-            assert!(is_whole(whole), "{whole}");
-        }
-        for open in [
-            "SELECT",
-            "SELECT verdict,",
-            "SELECT 1",
-            "SELECT 1 FROM",
-            "SELECT (1",
-            "SELECT 'a",
-            "SELECT 1 /* a",
-        ] {
-            assert!(!is_whole(open), "{open}");
-        }
-    }
-
-    #[test]
     fn one_select_over_views_is_let_through() {
         for (text, views) in [
             ("SELECT * FROM flows", vec!["flows"]),
@@ -346,7 +282,8 @@ mod tests {
             ("SELECT 'read_csv(''x'')' AS a FROM flows", vec!["flows"]),
             ("SELECT 1", vec![]),
         ] {
-            assert_eq!(check(text).unwrap(), views, "{text}");
+            let found: Vec<&str> = check(text).unwrap().iter().map(|of| of.view).collect();
+            assert_eq!(found, views, "{text}");
         }
     }
 

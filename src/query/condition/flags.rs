@@ -5,11 +5,10 @@
 
 use std::net::IpAddr;
 
-use polars::prelude::{BooleanChunked, DataType, Expr, Field, IntoColumn, col, lit};
-
-use super::columns::{self, Kind};
-use super::error::QueryError;
-use crate::flow::{EventType, identity_name, split};
+use super::{Comparison, Condition, Part, Test};
+use crate::flow::{EventType, identity_name};
+use crate::query::columns::{self, Kind};
+use crate::query::error::QueryError;
 
 /// Flags of `tail` that columns can answer.
 pub const FLAGS: [&str; 27] = [
@@ -43,23 +42,18 @@ pub const FLAGS: [&str; 27] = [
 ];
 
 /// What holds where one of the values of a flag does.
-pub(super) fn condition(flag: &str, values: &[String]) -> Result<Expr, QueryError> {
-    let mut any: Option<Expr> = None;
-    for value in values {
-        let one = one(flag, value).map_err(|reason| QueryError::Flag {
+pub(in crate::query) fn condition(flag: &str, values: &[String]) -> Result<Condition, QueryError> {
+    let any = values.iter().map(|value| {
+        one(flag, value).map_err(|reason| QueryError::Flag {
             flag: flag.to_owned(),
             value: value.clone(),
             reason,
-        })?;
-        any = Some(match any {
-            Some(before) => before.or(one),
-            None => one,
-        });
-    }
-    Ok(any.unwrap_or_else(|| lit(true)))
+        })
+    });
+    Ok(Condition::Any(any.collect::<Result<Vec<_>, _>>()?))
 }
 
-type Made = Result<Expr, String>;
+type Made = Result<Condition, String>;
 
 fn one(flag: &str, value: &str) -> Made {
     let (sides, kind): (&[&str], &str) = if let Some(kind) = flag.strip_prefix("from-") {
@@ -83,19 +77,12 @@ fn one(flag: &str, value: &str) -> Made {
         "node-name" if value.contains(['*', ',']) => {
             Err("no patterns here: name the node".to_owned())
         }
-        "node-name" => Ok(col("node_name").eq(lit(value.to_owned()))),
+        "node-name" => Ok(Condition::text("node_name", value)),
         "http-status" => status(value),
-        "http-method" => Ok(col("http_method").eq(lit(value.to_uppercase()))),
+        "http-method" => Ok(Condition::text("http_method", value.to_uppercase())),
         _ => {
-            let mut any: Option<Expr> = None;
-            for side in sides {
-                let this = of_side(side, kind, value)?;
-                any = Some(match any {
-                    Some(before) => before.or(this),
-                    None => this,
-                });
-            }
-            any.ok_or_else(|| "no such flag".to_owned())
+            let any = sides.iter().map(|side| of_side(side, kind, value));
+            Ok(Condition::Any(any.collect::<Result<Vec<_>, _>>()?))
         }
     }
 }
@@ -107,8 +94,7 @@ fn named(column: &'static str, value: &str) -> Made {
     let number = names
         .number(value)
         .ok_or_else(|| format!("no value of {column}"))?;
-    let (column, number) = columns::number(column, number.into());
-    Ok(column.eq(number))
+    Ok(Condition::number(column, number.into()))
 }
 
 fn event_type(value: &str) -> Made {
@@ -122,8 +108,8 @@ fn event_type(value: &str) -> Made {
 
 fn protocol(value: &str) -> Made {
     match value.to_lowercase().as_str() {
-        "dns" => Ok(col("dns_query").is_not_null()),
-        "http" => Ok(col("http_code").is_not_null()),
+        "dns" => Ok(Condition::present("dns_query")),
+        "http" => Ok(Condition::present("http_code")),
         "icmp" => Ok(named("protocol", "ICMPv4")?.or(named("protocol", "ICMPv6")?)),
         "icmpv4" => named("protocol", "ICMPv4"),
         "icmpv6" => named("protocol", "ICMPv6"),
@@ -137,10 +123,13 @@ fn protocol(value: &str) -> Made {
 /// `404`, `5+` for all that begin so; a request has none.
 fn status(value: &str) -> Made {
     let wrong = || "a status such as 404, or 5+".to_owned();
-    let code = || col("http_code");
+    let code = |comparison, number: u32| {
+        Condition::Is("http_code", Test::Number(comparison, number.into()))
+    };
+    let answered = code(Comparison::Greater, 0);
     let Some(begin) = value.strip_suffix('+') else {
         let code_is: u32 = value.parse().map_err(|_| wrong())?;
-        return Ok(code().eq(lit(code_is)).and(code().gt(lit(0_u32))));
+        return Ok(code(Comparison::Equal, code_is).and(answered));
     };
     let begin_is: u32 = begin.parse().map_err(|_| wrong())?;
     let width = match begin.len() {
@@ -150,80 +139,66 @@ fn status(value: &str) -> Made {
         _ => return Err(wrong()),
     };
     let first = begin_is * width;
-    Ok(code()
-        .gt_eq(lit(first))
-        .and(code().lt(lit(first + width)))
-        .and(code().gt(lit(0_u32))))
+    Ok(code(Comparison::GreaterEqual, first)
+        .and(code(Comparison::Less, first + width))
+        .and(answered))
 }
 
 fn of_side(side: &str, kind: &str, value: &str) -> Made {
-    let column = |what: &str| col(format!("{side}_{what}"));
-    let is = |what: &str, text: &str| column(what).eq(lit(text.to_owned()));
+    let column = |what: &str| {
+        columns::known(&format!("{side}_{what}")).ok_or_else(|| "no such flag".to_owned())
+    };
     match kind {
-        "namespace" => Ok(is("namespace", value)),
+        "namespace" => Ok(Condition::text(column("namespace")?, value)),
         "pod" => {
             // As Hubble has it: `ns/pre`, `ns/`, `/pre`; alone, it is of `default`.
             let (namespace, prefix) = match value.split_once('/') {
                 None => ("default", value),
                 Some((namespace, rest)) => (namespace, rest.split('/').next().unwrap_or_default()),
             };
+            let (of_namespace, of_pod) = (column("namespace")?, column("pod")?);
             let begins = if prefix.is_empty() {
-                column("namespace")
-                    .is_not_null()
-                    .or(column("pod").is_not_null())
+                Condition::present(of_namespace).or(Condition::present(of_pod))
             } else {
-                column("pod").str().starts_with(lit(prefix.to_owned()))
+                Condition::Is(of_pod, Test::Part(Part::Begins, prefix.to_owned()))
             };
             Ok(if namespace.is_empty() {
                 begins
             } else {
-                begins.and(is("namespace", namespace))
+                begins.and(Condition::text(of_namespace, namespace))
             })
         }
-        "workload" => Ok(workload(column("workloads"), value)),
+        "workload" => {
+            let (kind, name) = value.split_once('/').unwrap_or(("", value));
+            let test = Test::Workload(kind.to_owned(), name.to_owned());
+            Ok(Condition::Is(column("workloads")?, test))
+        }
         "ip" => {
             let address: IpAddr = value
                 .parse()
                 .map_err(|_| "one address; ranges are not answered here".to_owned())?;
-            Ok(is("ip", &address.to_string()).or(is("ip", value)))
+            let ip = column("ip")?;
+            let mut forms = vec![address.to_string(), value.to_owned()];
+            forms.dedup();
+            let forms = forms.into_iter().map(|form| Condition::text(ip, form));
+            Ok(Condition::Any(forms.collect()))
         }
         "port" => {
             let port: u16 = value.parse().map_err(|_| "no port".to_owned())?;
-            let has_ports = named("protocol", "TCP")?
-                .or(named("protocol", "UDP")?)
-                .or(named("protocol", "SCTP")?);
-            Ok(column("port").eq(lit(u32::from(port))).and(has_ports))
+            let protocols = ["TCP", "UDP", "SCTP"];
+            let protocols = protocols.map(|protocol| named("protocol", protocol));
+            let has_ports = protocols.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let is = Condition::number(column("port")?, port.into());
+            Ok(is.and(Condition::Any(has_ports)))
         }
         "identity" => {
             let reserved = (1..=10).find(|&id| identity_name(id) == Some(value));
-            let number = reserved.or_else(|| value.parse().ok());
+            let number: Option<u32> = reserved.or_else(|| value.parse().ok());
             let number = number.ok_or_else(|| "a number, or a reserved name".to_owned())?;
-            Ok(column("identity").eq(lit(number)))
+            Ok(Condition::number(column("identity")?, number.into()))
         }
         _ => Err("no such flag".to_owned()),
     }
-}
-
-/// Whether one of a side's workloads is `[KIND/]NAME` or `KIND/`.
-fn workload(lists: Expr, wanted: &str) -> Expr {
-    let (kind, name) = wanted.split_once('/').unwrap_or(("", wanted));
-    let (kind, name) = (kind.to_owned(), name.to_owned());
-    let fits = move |item: &str| {
-        // No name of a workload has a slash.
-        let (of_kind, of_name) = item.rsplit_once('/').unwrap_or(("", item));
-        (kind.is_empty() || kind == of_kind) && (name.is_empty() || name == of_name)
-    };
-    lists.map(
-        move |column| {
-            let fitting: BooleanChunked = column
-                .str()?
-                .iter()
-                .map(|list| Some(split(list?).iter().any(|item| fits(item))))
-                .collect();
-            Ok(fitting.with_name(column.name().clone()).into_column())
-        },
-        |_, field| Ok(Field::new(field.name().clone(), DataType::Boolean)),
-    )
 }
 
 #[cfg(test)]
