@@ -1,6 +1,7 @@
 //! Rows through Arrow and back.
 
 use super::{COLUMNS, Encoder, Memory, decode, schema};
+use crate::flow::row::Columns;
 use crate::flow::{BatchBuilder, Dictionaries, FlowBatch, Interner};
 use crate::wire::generate::{Generator, cases};
 use crate::wire::walk::push_message;
@@ -28,7 +29,10 @@ fn rows_come_back_from_their_columns() {
         let order: Vec<u32> = (0..batch.len() as u32).rev().collect();
         let record = Encoder::new(true).encode(&batch, &order).unwrap();
         let mut interner = Interner::new(1 << 24);
-        let mut columns = decode(&mut interner, &mut Memory::default(), &record).unwrap();
+        let mut columns = {
+            let spare = Columns::default();
+            decode(&mut interner, &mut Memory::default(), &record, spare).unwrap()
+        };
         columns.complete();
         let back = FlowBatch {
             columns,
