@@ -179,3 +179,57 @@ impl BatchJudge {
         self.places[cluster]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Given;
+    use crate::manifest;
+    use crate::policy::Options;
+    use crate::synth::{Preset, Traffic};
+
+    /// 2026-01-05, a Monday, at noon.
+    const NOON: i64 = 1_767_614_400_000_000_000;
+
+    /// Guarantees: what is remembered of rows that ask the same is what the judge says of
+    /// each, and rows that are left out are not judged.
+    #[test]
+    fn remembered_answers_are_those_of_the_judge() {
+        let (settings, seconds) = Preset::Xs.settings();
+        let traffic = Traffic::new(&settings, 3, NOON, seconds).unwrap();
+        let mut traffic = traffic.stopping_after(6_000);
+        let batches: Vec<FlowBatch> = std::iter::from_fn(|| traffic.next_batch()).collect();
+        let policies = || {
+            let documents = manifest::read(&traffic.policies(), "p.yaml".into()).documents;
+            let mut options = Options::default();
+            let cluster = &traffic.world().cluster;
+            options.set("cluster-name", cluster).unwrap();
+            Arc::new(Policies::new(Given {
+                documents,
+                options,
+                ..Given::default()
+            }))
+        };
+        let mut whole = BatchJudge::new(policies());
+        let mut single = BatchJudge::new(policies());
+        let (mut judged, mut said) = (0, 0);
+        for (piece, batch) in (0..).zip(&batches) {
+            whole.begin(piece, 0, std::slice::from_ref(batch));
+            single.begin(piece, 0, std::slice::from_ref(batch));
+            let kept: Vec<bool> = (0..batch.len()).map(|row| row % 7 != 3).collect();
+            let found = whole.judge(batch.clone(), kept.clone());
+            for row in batch.rows() {
+                let asked = Asked::of(row).ok().filter(|_| kept[row.index()]);
+                let expected = asked.and_then(|asked| {
+                    let (judgement, _) = single.judge.answer(row, asked);
+                    single.side(judgement)
+                });
+                assert_eq!(found.side(row.index()), expected);
+                judged += usize::from(expected.is_some());
+            }
+            single.judge.end_of(batch);
+            said += found.said.len();
+        }
+        assert!(judged > 1000 && said < judged / 2, "{said} of {judged}");
+    }
+}
