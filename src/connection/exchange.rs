@@ -10,6 +10,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -125,9 +126,12 @@ impl Exchanges {
         let Some(pending) = &mut self.slots[at as usize] else {
             return is_new;
         };
+        let before = pending.due;
         pending.add(row, spoken, side);
-        let due = (pending.due, pending.number, at);
-        self.due.push(Reverse(due));
+        if is_new || pending.due != before {
+            let due = (pending.due, pending.number, at);
+            self.due.push(Reverse(due));
+        }
         is_new
     }
 
@@ -198,13 +202,19 @@ impl Exchanges {
 
     /// A hash of what is asked for: request and response have it in common.
     fn content(&self, row: RowRef<'_>) -> u64 {
-        use std::hash::BuildHasher;
         let hasher = self.by_subject.hasher();
         match record(row) {
             Some(L7Record::Http(http)) => {
                 hasher.hash_one((1, row.str(http.method), row.str(http.url)))
             }
-            Some(L7Record::Dns(dns)) => hasher.hash_one((2, row.str(dns.query), types(row, dns))),
+            Some(L7Record::Dns(dns)) => {
+                let mut hash = hasher.build_hasher();
+                (2, row.str(dns.query)).hash(&mut hash);
+                for kind in row.dictionaries().list(dns.qtypes) {
+                    kind.hash(&mut hash);
+                }
+                hash.finish()
+            }
             Some(L7Record::Kafka(kafka)) => {
                 hasher.hash_one((3, row.str(kafka.api_key), kafka.correlation_id))
             }

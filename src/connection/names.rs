@@ -230,16 +230,16 @@ impl Names {
 
     fn known(&mut self, row: RowRef<'_>, id: EndpointId) -> Known {
         const UNKNOWN: Known = Known::Party(Party::UNKNOWN, 0);
+        let cached = self.epochs.first().and_then(|epoch| {
+            let known = epoch.endpoints.get(id.0 as usize)?;
+            *known
+        });
+        if let Some(known) = cached {
+            return known;
+        }
         let Some(endpoint) = row.dictionaries().endpoint(id) else {
             return UNKNOWN;
         };
-        let cached = self
-            .epochs
-            .first_mut()
-            .map(|epoch| *slot(&mut epoch.endpoints, id.0, None));
-        if let Some(Some(known)) = cached {
-            return known;
-        }
         let named = Named::of(endpoint);
         let rank = named.rank();
         let known = match named {

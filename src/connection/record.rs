@@ -2,6 +2,7 @@
 //!
 //! Owns their fields and what each means. How rows become them is `fold`'s.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub enum Outcome {
 }
 
 /// What a recorded event of one direction said, the first decisive one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Hubble's verdict.
     pub verdict: FlowVerdict,
@@ -63,6 +64,16 @@ pub struct Recorded {
     pub match_type: u32,
     /// Policies Hubble names, `namespace/name` or `name`, sorted.
     pub policies: Arc<[Arc<str>]>,
+}
+
+/// Of the policies only the first and the last count for the hash: lists are long, and
+/// nearly as many as their ends.
+impl Hash for Recorded {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.verdict, self.drop_reason, self.match_type).hash(state);
+        self.policies.len().hash(state);
+        (self.policies.first(), self.policies.last()).hash(state);
+    }
 }
 
 /// What the policies say about one direction.

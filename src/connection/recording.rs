@@ -129,8 +129,11 @@ pub(super) fn add_judged(
     if side.gap == 0 {
         side.gap = gap_number(judged.gap);
     }
-    let known = pool.get(side.judged).copied();
     let takes = judged.computed.is_some() && rank > side.judged_rank;
+    if !takes && judged.unknown.is_none() {
+        return;
+    }
+    let known = pool.get(side.judged).copied();
     let tells_why = judged.unknown.is_some() && known.is_none_or(|known| known.unknown.is_none());
     if !takes && !tells_why {
         return;

@@ -67,6 +67,16 @@ pub struct Computed {
     pub decision: Decision,
 }
 
+/// Whose policies an endpoint is under, once it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    NotAsked,
+    /// Those of a cluster, by its position.
+    Of(usize),
+    /// Those of the cluster of the node that saw it.
+    OfNode,
+}
+
 /// Judges rows, one after the other.
 pub struct Judge {
     policies: Arc<Policies>,
@@ -75,7 +85,9 @@ pub struct Judge {
     thresholds: BroadThresholds,
     epoch: Option<u64>,
     /// For each endpoint the cluster it would be a subject in.
-    clusters: Vec<Option<usize>>,
+    clusters: Vec<Subject>,
+    /// The cluster of each node, which counts for those of whom the flow does not say it.
+    nodes: Vec<Option<usize>>,
     known: Vec<Known>,
     /// Position of the first row of the batch.
     at: Position,
@@ -95,6 +107,7 @@ impl Judge {
             thresholds: BroadThresholds::default(),
             epoch: None,
             clusters: Vec::new(),
+            nodes: Vec::new(),
             known: Vec::new(),
             at: Position::default(),
             selected: false,
@@ -126,6 +139,7 @@ impl Judge {
         (self.policies, *number) = current.get();
         self.epoch = None;
         self.clusters.clear();
+        self.nodes.clear();
         self.known.clear();
         true
     }
@@ -292,6 +306,7 @@ impl Judge {
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.clusters.clear();
+            self.nodes.clear();
             for known in &mut self.known {
                 known.forget_ids();
             }
@@ -309,19 +324,31 @@ impl Judge {
 
     /// Judges a row.
     pub fn judge(&mut self, row: RowRef<'_>) -> Judgement {
-        let event = Event::of(row);
-        let Some(direction) = event.direction() else {
-            return apart(event);
-        };
-        let Some((protocol, port)) = layer4(row) else {
-            return apart(Event::Apart(Apart::NoDecision));
-        };
+        match Asked::of(row) {
+            Ok(asked) => self.answer(row, asked).0,
+            Err(event) => apart(event),
+        }
+    }
+
+    /// Judges a row that is about a connection. Beside it for how long the same holds of
+    /// every row between the same endpoints that asks the same; `None` where it hangs on
+    /// more than that.
+    pub(super) fn answer(&mut self, row: RowRef<'_>, asked: Asked) -> (Judgement, Option<Holds>) {
+        let Asked {
+            event,
+            direction,
+            protocol,
+            port,
+        } = asked;
         let at = self.at_of(row);
         let strict = self.policies.strict();
         self.forget_other_epochs(row);
         let cluster = self.cluster(row, direction);
-        // Names are asked for on egress only.
-        let asks = direction == Direction::Egress && self.known[cluster].policies.names_matter();
+        let own = &self.known[cluster];
+        let generation = own.policies.generation();
+        // Names are asked for on egress only, and not of those who are the same in every flow.
+        let names_matter = direction == Direction::Egress && own.policies.names_matter();
+        let asks = names_matter && !own.is_settled(row.destination());
         let policies = Arc::clone(&self.policies);
         let ledger = policies.ledger();
         let names = asks.then(|| Names {
@@ -351,12 +378,13 @@ impl Judge {
         }
         let mut verdict = decision.verdict;
         if let Event::Request { .. } = event {
-            verdict = super::request::verdict(row, &known.policies.read(), &question, decision);
+            verdict = known.request(row, &question, decision);
         }
         // A certain denial by a rule stays one, whatever else there is.
-        if verdict != Verdict::DeniedByRule
-            && (known.names_missing(row, direction) || known.misses(subject, direction, ledger, at))
-        {
+        let misses = verdict != Verdict::DeniedByRule
+            && (known.names_missing(row, direction)
+                || known.misses(subject, direction, ledger, at));
+        if misses {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
         let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
@@ -376,14 +404,21 @@ impl Judge {
         if changed.is_some() {
             agreement = Agreement::ChangedSince;
         }
-        Judgement {
+        let repeats = !matches!(event, Event::Request { .. })
+            && !misses
+            && !matches!(agreement, Agreement::Drift | Agreement::ChangedSince)
+            && known.is_settled(row.source())
+            && known.is_settled(row.destination())
+            && self.is_settled(row, direction)
+            && ledger.misses() == 0;
+        let judgement = Judgement {
             event,
             agreement,
             changed,
             gap,
-            names: names
-                .filter(|_| verdict == Verdict::Unknown(Cause::NameNotObserved))
-                .and_then(|names| seen(row, &names))
+            names: (names_matter && verdict == Verdict::Unknown(Cause::NameNotObserved))
+                .then(|| self.names_seen(row))
+                .flatten()
                 .map(Box::new),
             computed: Some(Computed {
                 cluster,
@@ -392,7 +427,30 @@ impl Judge {
                 verdict,
                 decision,
             }),
-        }
+        };
+        let holds = repeats.then_some(Holds {
+            cluster,
+            generation,
+        });
+        (judgement, holds)
+    }
+
+    /// Whether what was answered holds still, for a row that asks the same.
+    pub(super) fn holds(&mut self, row: RowRef<'_>, asked: Asked, holds: Holds) -> bool {
+        self.policies.ledger().misses() == 0
+            && self.known.get_mut(holds.cluster).is_some_and(|known| {
+                known.policies.generation() == holds.generation
+                    && !known.names_missing(row, asked.direction)
+            })
+    }
+
+    /// Whether the cluster of a row's subject does not hang on the node.
+    fn is_settled(&self, row: RowRef<'_>, direction: Direction) -> bool {
+        let id = match direction {
+            Direction::Ingress => row.destination(),
+            Direction::Egress => row.source(),
+        };
+        matches!(self.clusters.get(id.0 as usize), Some(Subject::Of(_)))
     }
 
     /// Position of the cluster whose policies the subject is under.
@@ -402,8 +460,18 @@ impl Judge {
             Direction::Egress => (row.source(), row.source_endpoint()),
         };
         let index = id.0 as usize;
-        if let Some(Some(at)) = self.clusters.get(index) {
-            return *at;
+        let node = row.node().0 as usize;
+        if self.clusters.len() <= index {
+            self.clusters.resize(index + 1, Subject::NotAsked);
+        }
+        match self.clusters[index] {
+            Subject::Of(at) => return at,
+            Subject::OfNode => {
+                if let Some(Some(at)) = self.nodes.get(node) {
+                    return *at;
+                }
+            }
+            Subject::NotAsked => {}
         }
         let name = cluster(endpoint, row.str(row.node()));
         let policies = self.policies.cluster(name);
@@ -415,14 +483,49 @@ impl Judge {
             self.known.push(Known::new(policies));
             self.known.len() - 1
         });
-        // Without its own word the cluster follows from the node, which may change.
         if cluster(endpoint, "").is_some() {
-            if self.clusters.len() <= index {
-                self.clusters.resize(index + 1, None);
+            self.clusters[index] = Subject::Of(at);
+        } else {
+            // Without its own word the cluster follows from the node, which may change.
+            self.clusters[index] = Subject::OfNode;
+            if self.nodes.len() <= node {
+                self.nodes.resize(node + 1, None);
             }
-            self.clusters[index] = Some(at);
+            self.nodes[node] = Some(at);
         }
         at
+    }
+}
+
+/// What a row asks of policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) event: Event,
+    pub(super) direction: Direction,
+    /// IANA number, and destination port or ICMP type.
+    pub(super) protocol: u8,
+    pub(super) port: u16,
+}
+
+/// For how long an answer holds: as long as the policies of a cluster are what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holds {
+    cluster: usize,
+    generation: u64,
+}
+
+impl Asked {
+    /// What a row asks; the event where it asks nothing.
+    pub(super) fn of(row: RowRef<'_>) -> Result<Self, Event> {
+        let event = Event::of(row);
+        let direction = event.direction().ok_or(event)?;
+        let (protocol, port) = layer4(row).ok_or(Event::Apart(Apart::NoDecision))?;
+        Ok(Self {
+            event,
+            direction,
+            protocol,
+            port,
+        })
     }
 }
 

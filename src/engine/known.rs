@@ -13,6 +13,7 @@ use super::cluster_policies::ClusterPolicies;
 use super::ledger::{Ledger, Position, Subject};
 use super::names::Names;
 use super::party::{Party, PartyKind};
+use super::request::RequestIds;
 use crate::flow::{Endpoint, EndpointId, ListId, RowRef, StrId};
 use crate::inventory::Label;
 use crate::policy::{
@@ -25,6 +26,8 @@ const MOST_OUTSIDE: usize = 1 << 17;
 const MOST_GAPS: usize = 1 << 14;
 /// Answers about missing policies that are remembered.
 const MOST_MISSED: usize = 1 << 16;
+/// Answers about requests that are remembered.
+const MOST_REQUESTS: usize = 1 << 14;
 
 /// What a thread remembers of one cluster.
 pub(super) struct Known {
@@ -52,7 +55,16 @@ pub(super) struct Known {
     /// From where on subjects miss a policy, and of which state of the ledger that is.
     missed: HashMap<(IdentityIndex, Direction), Option<Position>, RandomState>,
     missed_of: u64,
+    /// What the proxy's rules say of requests, of one generation.
+    requests: (u64, HashMap<Request, Verdict, RandomState>),
 }
+
+/// What is asked of the proxy: subject, peer, direction, protocol and port of the
+/// connection, and what the request says.
+type Request = (
+    (IdentityIndex, IdentityIndex, Direction, u8, u16),
+    RequestIds,
+);
 
 /// A policy that Hubble names: kind, namespace, name.
 type PolicyIds = (StrId, StrId, StrId);
@@ -94,6 +106,7 @@ impl Known {
             told: HashSet::default(),
             missed: HashMap::default(),
             missed_of: 0,
+            requests: Default::default(),
         }
     }
 
@@ -104,6 +117,7 @@ impl Known {
         self.complete.clear();
         self.loaded.clear();
         self.told.clear();
+        self.requests.1.clear();
     }
 
     pub(super) fn decide(&mut self, question: Question) -> Decision {
@@ -117,6 +131,41 @@ impl Known {
                 question.port,
             )
         })
+    }
+
+    /// What the rules of the proxy say of a request, given what the policies say of its
+    /// connection.
+    pub(super) fn request(
+        &mut self,
+        row: RowRef<'_>,
+        question: &Question,
+        decision: Decision,
+    ) -> Verdict {
+        let ask = |policies: &ClusterPolicies| {
+            super::request::verdict(row, &policies.read(), question, decision)
+        };
+        let asks = matches!(
+            decision.verdict,
+            Verdict::Redirected | Verdict::AuthRequired
+        );
+        let Some(ids) = RequestIds::of(row).filter(|_| asks) else {
+            return ask(&self.policies);
+        };
+        let generation = self.policies.generation();
+        let (of, known) = &mut self.requests;
+        if *of != generation || known.len() >= MOST_REQUESTS {
+            known.clear();
+            *of = generation;
+        }
+        let Question {
+            subject,
+            peer,
+            direction,
+            protocol,
+            port,
+        } = *question;
+        let key = ((subject, peer, direction, protocol, port), ids);
+        *known.entry(key).or_insert_with(|| ask(&self.policies))
     }
 
     pub(super) fn gap(&mut self, thresholds: BroadThresholds, decision: Decision) -> Option<Gap> {
@@ -232,6 +281,11 @@ impl Known {
             })
         });
         first.is_some_and(|first| first < at)
+    }
+
+    /// Whether an endpoint was found to be the same in every flow.
+    pub(super) fn is_settled(&self, id: EndpointId) -> bool {
+        matches!(self.endpoints.get(id.0 as usize), Some(Who::Is(_)))
     }
 
     pub(super) fn is_pod(&self, index: IdentityIndex) -> bool {

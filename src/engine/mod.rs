@@ -18,6 +18,7 @@ mod order;
 mod party;
 mod pass;
 mod policies;
+mod repeated;
 mod request;
 mod ruling;
 mod sides;

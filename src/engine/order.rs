@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::sides::JudgedBatch;
-use crate::flow::{L7Record, RowRef, tuple_hash};
+use crate::flow::{L7Record, NO_TIME, Protocol, RowRef, StrId, tuple_hash};
 use crate::source::merge::WATERMARK_DELAY;
 
 /// Rows that wait at most; beyond that the oldest come out early.
@@ -105,26 +105,12 @@ impl Sequencer {
         // A source that was never opened begins with its first row.
         let mut newest = if begin == i64::MAX { i64::MIN } else { begin };
         let mut rows = Vec::new();
-        for row in batch.batch.rows() {
-            let number = row.index();
-            if !batch.is_kept(number) {
-                continue;
-            }
-            let Some(time) = row.time() else {
-                // Without a time it has no place of its own.
-                out(Turn { batch: &batch, row });
-                continue;
-            };
-            let watermark = newest.min(others).saturating_sub(self.delay);
-            if time < watermark.max(self.watermark) {
-                self.add(&batch, &mut rows);
-                self.reach(newest.min(others), out);
-                self.late += 1;
-                out(Turn { batch: &batch, row });
-                continue;
-            }
-            newest = newest.max(time);
-            rows.push(number as u32);
+        let least = newest.min(others).saturating_sub(self.delay);
+        if let Some(last) = batch.last_of_ordered(least.max(self.watermark)) {
+            rows.extend(0..batch.batch.len() as u32);
+            newest = newest.max(last);
+        } else {
+            newest = self.push_apart(&batch, &mut rows, newest, others, out);
         }
         self.add(&batch, &mut rows);
         if newest > i64::MIN {
@@ -132,16 +118,49 @@ impl Sequencer {
             self.reach(newest.min(others), out);
         }
         while self.waiting > self.capacity {
-            let Some(time) = self.next_time() else { break };
-            self.watermark = self.watermark.max(time);
-            self.pop(out);
+            let last = self.pop(i64::MAX, self.waiting - self.capacity, out);
+            self.watermark = self.watermark.max(last);
         }
+    }
+
+    /// Takes the rows of a batch one by one, and gives out those without a time and those
+    /// that are late. Returns the newest time.
+    fn push_apart(
+        &mut self,
+        batch: &Arc<JudgedBatch>,
+        rows: &mut Vec<u32>,
+        mut newest: i64,
+        others: i64,
+        out: &mut impl FnMut(Turn<'_>),
+    ) -> i64 {
+        for row in batch.batch.rows() {
+            let number = row.index();
+            if !batch.is_kept(number) {
+                continue;
+            }
+            let Some(time) = row.time() else {
+                // Without a time it has no place of its own.
+                out(Turn { batch, row });
+                continue;
+            };
+            let watermark = newest.min(others).saturating_sub(self.delay);
+            if time < watermark.max(self.watermark) {
+                self.add(batch, rows);
+                self.reach(newest.min(others), out);
+                self.late += 1;
+                out(Turn { batch, row });
+                continue;
+            }
+            newest = newest.max(time);
+            rows.push(number as u32);
+        }
+        newest
     }
 
     /// Gives out everything.
     pub(super) fn finish(&mut self, out: &mut impl FnMut(Turn<'_>)) {
-        while self.next_time().is_some() {
-            self.pop(out);
+        while self.waiting > 0 {
+            self.pop(i64::MAX, usize::MAX, out);
         }
     }
 
@@ -172,6 +191,7 @@ impl Sequencer {
         let mut rows = std::mem::take(rows);
         // Nearly sorted as a rule, which a stable sort makes use of.
         rows.sort_by(|left, right| compare(batch.row(*left), batch.row(*right)));
+        // The next one is last.
         rows.reverse();
         self.waiting += rows.len();
         self.runs.push(Reverse(Run {
@@ -185,7 +205,7 @@ impl Sequencer {
     fn reach(&mut self, reached: i64, out: &mut impl FnMut(Turn<'_>)) {
         self.watermark = self.watermark.max(reached.saturating_sub(self.delay));
         while self.next_time().is_some_and(|time| time < self.watermark) {
-            self.pop(out);
+            self.pop(self.watermark, usize::MAX, out);
         }
     }
 
@@ -194,55 +214,72 @@ impl Sequencer {
         run.next().and_then(|row| row.time())
     }
 
-    fn pop(&mut self, out: &mut impl FnMut(Turn<'_>)) {
-        let Some(mut head) = self.runs.peek_mut() else {
-            return;
+    /// Gives out the next row, and those of its batch that follow before any of another
+    /// and before `until`: `most` at most. The time of the last one.
+    fn pop(&mut self, until: i64, most: usize, out: &mut impl FnMut(Turn<'_>)) -> i64 {
+        let mut last = NO_TIME;
+        let Some(Reverse(mut run)) = self.runs.pop() else {
+            return last;
         };
-        let mut next = None;
-        if let Some(row) = head.0.rows.pop() {
-            self.waiting -= 1;
-            next = Some((head.0.batch.clone(), row));
+        let other = self.runs.peek().map(|Reverse(other)| other);
+        let other_time = other.and_then(|other| other.next()?.time());
+        let before = until.min(other_time.unwrap_or(i64::MAX));
+        let mut given = 0;
+        while given < most
+            && let Some(row) = run.next()
+        {
+            let is_next = match row.time() {
+                Some(time) if time < before => true,
+                Some(time) if time >= until => false,
+                _ => other.is_none_or(|other| run < *other),
+            };
+            // The first is the least of all.
+            if !is_next && given > 0 {
+                break;
+            }
+            last = row.time().unwrap_or(last);
+            let next = run.second().and_then(|row| row.time());
+            let next = next.unwrap_or(i64::MAX).min(other_time.unwrap_or(i64::MAX));
+            if self.distinct && is_duplicate(&mut self.same, row, next) {
+                self.duplicates += 1;
+            } else {
+                out(Turn {
+                    batch: &run.batch,
+                    row,
+                });
+            }
+            run.rows.pop();
+            given += 1;
         }
-        if head.0.rows.is_empty() {
-            std::collections::binary_heap::PeekMut::pop(head);
-        } else {
-            drop(head);
+        self.waiting -= given;
+        if !run.rows.is_empty() {
+            self.runs.push(Reverse(run));
         }
-        let Some((batch, row)) = next else {
-            return;
-        };
-        let turn = Turn {
-            batch: &batch,
-            row: batch.row(row),
-        };
-        if self.distinct && self.is_duplicate(turn.row) {
-            self.duplicates += 1;
-        } else {
-            out(turn);
-        }
+        last
     }
+}
 
-    /// Whether a row of the same time said the same. What rows say is only looked at where
-    /// another one of their time is next to them.
-    fn is_duplicate(&mut self, row: RowRef<'_>) -> bool {
-        let time = row.time().unwrap_or_default();
-        let is_first = self.same.0 != time;
-        if is_first {
-            self.same.0 = time;
-            self.same.1.clear();
-        }
-        if is_first && self.next_time() != Some(time) {
-            return false;
-        }
-        let content = content(row);
-        if self.same.1.contains(&content) {
-            return true;
-        }
-        if self.same.1.len() < MOST_SAME {
-            self.same.1.push(content);
-        }
-        false
+/// Whether a row of the same time said the same; `same` has the time of the last row and what
+/// those of it said, `next` is the time of the row after this one. What rows say is only
+/// looked at where another one of their time is next to them.
+fn is_duplicate(same: &mut (i64, Vec<u64>), row: RowRef<'_>, next: i64) -> bool {
+    let time = row.time().unwrap_or_default();
+    let is_first = same.0 != time;
+    if is_first {
+        same.0 = time;
+        same.1.clear();
     }
+    if is_first && next != time {
+        return false;
+    }
+    let content = content(row);
+    if same.1.contains(&content) {
+        return true;
+    }
+    if same.1.len() < MOST_SAME {
+        same.1.push(content);
+    }
+    false
 }
 
 /// A hash of what a row says, by which two records of one event are known. Texts of two
@@ -295,14 +332,38 @@ impl Run {
     fn next(&self) -> Option<RowRef<'_>> {
         self.rows.last().map(|row| self.batch.row(*row))
     }
+
+    /// The row after the next one.
+    fn second(&self) -> Option<RowRef<'_>> {
+        let at = self.rows.len().checked_sub(2)?;
+        self.rows.get(at).map(|row| self.batch.row(*row))
+    }
 }
 
-/// By time, node and tuple; the hash is only asked for where the others are equal.
+/// By time, node and tuple; names and hashes are only asked for where they decide.
 fn compare(left: RowRef<'_>, right: RowRef<'_>) -> Ordering {
-    left.time()
-        .cmp(&right.time())
-        .then_with(|| left.str(left.node()).cmp(right.str(right.node())))
-        .then_with(|| tuple_hash(left).cmp(&tuple_hash(right)))
+    left.time().cmp(&right.time()).then_with(|| {
+        let same_words = left.dictionaries().epoch() == right.dictionaries().epoch();
+        if !same_words || left.node() != right.node() {
+            let order = left.str(left.node()).cmp(right.str(right.node()));
+            if order.is_ne() {
+                return order;
+            }
+        }
+        if same_words && tuple(left) == tuple(right) {
+            return Ordering::Equal;
+        }
+        tuple_hash(left).cmp(&tuple_hash(right))
+    })
+}
+
+/// What the hash of the tuple is made of, in words of one epoch.
+fn tuple(row: RowRef<'_>) -> (Protocol, [StrId; 2], [u32; 2]) {
+    (
+        row.protocol(),
+        [row.source_ip(), row.destination_ip()],
+        [row.source_port(), row.destination_port()],
+    )
 }
 
 impl Ord for Run {

@@ -2,8 +2,30 @@
 //!
 //! Owns taking the request out of a row. What the rules say is `policy`'s.
 
-use crate::flow::{L7Record, RowRef, split_url};
+use crate::flow::{L7Record, RowRef, StrId, split_url};
 use crate::policy::{Cause, Compiled, Decision, HttpRequest, Question, RequestVerdict, Verdict};
+
+/// All that a request says, in the numbers of one epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum RequestIds {
+    /// The name that is asked for.
+    Dns(StrId),
+    /// Method and URL.
+    Http(StrId, StrId),
+}
+
+impl RequestIds {
+    /// `None` for a request that says more, or nothing.
+    pub(super) fn of(row: RowRef<'_>) -> Option<Self> {
+        match row.extra()?.l7.as_deref()?.record.as_ref()? {
+            L7Record::Dns(dns) => Some(Self::Dns(dns.query)),
+            L7Record::Http(http) if http.headers.is_empty() => {
+                Some(Self::Http(http.method, http.url))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// What policy says of the request in `row`, given what it says of the connection.
 pub(super) fn verdict(

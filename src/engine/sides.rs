@@ -6,18 +6,21 @@
 use std::sync::Arc;
 
 use super::agreement::Agreement;
-use super::judge::{Judge, Judgement};
+use super::judge::{Asked, Judge, Judgement};
 use super::policies::Policies;
+use super::repeated::Repeated;
 use crate::connection::{Computed, JudgedSide};
-use crate::flow::{FlowBatch, RowRef};
+use crate::flow::{FlowBatch, NO_TIME, RowRef};
 
 /// A batch with judgements.
 #[derive(Debug)]
 pub struct JudgedBatch {
     /// The rows.
     pub batch: FlowBatch,
-    /// One a row, or none where nothing was judged.
-    sides: Vec<Option<JudgedSide>>,
+    /// What was said, each once.
+    said: Vec<JudgedSide>,
+    /// Which of it is of each row, from 1, 0 for nothing; none where nothing was judged.
+    sides: Vec<u32>,
     /// Whether each row takes part; empty where all do.
     kept: Vec<bool>,
 }
@@ -28,6 +31,7 @@ impl JudgedBatch {
     pub fn unjudged(batch: FlowBatch) -> Self {
         Self {
             batch,
+            said: Vec::new(),
             sides: Vec::new(),
             kept: Vec::new(),
         }
@@ -49,7 +53,18 @@ impl JudgedBatch {
     /// What the policies say of a row.
     #[must_use]
     pub fn side(&self, row: usize) -> Option<JudgedSide> {
-        self.sides.get(row).copied().flatten()
+        let said = self.sides.get(row)?.checked_sub(1)?;
+        self.said.get(said as usize).copied()
+    }
+
+    /// The last time, where every row takes part, has a time that is not before the one
+    /// of the row before it, and none is before `least`.
+    pub(super) fn last_of_ordered(&self, least: i64) -> Option<i64> {
+        let times = self.batch.times();
+        let (first, last) = (*times.first()?, *times.last()?);
+        let is_ordered =
+            self.kept.is_empty() && first != NO_TIME && first >= least && times.is_sorted();
+        is_ordered.then_some(last)
     }
 
     pub(super) fn row(&self, row: u32) -> RowRef<'_> {
@@ -63,6 +78,7 @@ pub struct BatchJudge {
     policies: Arc<Policies>,
     /// Numbers of clusters by those of the judge.
     places: Vec<u32>,
+    repeated: Repeated,
 }
 
 impl BatchJudge {
@@ -73,6 +89,7 @@ impl BatchJudge {
             judge: Judge::new(policies.clone()),
             policies,
             places: Vec::new(),
+            repeated: Repeated::default(),
         }
     }
 
@@ -84,23 +101,55 @@ impl BatchJudge {
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
+        self.repeated.begin(batch.dictionaries().epoch());
+        let mut said = Vec::new();
         let mut sides = Vec::with_capacity(batch.len());
         for row in batch.rows() {
             let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            let side = takes_part.then(|| self.side(row)).flatten();
-            sides.push(side);
+            let asked = takes_part.then(|| Asked::of(row).ok()).flatten();
+            let place = asked.and_then(|asked| self.place_of(row, asked, &mut said));
+            sides.push(place.map_or(0, |place| place + 1));
         }
         self.judge.end_of(&batch);
-        JudgedBatch { batch, sides, kept }
+        JudgedBatch {
+            batch,
+            said,
+            sides,
+            kept,
+        }
     }
 
-    fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
+    /// Where in `said` is what the policies say of a row.
+    fn place_of(
+        &mut self,
+        row: RowRef<'_>,
+        asked: Asked,
+        said: &mut Vec<JudgedSide>,
+    ) -> Option<u32> {
+        let Self {
+            judge, repeated, ..
+        } = self;
+        let known = repeated.find(row, asked);
+        if let Some(known) = known.filter(|known| judge.holds(row, asked, known.holds)) {
+            return repeated.place(known, said);
+        }
+        let (judgement, holds) = self.judge.answer(row, asked);
+        let side = self.side(judgement)?;
+        said.push(side);
+        let place = said.len() as u32 - 1;
+        if let Some(holds) = holds {
+            self.repeated.keep(row, asked, holds, side, place);
+        }
+        Some(place)
+    }
+
+    fn side(&mut self, judgement: Judgement) -> Option<JudgedSide> {
         let Judgement {
             computed,
             agreement,
             gap,
             ..
-        } = self.judge.judge(row);
+        } = judgement;
         let computed = computed?;
         let cluster = self.place(computed.cluster);
         Some(JudgedSide {
@@ -128,5 +177,59 @@ impl BatchJudge {
             self.places.push(self.policies.place(policies));
         }
         self.places[cluster]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Given;
+    use crate::manifest;
+    use crate::policy::Options;
+    use crate::synth::{Preset, Traffic};
+
+    /// 2026-01-05, a Monday, at noon.
+    const NOON: i64 = 1_767_614_400_000_000_000;
+
+    /// Guarantees: what is remembered of rows that ask the same is what the judge says of
+    /// each, and rows that are left out are not judged.
+    #[test]
+    fn remembered_answers_are_those_of_the_judge() {
+        let (settings, seconds) = Preset::Xs.settings();
+        let traffic = Traffic::new(&settings, 3, NOON, seconds).unwrap();
+        let mut traffic = traffic.stopping_after(6_000);
+        let batches: Vec<FlowBatch> = std::iter::from_fn(|| traffic.next_batch()).collect();
+        let policies = || {
+            let documents = manifest::read(&traffic.policies(), "p.yaml".into()).documents;
+            let mut options = Options::default();
+            let cluster = &traffic.world().cluster;
+            options.set("cluster-name", cluster).unwrap();
+            Arc::new(Policies::new(Given {
+                documents,
+                options,
+                ..Given::default()
+            }))
+        };
+        let mut whole = BatchJudge::new(policies());
+        let mut single = BatchJudge::new(policies());
+        let (mut judged, mut said) = (0, 0);
+        for (piece, batch) in (0..).zip(&batches) {
+            whole.begin(piece, 0, std::slice::from_ref(batch));
+            single.begin(piece, 0, std::slice::from_ref(batch));
+            let kept: Vec<bool> = (0..batch.len()).map(|row| row % 7 != 3).collect();
+            let found = whole.judge(batch.clone(), kept.clone());
+            for row in batch.rows() {
+                let asked = Asked::of(row).ok().filter(|_| kept[row.index()]);
+                let expected = asked.and_then(|asked| {
+                    let (judgement, _) = single.judge.answer(row, asked);
+                    single.side(judgement)
+                });
+                assert_eq!(found.side(row.index()), expected);
+                judged += usize::from(expected.is_some());
+            }
+            single.judge.end_of(batch);
+            said += found.said.len();
+        }
+        assert!(judged > 1000 && said < judged / 2, "{said} of {judged}");
     }
 }

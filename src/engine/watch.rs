@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
 
 use crate::flow::{
-    self, FlowBatch, L7Record, L7Type, NO_TIME, NodeState, Notice, NoticeKind, RowRef,
+    self, FlowBatch, L7Record, L7Type, NO_TIME, NodeState, Notice, NoticeKind, RowRef, StrId,
 };
 
 const SECOND: i64 = 1_000_000_000;
@@ -35,7 +34,11 @@ pub(super) struct DnsRecord {
 
 /// Nodes of one input as they are after what was read of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watches(HashMap<Arc<str>, Watch, RandomState>);
+pub(super) struct Watches {
+    /// Where each node is, by its name.
+    places: Arc<HashMap<Arc<str>, usize, RandomState>>,
+    nodes: Vec<(Arc<str>, Watch)>,
+}
 
 /// A node.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,26 @@ struct Watch {
     latest: i64,
     /// A record cannot start before.
     floor: i64,
+}
+
+/// Where the nodes of one batch are, by their ids.
+#[derive(Default)]
+struct Known(Vec<Place>);
+
+/// [`NOT_ASKED`], [`NOWHERE`], or a place from [`FIRST`] on.
+type Place = u32;
+const NOT_ASKED: Place = 0;
+const NOWHERE: Place = 1;
+const FIRST: Place = 2;
+
+impl Known {
+    fn slot(&mut self, node: StrId) -> &mut Place {
+        let at = node.0 as usize;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, NOT_ASKED);
+        }
+        &mut self.0[at]
+    }
 }
 
 /// Where in a piece the record of a node becomes another.
@@ -85,6 +108,7 @@ impl Watches {
         let mut changes = Changes::default();
         let mut before = 0;
         for batch in batches {
+            let mut known = Known::default();
             let mut notices = batch.notices().iter().peekable();
             for row in batch.rows() {
                 let at = before + row.index() as u64;
@@ -92,7 +116,7 @@ impl Watches {
                 {
                     self.notice(notice, at, &mut changes);
                 }
-                self.row(row, at, &mut changes);
+                self.row(row, at, &mut known, &mut changes);
             }
             before += batch.len() as u64;
             for notice in notices {
@@ -104,26 +128,48 @@ impl Watches {
 
     /// Ends the record of a node; of every one where it is not known which.
     pub(super) fn end(&mut self, node: &str, time: i64) {
-        match self.0.get_mut(node) {
-            _ if node.is_empty() => self.0.values_mut().for_each(|watch| watch.end(time)),
-            Some(watch) => watch.end(time),
-            None => {}
+        for (name, watch) in &mut self.nodes {
+            if node.is_empty() || **name == *node {
+                watch.end(time);
+            }
         }
     }
 
-    fn row(&mut self, row: RowRef<'_>, at: u64, changes: &mut Changes) {
+    fn get(&self, node: &str) -> Option<&Watch> {
+        let (_, watch) = self.nodes.get(*self.places.get(node)?)?;
+        Some(watch)
+    }
+
+    /// The place of the node of a row, which gets one with its first answer.
+    fn place(&mut self, row: RowRef<'_>, is_answer: bool, known: &mut Known) -> Option<usize> {
+        let slot = known.slot(row.node());
+        match *slot {
+            // Nothing is to be said of a node before its first answer.
+            NOWHERE if !is_answer => return None,
+            NOT_ASKED | NOWHERE => {}
+            place => return Some((place - FIRST) as usize),
+        }
         let node = row.str(row.node());
-        let Some(time) = row.time().filter(|_| !node.is_empty()) else {
+        let mut place = self.places.get(node).copied();
+        if place.is_none() && is_answer && !node.is_empty() && self.nodes.len() < MOST_NODES {
+            let name: Arc<str> = Arc::from(node);
+            place = Some(self.nodes.len());
+            Arc::make_mut(&mut self.places).insert(name.clone(), self.nodes.len());
+            self.nodes.push((name, Watch::default()));
+        }
+        *slot = place.map_or(NOWHERE, |place| place as Place + FIRST);
+        place
+    }
+
+    fn row(&mut self, row: RowRef<'_>, at: u64, known: &mut Known, changes: &mut Changes) {
+        let Some(time) = row.time() else {
             return;
         };
         let answer = answer(row);
-        let full = self.0.len() >= MOST_NODES;
-        let watch = match self.0.entry_ref(node) {
-            EntryRef::Occupied(known) => known.into_mut(),
-            // Nothing is to be said of a node before its first answer.
-            EntryRef::Vacant(_) if answer.is_none() || full => return,
-            EntryRef::Vacant(new) => new.insert_with_key(Arc::from(node), Watch::default()),
+        let Some(place) = self.place(row, answer.is_some(), known) else {
+            return;
         };
+        let (node, watch) = &mut self.nodes[place];
         let old = watch.record;
         // Of flows that were put together the answers are not all there.
         let joined = answer.is_some() && row.weight() > 1;
@@ -154,7 +200,7 @@ impl Watches {
             }
             _ => return,
         };
-        for (name, watch) in &mut self.0 {
+        for (name, watch) in &mut self.nodes {
             if nodes.iter().any(|node| node.is_empty() || node == name) {
                 let old = watch.record;
                 watch.end(time);
@@ -169,7 +215,7 @@ impl Changes {
     /// the piece, which is how it was all along where nothing changed.
     pub(super) fn record(&self, node: &str, at: u64, after: &Watches) -> DnsRecord {
         let Some(changes) = self.0.get(node) else {
-            let watch = after.0.get(node);
+            let watch = after.get(node);
             return watch.map(|watch| watch.record).unwrap_or_default();
         };
         let later = changes.partition_point(|(row, _)| *row <= at);

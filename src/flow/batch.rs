@@ -246,6 +246,12 @@ impl FlowBatch {
         self.raw.get(row)
     }
 
+    /// Time of each row in nanoseconds, [`NO_TIME`] for none.
+    #[must_use]
+    pub fn times(&self) -> &[i64] {
+        &self.columns.time
+    }
+
     /// A view of one row.
     ///
     /// # Panics

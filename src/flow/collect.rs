@@ -4,6 +4,7 @@
 //! has its own, to those of the collector, and putting rows of equal dictionaries
 //! together again. Does not decide which rows.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -157,7 +158,7 @@ impl Collector {
         into.extra.extend(rows.iter().map(|&row| {
             let mut extra = from.extra[row as usize].clone();
             if let Some(extra) = &mut extra {
-                extra.rename(&mut to);
+                Arc::make_mut(extra).rename(&mut to);
             }
             extra
         }));
@@ -243,6 +244,8 @@ pub struct Decoder {
     interner: Interner,
     memory: Memory,
     decoded: u64,
+    /// Columns whose rows were all taken, for their memory.
+    spare: Option<Columns>,
 }
 
 /// Rows of one part of a recording, with their dictionaries, to be taken in any order.
@@ -263,6 +266,7 @@ impl Decoder {
             interner: Interner::new(limit),
             memory: Memory::default(),
             decoded: 0,
+            spare: None,
         }
     }
 
@@ -277,7 +281,8 @@ impl Decoder {
         if self.interner.is_full() {
             self.interner.reset();
         }
-        let mut rows = decode(&mut self.interner, &mut self.memory, record)?;
+        let spare = self.spare.take().unwrap_or_default();
+        let mut rows = decode(&mut self.interner, &mut self.memory, record, spare)?;
         self.decoded += 1;
         let telling = rows.telling();
         // What rows are put in order by is asked of each.
@@ -298,6 +303,13 @@ impl Decoder {
             words: Arc::new(Dictionaries::of(&mut self.interner)),
             serial: self.decoded,
         })
+    }
+
+    /// Takes back the memory of rows that are no longer needed.
+    pub fn recycle(&mut self, rows: StoredRows) {
+        let mut columns = rows.rows;
+        columns.clear();
+        self.spare = Some(columns);
     }
 }
 
@@ -331,19 +343,39 @@ impl StoredRows {
     /// The rows in the order of time, node and tuple.
     #[must_use]
     pub fn in_order(&self) -> Vec<u32> {
-        let mut order: Vec<(i64, u32)> = (0..)
-            .zip(&self.rows.time)
-            .map(|(row, &time)| (time, row))
-            .collect();
-        order.sort_unstable();
+        let mut order = by_time(&self.rows.time);
         let same = |left: &(i64, u32), right: &(i64, u32)| left.0 == right.0;
         for tied in order.chunk_by_mut(same).filter(|tied| tied.len() > 1) {
-            tied.sort_by_cached_key(|&(_, row)| {
-                let (node, tuple) = self.tie(row);
-                (node.to_owned(), tuple)
-            });
+            tied.sort_by(|&(_, left), &(_, right)| self.compare_tied(left, right));
         }
         order.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// The order of two rows of one time. The hash is only asked for where it decides.
+    fn compare_tied(&self, left: u32, right: u32) -> Ordering {
+        let (left, right) = (left as usize, right as usize);
+        let Columns {
+            node,
+            protocol,
+            source_ip,
+            source_port,
+            destination_ip,
+            destination_port,
+            ..
+        } = &self.rows;
+        if node[left] != node[right] {
+            let name = |row: usize| self.words.str(StrId(node[row]));
+            return name(left).cmp(name(right));
+        }
+        let same_tuple = protocol[left] == protocol[right]
+            && [source_ip, source_port, destination_ip, destination_port]
+                .into_iter()
+                .all(|column| column[left] == column[right]);
+        if same_tuple {
+            return Ordering::Equal;
+        }
+        let hash = |row: usize| tuple_hash_of(&self.rows, &self.words, row);
+        hash(left).cmp(&hash(right))
     }
 
     /// Whether rows of both can be in one batch.
@@ -417,6 +449,41 @@ impl Gathered {
     }
 }
 
+/// Times with their rows, in the order of both.
+///
+/// Rows are put into as many buckets of equal width as there are rows, which leaves little
+/// to sort: times of a recording are spread about evenly.
+fn by_time(times: &[i64]) -> Vec<(i64, u32)> {
+    let (Some(&first), Some(&last)) = (times.iter().min(), times.iter().max()) else {
+        return Vec::new();
+    };
+    let since = |time: i64| time.wrapping_sub(first) as u64;
+    let bits = |number: u64| u64::BITS - number.leading_zeros();
+    let shift = bits(since(last)).saturating_sub(bits(times.len() as u64));
+    let bucket = |time: i64| (since(time) >> shift) as usize;
+    // Where each bucket ends, and while it is filled what is still free of it.
+    let mut ends = vec![0_u32; bucket(last) + 1];
+    for &time in times {
+        ends[bucket(time)] += 1;
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += *end;
+        *end = sum;
+    }
+    let mut order = vec![(0, 0); times.len()];
+    for (row, &time) in times.iter().enumerate().rev() {
+        let end = &mut ends[bucket(time)];
+        *end -= 1;
+        order[*end as usize] = (time, row as u32);
+    }
+    let same = |left: &(i64, u32), right: &(i64, u32)| bucket(left.0) == bucket(right.0);
+    for together in order.chunk_by_mut(same).filter(|part| part.len() > 1) {
+        together.sort_unstable();
+    }
+    order
+}
+
 fn tuple_hash_of(rows: &Columns, words: &Dictionaries, row: usize) -> u64 {
     super::reference::hash_of(
         super::Protocol::from_number(rows.protocol[row]),
@@ -485,6 +552,25 @@ mod tests {
             expected.extend(order.iter().map(|&row| described[row as usize].clone()));
         }
         assert_eq!(described(&gathered.finish()), expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rows_are_sorted_by_time_and_number(
+            times in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::strategy::Just(NO_TIME),
+                    0..20_i64,
+                    1_760_000_000_000_000_000..1_760_000_100_000_000_000_i64,
+                    proptest::prelude::any::<i64>(),
+                ],
+                0..300,
+            ),
+        ) {
+            let mut expected: Vec<(i64, u32)> = times.iter().copied().zip(0..).collect();
+            expected.sort_unstable();
+            proptest::prop_assert_eq!(by_time(&times), expected);
+        }
     }
 
     #[test]

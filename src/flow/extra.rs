@@ -239,7 +239,7 @@ pub struct Service<'a> {
 }
 
 /// A policy Hubble names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Name, empty where the rule was not made from a Kubernetes object.
     pub name: StrId,

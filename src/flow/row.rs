@@ -3,6 +3,8 @@
 //! Owns which fields are dense columns and their types. A row is scratch space: it
 //! is filled by a decoder and pushed.
 
+use std::sync::Arc;
+
 use super::drop::DropReason;
 use super::enums::{Direction, FlowType, TracePoint, TraceReason, Verdict};
 use super::extra::Extra;
@@ -136,7 +138,7 @@ macro_rules! columns {
         pub struct Row {
             $($(#[$doc])* pub $field: $row_type,)+
             /// Sparse fields; `None` for most rows.
-            pub extra: Option<Box<Extra>>,
+            pub extra: Option<Arc<Extra>>,
         }
 
         /// Dense columns.
@@ -146,7 +148,7 @@ macro_rules! columns {
         #[derive(Clone, Debug, Default)]
         pub(crate) struct Columns {
             $(pub(crate) $field: Vec<$column_type>,)+
-            pub(crate) extra: Vec<Option<Box<Extra>>>,
+            pub(crate) extra: Vec<Option<Arc<Extra>>>,
             /// Rows that were added. A column that lags behind has nothing to say of those
             /// it lacks, as most fields have of most flows.
             rows: usize,
@@ -161,12 +163,10 @@ macro_rules! columns {
                 }
             }
 
-            /// Rows that say nothing: every column lags behind.
-            pub(crate) fn lagging(rows: usize) -> Self {
-                Self {
-                    rows,
-                    ..Self::default()
-                }
+            /// Begins with rows that say nothing: every column lags behind.
+            pub(crate) fn begin(&mut self, rows: usize) {
+                self.clear();
+                self.rows = rows;
             }
 
             /// Which columns say something of some row.
@@ -356,6 +356,6 @@ impl Default for Row {
 impl Row {
     /// The sparse part, made when first asked for.
     pub fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+        Arc::make_mut(self.extra.get_or_insert_default())
     }
 }

@@ -236,8 +236,8 @@ pub(crate) fn nanoseconds_of(seconds: i64, nanos: i32) -> i64 {
 pub(crate) fn set_uuid(row: &mut Row, text: &str) {
     if text.is_empty() {
         row.uuid = 0;
-        if let Some(extra) = &mut row.extra {
-            extra.uuid = None;
+        if row.extra.is_some() {
+            row.extra().uuid = None;
         }
         return;
     }

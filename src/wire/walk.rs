@@ -429,8 +429,8 @@ fn id(interner: &mut Interner, bytes: &[u8]) -> Result<StrId, Odd> {
 fn uuid(row: &mut Row, bytes: &[u8]) -> Result<(), Odd> {
     if let Some(bits) = convert::parse_uuid(bytes) {
         row.uuid = bits;
-        if let Some(extra) = &mut row.extra {
-            extra.uuid = None;
+        if row.extra.is_some() {
+            row.extra().uuid = None;
         }
         return Ok(());
     }

@@ -227,6 +227,7 @@ fn distinct(array: &ArrayRef) -> Option<Values> {
         DataType::Int32 => numbers::<Int32Type>(array.as_primitive(), |number| number as u32),
         DataType::UInt32 => numbers::<UInt32Type>(array.as_primitive(), |number| number),
         DataType::UInt8 => numbers::<UInt8Type>(array.as_primitive(), u32::from),
+        DataType::Binary => Values::of_bytes(array.as_binary_opt()?, DICTIONARY_BYTES),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::hash::BuildHasher;
 
-use arrow::array::{Array, StringArray, UInt32Array};
+use arrow::array::{Array, BinaryArray, StringArray, UInt32Array};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -38,61 +38,43 @@ impl Values {
         self.ranges.len()
     }
 
-    /// A column of texts; `None` where they take more than `most` bytes.
+    /// A column of texts by the numbers of its values; `None` where they take more than
+    /// `most` bytes.
     pub(super) fn of_texts(keys: &UInt32Array, texts: &StringArray, most: usize) -> Option<Self> {
-        let mut out = Self::new(keys.len());
-        let mut known: HashTable<u32> = HashTable::with_capacity(texts.len());
-        let hasher = RandomState::default();
-        let hash = |bytes: &[u8]| hasher.hash_one(bytes);
+        let mut found = Distinct::new(texts.len(), most);
         let mut renamed = Vec::with_capacity(texts.len());
         for text in texts {
-            let Some(text) = text.map(str::as_bytes) else {
-                renamed.push(NONE);
-                continue;
-            };
-            let (plain, ranges) = (&mut out.plain, &mut out.ranges);
-            let get = |value: u32, plain: &[u8], ranges: &[(u32, u32)]| -> u64 {
-                let (start, end) = ranges[value as usize];
-                hash(&plain[start as usize..end as usize])
-            };
-            let entry = known.entry(
-                hash(text),
-                |&value| {
-                    let (start, end) = ranges[value as usize];
-                    plain[start as usize..end as usize] == *text
-                },
-                |&value| get(value, plain, ranges),
-            );
-            let value = match entry {
-                Entry::Occupied(entry) => *entry.get(),
-                Entry::Vacant(entry) => {
-                    let value = ranges.len() as u32;
-                    plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                    let start = plain.len();
-                    plain.extend_from_slice(text);
-                    if plain.len() > most {
-                        return None;
-                    }
-                    ranges.push((start as u32, plain.len() as u32));
-                    entry.insert(value);
-                    value
-                }
-            };
-            renamed.push(value);
+            renamed.push(match text {
+                Some(text) => found.add(text.as_bytes())?,
+                None => NONE,
+            });
         }
-        match keys.nulls() {
-            Some(nulls) => out.rows.extend(
-                keys.values()
-                    .iter()
-                    .zip(nulls)
-                    .map(|(&key, there)| if there { renamed[key as usize] } else { NONE }),
-            ),
-            None => out
-                .rows
-                .extend(keys.values().iter().map(|&key| renamed[key as usize])),
+        let rows = match keys.nulls() {
+            Some(nulls) => {
+                let keys = keys.values().iter().zip(nulls);
+                keys.map(|(&key, there)| if there { renamed[key as usize] } else { NONE })
+                    .collect()
+            }
+            None => keys
+                .values()
+                .iter()
+                .map(|&key| renamed[key as usize])
+                .collect(),
+        };
+        Some(found.values(rows))
+    }
+
+    /// A column of bytes; `None` where the distinct ones take more than `most` bytes.
+    pub(super) fn of_bytes(bytes: &BinaryArray, most: usize) -> Option<Self> {
+        let mut found = Distinct::new(0, most);
+        let mut rows = Vec::with_capacity(bytes.len());
+        for value in bytes {
+            rows.push(match value {
+                Some(value) => found.add(value)?,
+                None => NONE,
+            });
         }
-        out.nulls = out.rows.iter().filter(|&&row| row == NONE).count();
-        Some(out)
+        Some(found.values(rows))
     }
 
     /// A column of numbers as their bits; `None` where nearly all differ.
@@ -148,6 +130,71 @@ impl Values {
             ranges: Vec::new(),
             rows: Vec::with_capacity(rows),
             nulls: 0,
+        }
+    }
+}
+
+/// Values of any length, each once.
+struct Distinct {
+    plain: Vec<u8>,
+    ranges: Vec<(u32, u32)>,
+    known: HashTable<u32>,
+    hasher: RandomState,
+    most: usize,
+}
+
+impl Distinct {
+    fn new(expected: usize, most: usize) -> Self {
+        Self {
+            plain: Vec::new(),
+            ranges: Vec::new(),
+            known: HashTable::with_capacity(expected),
+            hasher: RandomState::default(),
+            most,
+        }
+    }
+
+    /// The number of a value; `None` where there is no room for it.
+    fn add(&mut self, value: &[u8]) -> Option<u32> {
+        let Self {
+            plain,
+            ranges,
+            known,
+            hasher,
+            most,
+        } = self;
+        let get = |at: u32| {
+            let (start, end) = ranges[at as usize];
+            &plain[start as usize..end as usize]
+        };
+        let entry = known.entry(
+            hasher.hash_one(value),
+            |&at| get(at) == value,
+            |&at| hasher.hash_one(get(at)),
+        );
+        match entry {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) => {
+                let number = ranges.len() as u32;
+                plain.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                let start = plain.len();
+                plain.extend_from_slice(value);
+                if plain.len() > *most {
+                    return None;
+                }
+                ranges.push((start as u32, plain.len() as u32));
+                entry.insert(number);
+                Some(number)
+            }
+        }
+    }
+
+    fn values(self, rows: Vec<u32>) -> Values {
+        Values {
+            nulls: rows.iter().filter(|&&row| row == NONE).count(),
+            plain: self.plain,
+            ranges: self.ranges,
+            rows,
         }
     }
 }

@@ -168,6 +168,25 @@ impl Kind {
     }
 }
 
+/// Columns that say for those who query what others say too: nobody decodes them.
+const REPEATED: [&str; 4] = [
+    "egress_allowed_by",
+    "ingress_allowed_by",
+    "egress_denied_by",
+    "ingress_denied_by",
+];
+
+/// Whether rows are made of a column, beside others that a file `has`.
+#[must_use]
+pub fn is_decoded(name: &str, has: impl Fn(&str) -> bool) -> bool {
+    let fuller = match name {
+        "source_workload" => "source_workloads",
+        "destination_workload" => "destination_workloads",
+        _ => return column_type(name).is_some() && !REPEATED.contains(&name),
+    };
+    !has(fuller)
+}
+
 /// The columns of a flow as Arrow has them; `uuid` only where it is wanted.
 #[must_use]
 pub fn schema(with_uuid: bool) -> Schema {

@@ -3,10 +3,12 @@
 //! Owns what becomes of keys beyond the bound: they are counted together as others, which
 //! a report says. Known keys stay exact.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 /// Values by key, exact up to a number of keys.
 #[derive(Clone, Debug)]
@@ -37,6 +39,28 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
             return None;
         }
         Some(self.known.entry(key).or_insert_with(make))
+    }
+
+    /// The same by what a key is made of, for keys that are costly to make.
+    pub(super) fn entry_of<Q>(
+        &mut self,
+        key: &Q,
+        weight: u64,
+        make: impl FnOnce() -> V,
+    ) -> Option<&mut V>
+    where
+        Q: Eq + Hash + ?Sized,
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+    {
+        let is_full = self.known.len() >= self.most;
+        match self.known.entry_ref(key) {
+            EntryRef::Occupied(entry) => Some(entry.into_mut()),
+            EntryRef::Vacant(_) if is_full => {
+                self.others += weight;
+                None
+            }
+            EntryRef::Vacant(entry) => Some(entry.insert_with_key(K::from(key), make())),
+        }
     }
 
     /// Weight of what was beyond the bound.

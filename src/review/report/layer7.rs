@@ -155,26 +155,24 @@ impl Layer7 {
     pub(super) fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
         let weight = exchange.weight;
         self.exchanges += weight;
-        let request = match &exchange.kind {
-            ExchangeKind::Dns { query, code, .. } => {
-                self.dns(exchange, query, *code, peers);
-                format!("DNS {query}")
-            }
+        match &exchange.kind {
+            ExchangeKind::Dns { query, code, .. } => self.dns(exchange, query, *code, peers),
             ExchangeKind::Http {
                 method, path, code, ..
-            } => {
-                self.http(exchange, method, path, *code);
-                format!("{method} {path}")
-            }
+            } => self.http(exchange, method, path, *code),
             ExchangeKind::Other(name) => {
                 if self.other.len() < 100 || self.other.contains_key(name) {
                     *self.other.entry(name.clone()).or_default() += weight;
                 }
-                name.to_string()
             }
-        };
+        }
         if exchange.denied {
             let edge = exchange.edge;
+            let request = match &exchange.kind {
+                ExchangeKind::Dns { query, .. } => format!("DNS {query}"),
+                ExchangeKind::Http { method, path, .. } => format!("{method} {path}"),
+                ExchangeKind::Other(name) => name.to_string(),
+            };
             let key = (edge.client, edge.server, edge.port, request.into());
             let make = || (0, Seen::default());
             if let Some((count, seen)) = self.refused.entry(key, weight, make) {
@@ -201,7 +199,7 @@ impl Layer7 {
         } else {
             self.dns.unanswered += weight;
         }
-        let Some(sum) = self.names.entry(name.into(), weight, Name::default) else {
+        let Some(sum) = self.names.entry_of(name, weight, Name::default) else {
             return;
         };
         match sum.client {

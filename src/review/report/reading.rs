@@ -74,26 +74,33 @@ pub struct NodeReading {
     pub seen: Seen,
 }
 
-/// Looks at batches, one a thread. Remembers which endpoints it has told about.
+/// Looks at batches, one a thread. Remembers which endpoints it has told about, and which
+/// fields it has seen.
 #[derive(Debug, Default)]
 pub struct RowReader {
     epoch: Option<u64>,
+    known: Capabilities,
+    /// The last address of each endpoint, and all that it was told with.
+    last: Vec<Option<StrId>>,
     told: HashSet<(EndpointId, StrId), RandomState>,
     nodes: HashMap<StrId, Arc<str>, RandomState>,
+    /// Where each node of a batch is in `counts`, from 1.
+    places: Vec<u32>,
+    counts: Vec<(StrId, NodeReading)>,
 }
 
 impl RowReader {
     /// Counts the rows of a batch for which `kept` says yes; an empty one keeps all.
     pub fn batch(&mut self, batch: &FlowBatch, kept: &[bool], into: &mut Reading) {
-        into.capabilities.observe(batch);
+        into.capabilities.observe_next(batch, &mut self.known);
         into.read += batch.len() as u64;
         let epoch = batch.dictionaries().epoch();
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
+            self.last.clear();
             self.told.clear();
             self.nodes.clear();
         }
-        let mut last: Option<(StrId, NodeReading)> = None;
         for row in batch.rows() {
             if !kept.get(row.index()).copied().unwrap_or(kept.is_empty()) {
                 continue;
@@ -103,66 +110,69 @@ impl RowReader {
             into.aggregated += u64::from(row.weight() > 1);
             let time = row.time().unwrap_or(crate::flow::NO_TIME);
             into.seen.at(time);
-            let node = row.node();
-            match &mut last {
-                Some((known, reading)) if *known == node => {
-                    reading.flows += 1;
-                    reading.seen.at(time);
-                }
-                _ => {
-                    if let Some((known, reading)) = last.take() {
-                        self.node(batch, known, reading, into);
-                    }
-                    let mut reading = NodeReading {
-                        flows: 1,
-                        ..NodeReading::default()
-                    };
-                    reading.seen.at(time);
-                    last = Some((node, reading));
-                }
-            }
-            self.ends(row, into);
+            let reading = self.count(row.node());
+            reading.flows += 1;
+            reading.seen.at(time);
+            self.end(row, row.source(), row.source_ip(), into);
+            self.end(row, row.destination(), row.destination_ip(), into);
         }
-        if let Some((known, reading)) = last {
-            self.node(batch, known, reading, into);
+        self.flush(batch, into);
+    }
+
+    /// The counts of a node in this batch.
+    fn count(&mut self, node: StrId) -> &mut NodeReading {
+        let at = node.0 as usize;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, 0);
+        }
+        let place = &mut self.places[at];
+        if *place == 0 {
+            self.counts.push((node, NodeReading::default()));
+            *place = self.counts.len() as u32;
+        }
+        &mut self.counts[*place as usize - 1].1
+    }
+
+    fn flush(&mut self, batch: &FlowBatch, into: &mut Reading) {
+        for (node, reading) in self.counts.drain(..) {
+            self.places[node.0 as usize] = 0;
+            let name = self
+                .nodes
+                .entry(node)
+                .or_insert_with(|| batch.dictionaries().str(node).into())
+                .clone();
+            into.node(name, reading);
         }
     }
 
-    fn node(&mut self, batch: &FlowBatch, node: StrId, reading: NodeReading, into: &mut Reading) {
-        let name = self
-            .nodes
-            .entry(node)
-            .or_insert_with(|| batch.dictionaries().str(node).into())
-            .clone();
-        into.node(name, reading);
-    }
-
-    fn ends(&mut self, row: RowRef<'_>, into: &mut Reading) {
-        for (id, endpoint, address) in [
-            (row.source(), row.source_endpoint(), row.source_ip()),
-            (
-                row.destination(),
-                row.destination_endpoint(),
-                row.destination_ip(),
-            ),
-        ] {
-            let Some(endpoint) = endpoint else { continue };
-            if !self.told.insert((id, address)) {
-                continue;
-            }
-            if !endpoint.pod.is_empty()
-                && let Ok(address) = row.str(address).parse()
-                && into.pods.len() < MOST_PODS
-            {
-                let pod = format!("{}/{}", endpoint.namespace, endpoint.pod);
-                into.pods.insert(address, pod.into());
-            }
-            if let Some(name) = cluster(Some(endpoint), row.str(row.node()))
-                && into.clusters.len() < MOST_CLUSTERS
-                && !into.clusters.contains(name)
-            {
-                into.clusters.insert(name.into());
-            }
+    /// Notes the pod and the cluster of an end.
+    fn end(&mut self, row: RowRef<'_>, id: EndpointId, address: StrId, into: &mut Reading) {
+        let at = id.0 as usize;
+        if at >= self.last.len() {
+            self.last.resize(at + 1, None);
+        }
+        if self.last[at] == Some(address) {
+            return;
+        }
+        let Some(endpoint) = row.dictionaries().endpoint(id) else {
+            return;
+        };
+        self.last[at] = Some(address);
+        if !self.told.insert((id, address)) {
+            return;
+        }
+        if !endpoint.pod.is_empty()
+            && let Ok(address) = row.str(address).parse()
+            && into.pods.len() < MOST_PODS
+        {
+            let pod = format!("{}/{}", endpoint.namespace, endpoint.pod);
+            into.pods.insert(address, pod.into());
+        }
+        if let Some(name) = cluster(Some(endpoint), row.str(row.node()))
+            && into.clusters.len() < MOST_CLUSTERS
+            && !into.clusters.contains(name)
+        {
+            into.clusters.insert(name.into());
         }
     }
 }

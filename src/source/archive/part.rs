@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -29,7 +29,7 @@ use super::prune::{Pruner, rows};
 use super::query::Query;
 use crate::flow::{
     Decoder, FileEntry, NO_TIME, Notice, SCHEMA_VERSION, StoredRows, Wanted, column_type,
-    notices_from,
+    is_decoded, notices_from,
 };
 
 /// How names of files with flows end.
@@ -108,11 +108,12 @@ impl Part {
         if !found.is_empty() && !query.wanted.is_everything() {
             metadata = arrow(with_pages(&file, &metadata).map_err(damaged)?)?;
         }
-        let names = metadata.schema().fields().iter().enumerate();
-        let projected = names
-            .filter(|(_, field)| {
-                column_type(field.name()).is_some() && query.projection.has(field.name())
-            })
+        let fields = metadata.schema().fields();
+        let has = |name: &str| query.projection.has(name) && fields.find(name).is_some();
+        let projected = fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| has(field.name()) && is_decoded(field.name(), has))
             .map(|(index, _)| index);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), projected);
         let part = Arc::new(Self {
@@ -398,16 +399,17 @@ pub(super) fn read_notices(
     Ok(found)
 }
 
-/// The file's columns with texts as dictionaries, as they are written.
+/// The file's columns with texts and policies as dictionaries, as they are written.
 fn in_memory(file: &Schema) -> Schema {
     let fields = file.fields().iter().map(|field| {
-        let plain = matches!(field.data_type(), arrow::datatypes::DataType::Utf8);
-        match column_type(field.name()) {
-            Some(kind @ arrow::datatypes::DataType::Dictionary(..)) if plain => {
-                Field::new(field.name(), kind, field.is_nullable())
+        let kind = match (field.data_type(), column_type(field.name())) {
+            (DataType::Utf8, Some(kind @ DataType::Dictionary(..))) => kind,
+            (DataType::Binary, Some(DataType::Binary)) if field.name() == "policies" => {
+                DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Binary))
             }
-            _ => field.as_ref().clone(),
-        }
+            _ => return field.as_ref().clone(),
+        };
+        Field::new(field.name(), kind, field.is_nullable())
     });
     Schema::new(fields.collect::<Vec<_>>())
 }

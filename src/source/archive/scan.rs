@@ -225,7 +225,8 @@ impl Scan {
         open.at += length;
         self.batch.add(&mut open.rows, &taken);
         if open.at == open.order.len() {
-            self.open.swap_remove(next);
+            let done = self.open.swap_remove(next);
+            self.decoder.recycle(done.rows);
         }
     }
 

@@ -194,6 +194,15 @@ impl Capabilities {
         }
     }
 
+    /// As [`Self::observe`], by whoever looks at one batch after the other: what was `known`
+    /// before is not looked for again, and counts as seen.
+    pub fn observe_next(&mut self, batch: &FlowBatch, known: &mut Self) {
+        known.observe(batch);
+        self.seen |= known.seen;
+        self.context |= known.context;
+        self.rows += batch.len() as u64;
+    }
+
     /// Adds what another has seen of the same recording.
     pub fn merge(&mut self, other: &Self) {
         self.seen |= other.seen;

@@ -1,25 +1,24 @@
 //! Rows to Arrow columns, in any order of the rows.
 //!
-//! Owns what each column holds. Dictionaries are made for the rows at hand: a batch
-//! carries the texts it uses and no others.
+//! Owns what the columns hold that most rows fill; what few rows have is `sparse`'s.
+//! Dictionaries are made for the rows at hand: a batch carries the texts it uses and no
+//! others.
+
+mod sparse;
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, Int32Array,
-    PrimitiveArray, RecordBatch, StringBuilder, TimestampNanosecondArray, UInt8Array, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, Int32Array,
+    RecordBatch, StringBuilder, TimestampNanosecondArray, UInt8Array, UInt32Array, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, Int32Type, SchemaRef, UInt32Type, UInt64Type};
+use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 
 use super::joined::{join, pair};
-use super::{COLUMNS, Kind, leftover, schema};
-use crate::flow::{
-    Dictionaries, Dns, Endpoint, Extra, FlowBatch, Http, L7, L7Record, NO_TIME, Policy, Reply,
-    StrId,
-};
+use super::{COLUMNS, Kind, schema};
+use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
 
 /// Turns rows into Arrow columns. Keeps its working memory from batch to batch.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl Encoder {
         out.endpoints(&batch.columns.source)?;
         out.endpoints(&batch.columns.destination)?;
         out.words_of(batch)?;
-        out.sparse(&batch.columns.extra)?;
+        sparse::columns(&mut out, &batch.columns.extra)?;
         RecordBatch::try_new(Arc::clone(&self.schema), out.arrays)
     }
 }
@@ -316,223 +315,6 @@ impl<'a> Columns<'a> {
         }
         Ok(())
     }
-
-    /// Columns of what only some rows have.
-    fn sparse(&mut self, extras: &[Option<Box<Extra>>]) -> Made {
-        let rows: Vec<Option<&Extra>> = self
-            .order
-            .iter()
-            .map(|&row| extras[row as usize].as_deref())
-            .collect();
-        let words = self.words;
-        let names = |policies: &[Policy]| {
-            let names = policies.iter().map(|policy| {
-                let (namespace, name) = (words.str(policy.namespace), words.str(policy.name));
-                match namespace {
-                    "" => name.to_owned(),
-                    _ => format!("{namespace}/{name}"),
-                }
-            });
-            join(names.collect::<Vec<_>>().iter().map(String::as_str))
-        };
-        self.owned(&rows, |extra| names(&extra.egress_allowed_by))?;
-        self.owned(&rows, |extra| names(&extra.ingress_allowed_by))?;
-        self.owned(&rows, |extra| names(&extra.egress_denied_by))?;
-        self.owned(&rows, |extra| names(&extra.ingress_denied_by))?;
-        self.bytes(&rows, leftover::write_policies);
-        self.list(&rows, |extra| extra.policy_log)?;
-        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.auth_type.0));
-        self.numbers::<UInt32Type>(&rows, |extra| extra.icmp.map(|icmp| icmp.kind));
-        self.numbers::<UInt32Type>(&rows, |extra| extra.icmp.map(|icmp| icmp.code));
-        self.l7(&rows)?;
-        self.text(&rows, |extra| nonempty(extra.source_xlated))?;
-        self.tunnels(&rows)?;
-        self.numbers::<UInt32Type>(&rows, |extra| extra.interface.map(|(index, _)| index));
-        self.text(&rows, |extra| extra.interface.map(|(_, name)| name))?;
-        self.numbers::<UInt32Type>(&rows, |extra| nonzero(extra.proxy_port));
-        self.text(&rows, |extra| extra.trace_id)?;
-        self.numbers::<UInt64Type>(&rows, |extra| nonzero(extra.socket_cookie));
-        self.numbers::<UInt64Type>(&rows, |extra| nonzero(extra.cgroup_id));
-        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.sock_point.0));
-        self.numbers::<Int32Type>(&rows, |extra| nonzero(extra.capture_point.0));
-        self.text(&rows, |extra| extra.file.map(|file| file.name))?;
-        self.numbers::<UInt32Type>(&rows, |extra| extra.file.map(|file| file.line));
-        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.ingress));
-        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.egress));
-        self.numbers::<UInt32Type>(&rows, |extra| extra.aggregate.map(|sums| sums.unknown));
-        self.bytes(&rows, leftover::write_extra);
-        Ok(())
-    }
-
-    fn l7(&mut self, rows: &[Option<&Extra>]) -> Made {
-        fn l7(extra: &Extra) -> Option<&L7> {
-            extra.l7.as_deref()
-        }
-        fn dns(extra: &Extra) -> Option<&Dns> {
-            match l7(extra)?.record.as_ref()? {
-                L7Record::Dns(dns) => Some(dns),
-                _ => None,
-            }
-        }
-        fn http(extra: &Extra) -> Option<&Http> {
-            match l7(extra)?.record.as_ref()? {
-                L7Record::Http(http) => Some(http),
-                _ => None,
-            }
-        }
-        let words = self.words;
-        self.numbers::<Int32Type>(rows, |extra| l7(extra).map(|l7| l7.kind.0));
-        self.numbers::<UInt64Type>(rows, |extra| nonzero(l7(extra)?.latency_ns));
-        // Never null for DNS, as `http_code` for HTTP: by these they are known.
-        self.text(rows, |extra| dns(extra).map(|dns| dns.query))?;
-        self.list(rows, |extra| {
-            dns(extra).map(|dns| dns.ips).unwrap_or_default()
-        })?;
-        self.numbers::<UInt32Type>(rows, |extra| nonzero(dns(extra)?.ttl));
-        self.list(rows, |extra| {
-            dns(extra).map(|dns| dns.cnames).unwrap_or_default()
-        })?;
-        self.numbers::<UInt32Type>(rows, |extra| dns(extra).map(|dns| dns.rcode));
-        self.text(rows, |extra| nonempty(dns(extra)?.observation_source))?;
-        self.list(rows, |extra| {
-            dns(extra).map(|dns| dns.qtypes).unwrap_or_default()
-        })?;
-        self.list(rows, |extra| {
-            dns(extra).map(|dns| dns.rrtypes).unwrap_or_default()
-        })?;
-        self.numbers::<UInt32Type>(rows, |extra| http(extra).map(|http| http.code));
-        self.text(rows, |extra| nonempty(http(extra)?.method))?;
-        self.text(rows, |extra| nonempty(http(extra)?.url))?;
-        self.text(rows, |extra| nonempty(http(extra)?.protocol))?;
-        self.owned(rows, |extra| {
-            let headers = http(extra)?.headers.iter().map(|header| {
-                let (key, value) = (words.str(header.key), words.str(header.value));
-                pair(key, ':', value)
-            });
-            join(headers.collect::<Vec<_>>().iter().map(String::as_str))
-        })
-    }
-
-    fn tunnels(&mut self, rows: &[Option<&Extra>]) -> Made {
-        self.numbers::<Int32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.protocol));
-        self.text(rows, |extra| nonempty(extra.tunnel.as_ref()?.source))?;
-        self.text(rows, |extra| nonempty(extra.tunnel.as_ref()?.destination))?;
-        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.ports?.0));
-        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.ports?.1));
-        self.numbers::<UInt32Type>(rows, |extra| Some(extra.tunnel.as_ref()?.vni));
-        Ok(())
-    }
-
-    fn numbers<T: ArrowPrimitiveType>(
-        &mut self,
-        rows: &[Option<&Extra>],
-        of: impl Fn(&Extra) -> Option<T::Native>,
-    ) {
-        let values = rows.iter().map(|row| row.and_then(&of));
-        if values.clone().all(|value| value.is_none()) {
-            self.push(new_null_array(&T::DATA_TYPE, rows.len()));
-        } else {
-            self.push(Arc::new(values.collect::<PrimitiveArray<T>>()));
-        }
-    }
-
-    /// Texts by id, where the empty one is not null.
-    fn text(&mut self, rows: &[Option<&Extra>], of: impl Fn(&Extra) -> Option<StrId>) -> Made {
-        let words = self.words;
-        self.ids(
-            rows,
-            |extra| of(extra).map(|id| id.0),
-            |id| Some(words.str(StrId(id)).into()),
-        )
-    }
-
-    fn list(
-        &mut self,
-        rows: &[Option<&Extra>],
-        of: impl Fn(&Extra) -> crate::flow::ListId,
-    ) -> Made {
-        let words = self.words;
-        self.ids(
-            rows,
-            |extra| nonzero(of(extra).0),
-            |id| join(words.list(crate::flow::ListId(id))).map(Into::into),
-        )
-    }
-
-    fn ids(
-        &mut self,
-        rows: &[Option<&Extra>],
-        of: impl Fn(&Extra) -> Option<u32>,
-        text: impl Fn(u32) -> Option<std::borrow::Cow<'a, str>>,
-    ) -> Made {
-        let ids = rows.iter().map(|row| row.and_then(&of));
-        if ids.clone().all(|id| id.is_none()) {
-            self.null(Kind::Text);
-            return Ok(());
-        }
-        let mut values = StringBuilder::new();
-        let mut count = 0;
-        self.places.begin();
-        let keys: UInt32Array = ids
-            .map(|id| {
-                let id = id?;
-                Some(self.places.place(id, || {
-                    values.append_option(text(id));
-                    count += 1;
-                    count - 1
-                }))
-            })
-            .collect();
-        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
-            keys,
-            Arc::new(values.finish()),
-        )?));
-        Ok(())
-    }
-
-    /// Texts that are made for the column; neighbours are often the same.
-    fn owned(&mut self, rows: &[Option<&Extra>], of: impl Fn(&Extra) -> Option<String>) -> Made {
-        let mut values = StringBuilder::new();
-        let mut last: Option<(String, u32)> = None;
-        let mut count = 0;
-        let keys: UInt32Array = rows
-            .iter()
-            .map(|row| {
-                let text = row.and_then(&of)?;
-                if let Some((same, key)) = &last
-                    && *same == text
-                {
-                    return Some(*key);
-                }
-                values.append_value(&text);
-                last = Some((text, count));
-                count += 1;
-                Some(count - 1)
-            })
-            .collect();
-        if count == 0 {
-            self.null(Kind::Text);
-            return Ok(());
-        }
-        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
-            keys,
-            Arc::new(values.finish()),
-        )?));
-        Ok(())
-    }
-
-    fn bytes(&mut self, rows: &[Option<&Extra>], write: fn(&Dictionaries, &Extra, &mut Vec<u8>)) {
-        let mut values = BinaryBuilder::new();
-        let mut buffer = Vec::new();
-        for row in rows {
-            buffer.clear();
-            if let Some(extra) = row {
-                write(self.words, extra, &mut buffer);
-            }
-            values.append_option((!buffer.is_empty()).then_some(&buffer));
-        }
-        self.push(Arc::new(values.finish()));
-    }
 }
 
 /// The name people know an endpoint's workload by.
@@ -551,12 +333,4 @@ fn workloads(endpoint: &Endpoint) -> Option<String> {
 
 fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn nonempty(id: StrId) -> Option<StrId> {
-    (id != StrId(0)).then_some(id)
-}
-
-fn nonzero<T: Default + PartialEq>(value: T) -> Option<T> {
-    (value != T::default()).then_some(value)
 }
