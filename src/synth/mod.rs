@@ -7,6 +7,7 @@
 mod number;
 mod platform;
 mod policies;
+pub mod score;
 mod traffic;
 mod world;
 
