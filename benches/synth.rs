@@ -2,8 +2,8 @@
 //!
 //! Prints flows a second into batches (target: 500,000 a core), the same as Hubble's JSON
 //! lines, and how long `serde_json` takes to write the same lines from values that are made
-//! already; the ratios are of one run on one core. Then how long each preset takes to set up,
-//! and XS as a whole (target: 1 s).
+//! already; the ratios are of one run on one core. M and XL are with churn and disturbances.
+//! Then how long each preset takes to set up, and XS as a whole (target: 1 s).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -36,6 +36,7 @@ fn main() {
         ("S", Preset::S),
         ("M", Preset::M),
         ("L", Preset::L),
+        ("XL", Preset::Xl),
     ] {
         if wanted(name) {
             speed(name, preset);

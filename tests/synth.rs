@@ -4,6 +4,7 @@
 //! Proves that lines, policies and truth fit each other, through files and a server. Does
 //! not prove that real clusters behave so.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -191,4 +192,128 @@ fn a_server_shows_flows_as_they_come() {
     }
     assert!(shown.len() >= 10, "{}", shown.len());
     assert!(shown.iter().all(|line| line["flow"]["uuid"].is_string()));
+}
+
+const INCIDENTS: &str = "\
+world: {workloads: 30, policies: 90}
+observation: {losses: 0}
+churn: {releases: 20, relabels: 0.3, scaled: 0.5, job_pods: true, drains: 10, previews: 20, preview_life: 1h}
+rare: {edges: 1, often: 10m, domains: true}
+disturbances: {backend_outages: 2, dns_outages: 1, load_tests: 1, observability_rollouts: 1}
+incidents:
+  after: 5m
+  A1: 1
+  A2: 1
+  A3: 1
+  A8: 2
+  A9: 1
+  A11: 1
+  A16: 1
+  list:
+  - {kind: A4, at: 10m, intensity: 0.9, knobs: {period: 1m, bare: true}}
+  - {kind: A5, at: 15m, intensity: 0.8}
+";
+
+/// Scenario: incidents, churn and disturbances over three hours.
+/// Guarantees: what policies say of every flow of theirs is what was recorded, labels name
+/// flows that are there, and a file of findings made of the truth scores as it should.
+#[test]
+fn incidents_agree_with_policies_and_with_their_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("world.yaml"), INCIDENTS).unwrap();
+    let run = flowwatch().args("synth --seed 5 --start 2026-01-05T08:00:00Z --duration 3h");
+    let run = run.arg("--world").path(at("world.yaml"));
+    let run = run.arg("--out").path(at("flows.jsonl"));
+    let run = run.arg("--policies").path(at("cluster"));
+    run.arg("--incidents").path(at("truth")).run().exit(0);
+    let ran = flowwatch()
+        .args("tail -q -o json --cluster-complete --policies")
+        .path(at("cluster"))
+        .path(at("flows.jsonl"))
+        .run()
+        .exit(0);
+    let (mut equal, mut unknown, mut uuids) = (0, 0, BTreeSet::new());
+    for line in lines(ran.text()) {
+        uuids.insert(line["flow"]["uuid"].as_str().unwrap().to_owned());
+        match line["flowwatch"]["agreement"].as_str() {
+            Some("equal") => equal += 1,
+            Some("unknown") => unknown += 1,
+            Some("drift") => panic!("{line}"),
+            _ => {}
+        }
+    }
+    assert!(equal > 3_000 && unknown * 20 < equal, "{equal} {unknown}");
+    let labels = fs::read_to_string(at("truth/labels.jsonl")).unwrap();
+    let labels = lines(&labels);
+    let mut labelled = BTreeSet::new();
+    for label in &labels {
+        assert!(uuids.contains(label["uuid"].as_str().unwrap()), "{label}");
+        labelled.extend(label["incident"].as_str().map(str::to_owned));
+    }
+    let truth = fs::read_to_string(at("truth/incidents.json")).unwrap();
+    let truth: Value = serde_json::from_str(&truth).unwrap();
+    let incidents = truth["incidents"].as_array().unwrap();
+    assert_eq!(labelled.len(), incidents.len());
+    let changes = fs::read_to_string(at("truth/changes.json")).unwrap();
+    let changes: Value = serde_json::from_str(&changes).unwrap();
+    assert_eq!(changes, truth["changes"]);
+    assert!(changes.as_array().unwrap().len() > 5);
+
+    // Findings of one who knows everything, but for the first.
+    let mut findings = String::new();
+    for one in &incidents[1..] {
+        let id = one["id"].as_str().unwrap();
+        let finding = serde_json::json!({
+            "type": "finding", "version": 1, "id": id, "incident": id, "detector": "D0",
+            "kind": "known", "severity": "high", "score": 9.0, "first": one["start"],
+            "last": one["end"], "subject": one["subject"], "peer": null, "p": 1e-6,
+        });
+        let incident = serde_json::json!({
+            "type": "incident", "version": 1, "id": id, "severity": "high", "score": 9.0,
+            "first": one["start"], "last": one["end"], "title": id, "subjects": [one["subject"]],
+        });
+        findings += &format!("{finding}\n{incident}\n");
+    }
+    fs::write(at("findings.jsonl"), findings).unwrap();
+    let score = |more: &str| {
+        let run = flowwatch().args("synth score").path(at("findings.jsonl"));
+        run.path(at("truth/incidents.json"))
+            .args(more)
+            .run()
+            .exit(0)
+    };
+    let json: Value = serde_json::from_str(score("-o json").text()).unwrap();
+    let all = &json["recall"]["covered"]["all"];
+    assert_eq!(all["all"], incidents.len());
+    assert!(all["hit"].as_u64().unwrap() + 1 >= incidents.len() as u64);
+    assert_eq!(json["false"]["worst"], 0);
+    let table = score("");
+    assert!(table.text().contains("covered"), "{}", table.text());
+    assert!(table.text().contains("False incidents a day"));
+}
+
+#[test]
+fn an_archive_is_written_at_once_and_only_into_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let run = || {
+        let run = flowwatch().args("synth").args(NOON).arg("--archive");
+        run.path(&archive).run()
+    };
+    let flows = synth(NOON).exit(0);
+    run().exit(0);
+    let counted = flowwatch()
+        .args("tail -q -o json")
+        .path(&archive)
+        .run()
+        .exit(0);
+    let of = |ran: &Ran| {
+        lines(ran.text())
+            .iter()
+            .filter(|line| line["flow"].is_object())
+            .count()
+    };
+    assert_eq!(of(&counted), of(&flows));
+    assert!(run().exit(2).stderr.contains("has flows already"));
 }

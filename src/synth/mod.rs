@@ -7,9 +7,13 @@
 mod number;
 mod platform;
 mod policies;
+pub mod score;
 mod traffic;
 mod world;
 
 pub use traffic::settings;
-pub use traffic::{EdgeCounts, EdgeKey, End, Preset, Settings, Traffic, TrafficError, TruthSink};
+pub use traffic::{
+    EdgeCounts, EdgeKey, End, Kind, Label, Preset, Settings, Traffic, TrafficError, TruthSink,
+    schema,
+};
 pub use world::{Call, External, Namespace, Tier, Workload, World, WorldSize};

@@ -12,6 +12,10 @@ use crate::inventory::NamedPort;
 
 /// Port of metrics on every pod.
 pub(super) const METRICS: u16 = 9_100;
+/// What gathers traces, where that is rolled out.
+pub(super) const COLLECTOR: &str = "otel-collector";
+/// Its port.
+pub(super) const COLLECTOR_PORT: u16 = 4_317;
 /// Port of the API server.
 pub(super) const API_SERVER: u16 = 6_443;
 
@@ -42,7 +46,7 @@ impl World {
                  endpointSelector:\n    {selector}\n  enableDefaultDeny: {{ingress: false, egress: false}}\n  {rules}\n"
             )
         };
-        vec![
+        let mut policies = vec![
             policy(
                 "metrics",
                 "{}",
@@ -64,7 +68,19 @@ impl World {
                      - {{port: \"{API_SERVER}\", protocol: TCP}}"
                 ),
             ),
-        ]
+        ];
+        let collector = |workload: &Workload| &*workload.name == COLLECTOR;
+        if self.workloads.iter().any(collector) {
+            policies.push(policy(
+                "collector",
+                "{}",
+                &format!(
+                    "egress:\n  - toEndpoints:\n    - matchLabels:\n        k8s:io.kubernetes.pod.namespace: {system}\n        \
+                     app.kubernetes.io/name: {COLLECTOR}\n    toPorts:\n    - ports:\n      - {{port: \"{COLLECTOR_PORT}\", protocol: TCP}}"
+                ),
+            ));
+        }
+        policies
     }
 
     /// The cluster as documents: namespaces, workloads, Services and the agents' options.

@@ -20,11 +20,15 @@ impl World {
     /// Policy documents: about as many as the size asks for, each with a name of its own.
     #[must_use]
     pub fn policies(&self) -> Vec<String> {
+        self.policies_without(None)
+    }
+
+    /// The same, but that a caller of a workload is not let in: from, to.
+    pub(super) fn policies_without(&self, forgotten: Option<(usize, usize)>) -> Vec<String> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ STREAM);
         let mut documents = vec![self.dns_for_all(), self.deny_metadata()];
         for (index, namespace) in self.namespaces.iter().enumerate().skip(1) {
-            // Two namespaces of five are left open, as clusters in transition have them.
-            if documents.len() < self.size.policies && index % 5 < 3 {
+            if documents.len() < self.size.policies && denies(index) {
                 documents.push(default_deny(&namespace.name));
             }
         }
@@ -34,7 +38,9 @@ impl World {
             match *call {
                 Call::Inside { to: 0, .. } => {}
                 Call::Inside { from, to } => {
-                    callers.entry(to).or_default().push(from);
+                    if forgotten != Some((from, to)) {
+                        callers.entry(to).or_default().push(from);
+                    }
                     called.entry(from).or_default().0.push(to);
                 }
                 Call::Outside { from, to } => called.entry(from).or_default().1.push(to),
@@ -77,9 +83,20 @@ impl World {
 
     fn deny_metadata(&self) -> String {
         let cluster = &self.cluster;
+        let selector = if self.metadata_denied {
+            "{}".to_owned()
+        } else {
+            let names = self.namespaces.iter().enumerate();
+            let open = names.filter(|(index, _)| !denies(*index));
+            let open: Vec<&str> = open.map(|(_, namespace)| &*namespace.name).collect();
+            format!(
+                "\n    matchExpressions:\n    - {{key: io.kubernetes.pod.namespace, operator: NotIn, values: [{}]}}",
+                open.join(", ")
+            )
+        };
         format!(
             "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata:\n  name: deny-metadata\nspec:\n  \
-             description: No pod of {cluster} asks the metadata service\n  endpointSelector: {{}}\n  \
+             description: No pod of {cluster} asks the metadata service\n  endpointSelector: {selector}\n  \
              enableDefaultDeny: {{ingress: false, egress: false}}\n  egressDeny:\n  - toCIDR:\n    - 169.254.169.254/32\n"
         )
     }
@@ -163,6 +180,12 @@ impl World {
             "    - matchLabels:\n        k8s:io.kubernetes.pod.namespace: {namespace}\n        {key}: {value}\n"
         );
     }
+}
+
+/// Whether the namespace of a number denies by default: two of five are left open, as
+/// clusters in transition have them.
+fn denies(namespace: usize) -> bool {
+    namespace > 0 && namespace % 5 < 3
 }
 
 fn default_deny(namespace: &str) -> String {

@@ -136,6 +136,8 @@ pub struct World {
     pub calls: Vec<Call>,
     pub(super) size: WorldSize,
     pub(super) seed: u64,
+    /// Whether nobody may ask the metadata service; else only who denies by default.
+    pub(super) metadata_denied: bool,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl World {
             calls,
             size,
             seed,
+            metadata_denied: true,
         }
     }
 

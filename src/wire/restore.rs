@@ -405,7 +405,7 @@ fn exact(time: Seconds) -> prost_types::Timestamp {
 }
 
 /// The text of 128 bits; empty for none.
-fn uuid(bits: u128) -> String {
+pub(crate) fn uuid(bits: u128) -> String {
     if bits == 0 {
         return String::new();
     }

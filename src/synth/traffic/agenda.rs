@@ -25,6 +25,22 @@ pub(super) enum Action {
     Run { job: u32 },
     /// A call nobody wrote a policy for.
     Stray { member: u32 },
+    /// A call that is made once in a while.
+    Rare { rare: u32 },
+    /// A change begins.
+    Begin { change: u32 },
+    /// It ends.
+    Finish { change: u32 },
+    /// What it does again and again.
+    Again { change: u32, round: u32 },
+    /// A pod is replaced.
+    Roll { member: u32, place: u32 },
+    /// Numbers of pods follow the load.
+    Scale,
+    /// Something is said on a long connection.
+    Talk { talk: u32 },
+    /// An incident goes on.
+    Step { incident: u32 },
 }
 
 /// Actions in order of time.

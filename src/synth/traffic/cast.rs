@@ -1,7 +1,7 @@
 //! Who takes part: nodes, pods with their addresses, and everybody outside.
 //!
-//! Owns placing pods on nodes, numbering them, and their identities as policies see them.
-//! How Hubble names them is `names`'.
+//! Owns who there is at the beginning, numbered, and the identities as policies see them.
+//! Pods that come and go are `pods`', addresses outside `outside`'s, how Hubble names them is `names`'.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::super::number::{Random, mix};
 use super::super::world::{Call, Tier, World};
+use super::incident::MadeNames;
+use super::plan::{Plan, Relabelled};
+use super::pods::Slots;
 use super::settings::Settings;
 use crate::inventory::{Identity, Label, NamedPort};
 use crate::policy::IdentityIndex;
@@ -20,8 +23,10 @@ pub(super) const UDP: u8 = 17;
 const FIRST_IDENTITY: u32 = 10_240;
 /// Pods of a node, at most.
 const PODS_A_NODE: usize = 200;
-/// Addresses nobody has business with, for strays.
-const WILD: u32 = 64;
+/// Places on a node that pods never get.
+pub(super) const FIRST_VACANT: u32 = 900;
+/// Pods that a workload which follows the load may have, to one at the beginning.
+const MOST_GROWTH: u32 = 2;
 
 /// Somebody with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,14 +35,16 @@ pub(super) struct PartyId(pub(super) u32);
 /// What a party is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A pod of a member; which place on its node comes second.
-    Pod { member: u32, slot: u32 },
+    /// A pod of a member: which of its replicas, and which place on its node.
+    Pod { member: u32, place: u32, slot: u32 },
     /// The host of a node, as the kubelet speaks from it.
     Host,
     /// The ingress proxy of a node.
     Ingress,
     /// The API server.
     ApiServer,
+    /// A node, by its own address, as pods of others reach it.
+    Node(u16),
     /// An address of an external of the world.
     External(u32),
     /// An address without a name.
@@ -54,6 +61,27 @@ pub(super) struct Party {
     /// As policies are asked with.
     pub(super) identity: IdentityIndex,
     /// Cilium's number.
+    pub(super) number: u32,
+    /// What a pod is called and labelled.
+    pub(super) variant: u32,
+    /// Tells a pod from the one that had its number before.
+    pub(super) uid: u64,
+    /// The rollout of its workload that it came with.
+    pub(super) revision: u32,
+    /// Whether it is there.
+    pub(super) alive: bool,
+}
+
+/// A name and labels that pods of a member have or had.
+#[derive(Clone, Debug)]
+pub(super) struct Variant {
+    pub(super) namespace: Arc<str>,
+    /// Of the controller.
+    pub(super) name: Arc<str>,
+    pub(super) kind: &'static str,
+    /// Identity labels, sorted, as flows carry them.
+    pub(super) labels: Vec<Arc<str>>,
+    pub(super) identity: IdentityIndex,
     pub(super) number: u32,
 }
 
@@ -74,14 +102,20 @@ impl Party {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) namespace: Arc<str>,
+    /// Of its Service.
     pub(super) name: Arc<str>,
     pub(super) kind: &'static str,
     /// Labels of its pods, key and value.
     pub(super) pod_labels: Vec<(Arc<str>, Arc<str>)>,
-    /// Identity labels, sorted, as flows carry them.
-    pub(super) labels: Vec<Arc<str>>,
     pub(super) port: NamedPort,
-    pub(super) pods: Range<u32>,
+    pub(super) pods: Vec<PartyId>,
+    /// Pods it wants.
+    pub(super) replicas: u32,
+    /// Pods it can have.
+    pub(super) places: u32,
+    /// Of the pods that come.
+    pub(super) variant: u32,
+    pub(super) revision: u32,
 }
 
 /// Everybody.
@@ -92,24 +126,35 @@ pub(super) struct Cast {
     pub(super) parties: Vec<Party>,
     /// The world's workloads in their order, then Prometheus.
     pub(super) members: Vec<Member>,
+    /// The first of each member, then those that come with changes.
+    pub(super) variants: Vec<Variant>,
+    pub(super) slots: Slots,
     pub(super) hosts: Vec<PartyId>,
     pub(super) ingresses: Vec<PartyId>,
     pub(super) api_server: PartyId,
     /// The metadata service of the cloud.
     pub(super) metadata: PartyId,
     pub(super) wild: Range<u32>,
-    /// Addresses of each external.
+    /// Addresses of the pod network without a pod.
+    pub(super) vacant: Range<u32>,
+    /// Nodes by their own addresses.
+    pub(super) node_addresses: Range<u32>,
+    /// Addresses each external answers with.
     pub(super) externals: Vec<Range<u32>>,
+    /// Those of content networks that move, afterwards.
+    pub(super) moved: Vec<Range<u32>>,
     /// Which externals are content networks.
     pub(super) cdn: Vec<bool>,
     pub(super) identities: Vec<Identity>,
+    /// Names that incidents make up; the first is nobody's.
+    pub(super) made: Vec<MadeNames>,
 }
 
 impl Cast {
-    /// Casts a world.
-    pub(super) fn new(world: &World, settings: &Settings, seed: u64) -> Self {
+    /// Casts a world and what is planned for it.
+    pub(super) fn new(world: &World, plan: &Plan, settings: &Settings, seed: u64) -> Self {
         let mut random = Random::new(seed, 1);
-        let kinds = kinds(world, settings, &mut random);
+        let kinds = kinds(world, plan, settings, &mut random);
         let mut replicas: Vec<u32> = world
             .workloads
             .iter()
@@ -127,18 +172,28 @@ impl Cast {
             nodes: (1..=nodes).map(|node| format!("worker-{node}")).collect(),
             parties: Vec::new(),
             members: Vec::new(),
+            variants: Vec::new(),
+            slots: Slots::new(nodes, FIRST_VACANT),
             hosts: Vec::new(),
             ingresses: Vec::new(),
             api_server: PartyId(0),
             metadata: PartyId(0),
             wild: 0..0,
+            vacant: 0..0,
+            node_addresses: 0..0,
             externals: Vec::new(),
+            moved: Vec::new(),
             cdn: Vec::new(),
             identities: Vec::new(),
+            made: vec![MadeNames::default()],
         };
         cast.add_nodes(nodes);
-        cast.add_members(world, &kinds, &replicas, &mut random);
-        cast.add_outside(world, settings, &mut random);
+        cast.add_members(world, plan, &kinds, &replicas);
+        for relabelled in &plan.relabelled {
+            cast.add_variant(world, relabelled);
+        }
+        cast.place_pods(&mut random);
+        cast.add_outside(world, settings, plan, &mut random);
         cast
     }
 
@@ -146,14 +201,19 @@ impl Cast {
         &self.parties[id.0 as usize]
     }
 
-    /// One of a member's pods, or of the addresses of an external.
+    /// One of some addresses that follow each other.
     pub(super) fn one_of(range: &Range<u32>, random: &mut Random) -> PartyId {
         let count = (range.end - range.start) as usize;
         PartyId(range.start + random.below(count) as u32)
     }
 
-    pub(super) fn prometheus(&self) -> &Member {
-        &self.members[self.members.len() - 1]
+    /// One of a member's pods, if it has any.
+    pub(super) fn pod_of(&self, member: u32, random: &mut Random) -> Option<PartyId> {
+        random.pick(&self.members[member as usize].pods)
+    }
+
+    pub(super) fn variant(&self, party: &Party) -> &Variant {
+        &self.variants[party.variant as usize]
     }
 
     fn add_nodes(&mut self, nodes: usize) {
@@ -177,16 +237,21 @@ impl Cast {
         }
         debug_assert!(node_ip(nodes) < server);
         self.api_server = self.party_of(Role::ApiServer, None, server, api, 7);
+        let remote = self.identity(6, reserved(&["remote-node"]), None);
+        let first = self.parties.len() as u32;
+        for node in 0..nodes {
+            self.party_of(Role::Node(node as u16), None, node_ip(node), remote, 6);
+        }
+        self.node_addresses = first..self.parties.len() as u32;
     }
 
     fn add_members(
         &mut self,
         world: &World,
+        plan: &Plan,
         kinds: &[&'static str],
         replicas: &[u32],
-        random: &mut Random,
     ) {
-        let mut used = vec![2_u32; self.nodes.len()];
         let prometheus = World::prometheus();
         let workloads = world
             .workloads
@@ -197,82 +262,89 @@ impl Cast {
             let member = self.members.len() as u32;
             let mut labels = world.pod_labels(workload);
             labels.sort();
-            let number = FIRST_IDENTITY + 7 * member + (mix(u64::from(member)) % 7) as u32;
             let texts = labels.iter().map(|label| Arc::from(label.to_string()));
             let texts: Vec<Arc<str>> = texts.collect();
+            let number = identity_number(member);
             let identity = self.identity(number, labels, None);
             self.identities[identity.0 as usize].named_ports = vec![workload.port.clone()];
-            let first = self.parties.len() as u32;
-            let mut node = random.below(self.nodes.len());
-            for _ in 0..replicas {
-                // Replicas go to nodes one after the other, as the scheduler spreads them.
-                let full = (0..self.nodes.len())
-                    .find(|step| used[(node + step) % self.nodes.len()] < PODS_A_NODE as u32 + 50);
-                node = (node + full.unwrap_or(0)) % self.nodes.len();
-                let slot = used[node];
-                used[node] += 1;
-                let role = Role::Pod { member, slot };
-                self.party_of(
-                    role,
-                    Some(node as u16),
-                    pod_ip(node, slot),
-                    identity,
-                    number,
-                );
-                node = (node + 1) % self.nodes.len();
-            }
+            let namespace = world.namespaces[workload.namespace].name.clone();
+            self.variants.push(Variant {
+                namespace: namespace.clone(),
+                name: workload.name.clone(),
+                kind,
+                labels: texts,
+                identity,
+                number,
+            });
+            let growth = if plan.scaled.contains(&member) {
+                MOST_GROWTH
+            } else {
+                1
+            };
             self.members.push(Member {
-                namespace: world.namespaces[workload.namespace].name.clone(),
+                namespace,
                 name: workload.name.clone(),
                 kind,
                 pod_labels: workload.labels.clone(),
-                labels: texts,
                 port: workload.port.clone(),
-                pods: first..self.parties.len() as u32,
+                pods: Vec::new(),
+                replicas,
+                places: replicas * growth,
+                variant: member,
+                revision: 0,
             });
         }
     }
 
-    fn add_outside(&mut self, world: &World, settings: &Settings, random: &mut Random) {
-        for (index, external) in world.externals.iter().enumerate() {
-            let cdn = external.name.is_some() && random.chance(settings.dns.cdn.0);
-            let count = if cdn { settings.dns.cdn_addresses } else { 1 };
-            let IpAddr::V4(base) = external.address else {
+    /// What pods of a member are called and labelled after a change.
+    fn add_variant(&mut self, world: &World, of: &Relabelled) {
+        let number = identity_number(self.variants.len() as u32);
+        let base = self.variants[of.member as usize].clone();
+        let workload = &world.workloads[of.member as usize];
+        let mut labels = world.pod_labels(workload);
+        for (key, value) in &of.labels {
+            labels.retain(|label| label.key != *key);
+            labels.push(Label::new("k8s", key, value));
+        }
+        labels.sort();
+        let texts = labels.iter().map(|label| Arc::from(label.to_string()));
+        let texts: Vec<Arc<str>> = texts.collect();
+        let (identity, number) = if of.labels.is_empty() {
+            (base.identity, base.number)
+        } else {
+            let identity = self.identity(number, labels, None);
+            self.identities[identity.0 as usize].named_ports = vec![workload.port.clone()];
+            (identity, number)
+        };
+        self.variants.push(Variant {
+            name: of.name.clone().unwrap_or(base.name),
+            labels: texts,
+            identity,
+            number,
+            ..base
+        });
+    }
+
+    /// Starts the pods that are there from the beginning: replicas go to nodes one after the
+    /// other, as the scheduler spreads them.
+    fn place_pods(&mut self, random: &mut Random) {
+        for member in 0..self.members.len() {
+            let mut node = random.below(self.nodes.len());
+            // What belongs to a preview comes with it.
+            if self.members[member]
+                .namespace
+                .starts_with(super::plan::PREVIEW)
+            {
                 continue;
-            };
-            let first = self.parties.len() as u32;
-            for address in 0..count {
-                // Content networks answer from a /20, spread over it by an odd step.
-                let spread = (u32::from(base) & 0xfff) + 241 * address as u32;
-                let ip = Ipv4Addr::from(u32::from(base) & !0xfff | spread & 0xfff);
-                let identity = self.outside(ip, external.name.clone());
-                let role = Role::External(index as u32);
-                self.party_of(role, None, ip, identity, 0);
             }
-            self.externals.push(first..self.parties.len() as u32);
-            self.cdn.push(cdn);
+            for _ in 0..self.members[member].replicas {
+                self.start_pod(member as u32, Some(node as u16), i64::MIN, random);
+                node = (node + 1) % self.nodes.len();
+            }
         }
-        let metadata = Ipv4Addr::new(169, 254, 169, 254);
-        let identity = self.outside(metadata, None);
-        self.metadata = self.party_of(Role::Address, None, metadata, identity, 0);
-        let first = self.parties.len() as u32;
-        for _ in 0..WILD {
-            // Not an address of an external: these are below 100.
-            let ip = Ipv4Addr::from(0xb900_0000 | (random.next() as u32 & 0x00ff_ffff));
-            let identity = self.outside(ip, None);
-            self.party_of(Role::Address, None, ip, identity, 0);
-        }
-        self.wild = first..self.parties.len() as u32;
     }
 
-    fn outside(&mut self, ip: Ipv4Addr, name: Option<Arc<str>>) -> IdentityIndex {
-        let number = (1 << 24) + 1 + self.identities.len() as u32;
-        let at = self.identity(number, Vec::new(), Some(ip));
-        self.identities[at.0 as usize].names = name.into_iter().collect();
-        at
-    }
-
-    fn identity(
+    pub(super) fn identity(
         &mut self,
         number: u32,
         labels: Vec<Label>,
@@ -287,7 +359,7 @@ impl Cast {
         IdentityIndex(self.identities.len() as u32 - 1)
     }
 
-    fn party_of(
+    pub(super) fn party_of(
         &mut self,
         role: Role,
         node: Option<u16>,
@@ -301,16 +373,27 @@ impl Cast {
             ip,
             identity,
             number,
+            variant: 0,
+            uid: self.parties.len() as u64,
+            revision: 0,
+            alive: true,
         });
         PartyId(self.parties.len() as u32 - 1)
     }
 }
 
 /// Which controller each workload has.
-fn kinds(world: &World, settings: &Settings, random: &mut Random) -> Vec<&'static str> {
+fn kinds(
+    world: &World,
+    plan: &Plan,
+    settings: &Settings,
+    random: &mut Random,
+) -> Vec<&'static str> {
     let mut called = vec![false; world.workloads.len()];
-    for call in &world.calls {
-        if let Call::Inside { to, .. } = *call {
+    for (index, call) in world.calls.iter().enumerate() {
+        if let Call::Inside { to, .. } = *call
+            && !plan.unusual.contains(&index)
+        {
             called[to] = true;
         }
     }
@@ -326,7 +409,12 @@ fn kinds(world: &World, settings: &Settings, random: &mut Random) -> Vec<&'stati
         .collect()
 }
 
+/// Cilium's number of a variant's identity.
+fn identity_number(variant: u32) -> u32 {
+    FIRST_IDENTITY + 7 * variant + (mix(u64::from(variant)) % 7) as u32
+}
+
 /// Addresses of pods: 1,024 a node, from 10.0.4.0.
-fn pod_ip(node: usize, slot: u32) -> Ipv4Addr {
+pub(super) fn pod_ip(node: usize, slot: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x0a00_0000 + ((node as u32 + 1) << 10) + slot + 1)
 }

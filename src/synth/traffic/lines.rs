@@ -2,6 +2,7 @@
 //!
 //! Owns the texts of layer 7. Few of each, so that dictionaries stay small.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -26,13 +27,36 @@ pub(super) const REQUESTS: [(&str, &str); 10] = [
 const ODD: usize = 7;
 
 /// A request, by its place in [`REQUESTS`].
-pub(super) fn request(odd: bool, random: &mut Random) -> u8 {
+pub(super) fn request(odd: bool, random: &mut Random) -> u16 {
     let place = if odd {
         ODD + random.below(REQUESTS.len() - ODD)
     } else {
         random.below(ODD)
     };
-    place as u8
+    place as u16
+}
+
+/// Numbers of requests that guess passwords begin here, those that guess paths above.
+pub(super) const LOGIN: u16 = 1_000;
+pub(super) const GUESS: u16 = 2_000;
+
+/// Method and path of a number.
+pub(super) fn request_of(number: u16) -> (&'static str, Cow<'static, str>) {
+    const WORDS: [&str; 24] = [
+        "admin", "backup", "config", "console", "debug", "dump", "env", "export", "files", "git",
+        "graphql", "health", "internal", "keys", "logs", "manage", "old", "private", "secret",
+        "server", "swagger", "test", "upload", "users",
+    ];
+    match REQUESTS.get(usize::from(number)) {
+        Some((method, path)) => (method, Cow::Borrowed(path)),
+        None if number < GUESS => ("GET", Cow::Borrowed("/api/login")),
+        None => {
+            let bits = mix(u64::from(number));
+            let word = |shift: u32| WORDS[(bits >> shift) as usize % WORDS.len()];
+            let path = format!("/api/{}/{}{}", word(0), word(9), bits >> 20 & 7);
+            ("GET", Cow::Owned(path))
+        }
+    }
 }
 
 /// Host and port as a client writes them.
@@ -66,6 +90,7 @@ pub(super) fn query(cast: &Cast, event: &DnsEvent, client: usize) -> String {
             }
         }
         Name::External(external) => external_name(cast, external).to_string(),
+        Name::Made { incident, number } => cast.made[usize::from(incident)].name(number),
     };
     let _ = match event.search {
         0 => write!(text, ".{namespace}.svc.cluster.local."),

@@ -15,10 +15,15 @@ pub(super) struct Losses {
     length: f64,
     share: f64,
     nodes: Vec<Burst>,
+    /// What each node lost beside its bursts and has not said.
+    haze: Vec<Burst>,
 }
 
+/// How often a node says what it loses all the time.
+const SAID_EVERY: i64 = 60_000_000_000;
+
 /// The burst of a node that is going on, or comes next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Burst {
     start: i64,
     end: i64,
@@ -35,6 +40,7 @@ impl Losses {
             length: knobs.loss_length.0,
             share: knobs.loss_share.0,
             nodes: Vec::with_capacity(nodes),
+            haze: vec![Burst::default(); nodes],
         };
         for _ in 0..nodes {
             let burst = losses.next(start);
@@ -64,9 +70,29 @@ impl Losses {
         (lost, notice)
     }
 
+    /// The same for a share that is lost for hours, told every minute.
+    pub(super) fn haze(&mut self, node: u16, time: i64, share: f64) -> (bool, Option<NoticeKind>) {
+        let lost = self.random.chance(share);
+        let burst = &mut self.haze[node as usize];
+        let mut notice = None;
+        if burst.lost > 0 && time >= burst.first + SAID_EVERY {
+            notice = burst.notice();
+            *burst = Burst::default();
+        }
+        if lost {
+            if burst.lost == 0 {
+                burst.first = time;
+            }
+            burst.lost += 1;
+            burst.last = time;
+        }
+        (lost, notice)
+    }
+
     /// What there is to say at the end, by node.
     pub(super) fn rest(&mut self) -> Vec<(u16, i64, NoticeKind)> {
         let nodes = (0..).zip(&mut self.nodes);
+        let nodes = nodes.chain((0..).zip(&mut self.haze));
         nodes
             .filter_map(|(node, burst)| {
                 let notice = burst.notice()?;

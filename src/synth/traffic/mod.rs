@@ -3,48 +3,77 @@
 //! Owns [`Traffic`], which gives it batch by batch in order of time, within memory that
 //! depends on the world and not on how long it lasts. A user comes (`agenda`), calls follow
 //! (`plot`, `play`) over connections (`stage`, `lookup`), whose events wait for their time
-//! (`wheel`), get lost or not (`losses`), and become rows (`write`). What was really opened
-//! and denied is in [`TruthSink`].
+//! (`wheel`), get lost or not (`losses`), and become rows (`write`). What is planned to
+//! change (`plan`, `changes`, `pods`) and what intruders do (`incident`) happens over the
+//! same connections. What was really opened and denied is in [`TruthSink`], what really
+//! happened in `record`.
 
 mod agenda;
+mod calls;
 mod cast;
+mod changes;
+#[cfg(test)]
+mod happenings;
+mod incident;
 mod lines;
 mod lookup;
 mod losses;
 mod names;
+mod outside;
+mod plan;
 mod play;
 mod plot;
+mod pods;
+mod preset;
+#[cfg(test)]
+mod realism;
+mod record;
+mod requests;
+mod rounds;
 mod rules;
+mod schema;
 pub mod settings;
 mod settings_read;
+mod setup;
 mod stage;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod wanted;
 mod wheel;
 mod write;
 
 use std::sync::Arc;
 
-pub use settings::{Preset, Settings};
+use serde_json::{Value, json};
+
+pub use incident::Kind;
+pub use preset::Preset;
+pub use schema::schema;
+pub use settings::Settings;
 pub use truth::{EdgeCounts, EdgeKey, End, TruthSink};
 
 use self::cast::Cast;
+use self::incident::Incident;
 use self::losses::Losses;
 use self::names::Outside;
+use self::plan::Plan;
 use self::play::Play;
 use self::plot::Plot;
 use self::rules::Rules;
+use self::setup::{check, compiled, policies};
 use self::stage::Stage;
-use self::wheel::Event;
+use self::wheel::{Event, Mark};
 use self::write::Writer;
 use super::world::World;
 use crate::flow::{BatchBuilder, FlowBatch, MAX_ROWS, NoticeKind, Raw};
 use crate::inventory::NamedPort;
-use crate::manifest;
-use crate::policy::{Compiled, OptionError, Options, PolicySet, World as Known};
+use crate::policy::OptionError;
 
 const SECOND: i64 = 1_000_000_000;
+/// Labels that are kept for who takes them.
+const MOST_LABELS: usize = 65_536;
 
 /// Why there is no traffic over a world.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +84,22 @@ pub enum TrafficError {
     /// The options of the agents are refused.
     #[error("the world's options are refused: {0}")]
     Options(#[from] OptionError),
+    /// A knob of an incident means nothing.
+    #[error("incidents.list: {kind} has no knob '{knob}', it has: {known}")]
+    Knob {
+        /// The kind of the incident.
+        kind: &'static str,
+        /// The knob.
+        knob: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The foothold of an incident is none.
+    #[error("incidents.list: there is no workload '{0}' in this world")]
+    Workload(String),
+    /// More incidents than can be told apart.
+    #[error("{0} incidents are more than 39999")]
+    Incidents(usize),
     /// The times are not those of a calendar.
     #[error("{seconds} s from {start} ns is no span that can be told")]
     Span {
@@ -75,6 +120,14 @@ pub(super) struct Placed<'a> {
     pub(super) replicas: usize,
 }
 
+/// A flow that an incident or a change of its own making left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Of the flow.
+    pub uuid: u128,
+    mark: Mark,
+}
+
 /// Flows of a world, from a time on.
 pub struct Traffic {
     world: World,
@@ -88,6 +141,9 @@ pub struct Traffic {
     batch_rows: usize,
     flows: u64,
     most: u64,
+    labels: Vec<Label>,
+    seed: u64,
+    span: (i64, i64),
     /// Nothing new happens; what is under way is finished.
     ending: bool,
     over: bool,
@@ -111,16 +167,28 @@ impl Traffic {
             .and_then(|length| start.checked_add(length))
             .filter(|end| start > i64::MIN + margin && *end < i64::MAX - margin)
             .ok_or(TrafficError::Span { start, seconds })?;
-        let world = World::generate(seed, settings.world.size());
-        let cast = Cast::new(&world, settings, seed);
-        let rules = Rules::new(compiled(&world, &cast)?);
+        let mut world = World::generate(seed, settings.world.size());
+        world.metadata_denied = settings.world.metadata_denied;
+        let mut plan = Plan::new(&mut world, settings, seed, (start, end));
+        check(&world, &plan)?;
+        let cast = Cast::new(&world, &plan, settings, seed);
+        let mut sets = vec![compiled(&world, &cast, None)?];
+        for broken in &plan.broken {
+            sets.push(compiled(&world, &cast, Some(*broken))?);
+        }
+        let rules = Rules::new(sets);
         let (names, prefixes) = rules.outside();
-        let plot = Plot::new(&world, &cast, settings, seed);
+        let plot = Plot::new(&world, &plan, &cast, settings, seed);
         let losses = Losses::new(&settings.observation, cast.nodes.len(), seed, start);
         let stage = Stage::new(cast, rules, settings.clone(), seed, start);
+        let sketches = std::mem::take(&mut plan.incidents);
+        let mut play = Play::new(stage, plot, plan, (start, end));
+        for (number, sketch) in (1..).zip(sketches) {
+            play.expect(Incident::new(sketch, number, seed));
+        }
         Ok(Self {
             world,
-            play: Play::new(stage, plot, start, end),
+            play,
             writer: Writer::new(Outside { names, prefixes }, settings, seed),
             losses,
             builder: BatchBuilder::default(),
@@ -129,6 +197,9 @@ impl Traffic {
             batch_rows: MAX_ROWS,
             flows: 0,
             most: u64::MAX,
+            labels: Vec::new(),
+            seed,
+            span: (start, end),
             ending: false,
             over: false,
         })
@@ -190,14 +261,64 @@ impl Traffic {
     /// The policies that were in force, as a YAML stream.
     #[must_use]
     pub fn policies(&self) -> String {
-        policies(&self.world)
+        policies(&self.world, None)
+    }
+
+    /// Takes the labels of the flows since the last time. Nobody has to: without that, the
+    /// last 65,536 are kept.
+    pub fn take_labels(&mut self) -> Vec<Label> {
+        std::mem::take(&mut self.labels)
+    }
+
+    /// A label as JSON: uuid, then incident and stage, or change.
+    #[must_use]
+    pub fn label_json(&self, label: &Label) -> Value {
+        let uuid = crate::wire::restore::uuid(label.uuid);
+        let Mark { incident, stage } = label.mark;
+        if incident >= rounds::FIRST_MARK {
+            let change = record::change_id(u32::from(incident - rounds::FIRST_MARK));
+            return json!({"uuid": uuid, "change": change});
+        }
+        let at = usize::from(incident).saturating_sub(1);
+        let named = self.play.incidents.get(at).and_then(Option::as_ref);
+        let stage = named.map_or("", |one| one.stage_name(stage));
+        let incident = record::incident_id(incident);
+        json!({"uuid": uuid, "incident": incident, "stage": stage})
+    }
+
+    /// What happened so far beside the ordinary: incidents and changes.
+    #[must_use]
+    pub fn incidents(&self) -> Value {
+        let incidents = self.play.incidents.iter().flatten();
+        let incidents = incidents.filter_map(Incident::truth);
+        let incidents: Vec<Value> = incidents.map(|truth| truth.json()).collect();
+        let (start, end) = self.span;
+        json!({
+            "version": record::VERSION,
+            "seed": self.seed,
+            "world": {
+                "cluster": &*self.world.cluster,
+                "workloads": self.world.workloads.len(),
+                "namespaces": self.world.namespaces.len(),
+            },
+            "span": {"start": record::time(start), "end": record::time(end)},
+            "incidents": incidents,
+            "changes": self.changes(),
+        })
+    }
+
+    /// What changed so far, in order of time.
+    #[must_use]
+    pub fn changes(&self) -> Value {
+        self.play.record.json()
     }
 
     /// Namespaces, workloads, Services and the agents' options, as a YAML stream.
     #[must_use]
     pub fn documents(&self) -> String {
         let members = self.play.stage.cast.members.iter();
-        let placed: Vec<Placed<'_>> = members
+        let there = members.filter(|member| !member.pods.is_empty());
+        let placed: Vec<Placed<'_>> = there
             .map(|member| Placed {
                 namespace: &member.namespace,
                 name: &member.name,
@@ -215,10 +336,27 @@ impl Traffic {
         if let Some(kind) = notice {
             self.notice(event.node, event.time, kind);
         }
+        let mut lost = lost;
+        if self.play.haze > 0.0 {
+            let (also, notice) = self.losses.haze(event.node, event.time, self.play.haze);
+            if let Some(kind) = notice {
+                self.notice(event.node, event.time, kind);
+            }
+            lost |= also;
+        }
         if !lost {
             let Stage { cast, rules, .. } = &self.play.stage;
-            self.writer.write(cast, rules, event, &mut self.builder);
+            let uuid = self.writer.write(cast, rules, event, &mut self.builder);
             self.flows += 1;
+            if event.mark != Mark::default() {
+                if self.labels.len() >= MOST_LABELS {
+                    self.labels.clear();
+                }
+                self.labels.push(Label {
+                    uuid,
+                    mark: event.mark,
+                });
+            }
         }
     }
 
@@ -231,8 +369,7 @@ impl Traffic {
 
     /// Goes on until the events of the next slot are all there.
     fn advance(&mut self) {
-        let skew = self.play.stage.settings.observation.skew.nanos();
-        let complete = self.play.stage.wheel.end() + skew;
+        let complete = self.play.stage.wheel.end() + self.play.stage.settings.margin();
         self.ending |= self.flows >= self.most;
         while !self.ending {
             match self.play.next_time() {
@@ -252,28 +389,4 @@ impl Traffic {
         self.written = 0;
         self.play.stage.wheel.release(&mut self.ready);
     }
-}
-
-fn policies(world: &World) -> String {
-    let mut documents = world.platform_policies();
-    documents.extend(world.policies());
-    documents.join("---\n")
-}
-
-fn compiled(world: &World, cast: &Cast) -> Result<Compiled, TrafficError> {
-    let read = manifest::read(&policies(world), "policies.yaml".into());
-    if let Some(error) = read.errors.first() {
-        let place = format!("line {}: {}", error.at.line, error.kind);
-        return Err(TrafficError::Policies(place));
-    }
-    let mut options = Options::default();
-    options.set("cluster-name", &world.cluster)?;
-    options.set("enable-ipv6", "false")?;
-    let set = PolicySet::build(&read.documents, &world.services(), &[], &options);
-    let known = Known {
-        identities: cast.identities.clone(),
-        names_complete: true,
-        ports_complete: true,
-    };
-    Ok(Compiled::new(Arc::new(set), &known, &options))
 }

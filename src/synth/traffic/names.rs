@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::super::number::mix;
-use super::cast::{Cast, PartyId, Role};
+use super::cast::{Cast, Party, PartyId, Role};
 use crate::flow::{Endpoint, Workload};
 
 /// What rules say of addresses outside: they give these identities of their own.
@@ -23,6 +23,8 @@ pub(super) struct Outside {
 const LOCAL_SCOPE: u32 = 1 << 24;
 /// Identity of what is outside.
 const WORLD: u32 = 2;
+/// Identity of a node to itself.
+const HOST: u32 = 1;
 /// Identity of other nodes.
 const REMOTE_NODE: u32 = 6;
 
@@ -52,9 +54,8 @@ pub(super) fn endpoint(
     };
     let labels = |names: &[&str]| names.iter().map(|&name| Arc::from(name)).collect();
     match party.role {
-        Role::Pod { member, slot } => {
-            let of = &cast.members[member as usize];
-            let index = id.0 - of.pods.start;
+        Role::Pod { place, slot, .. } => {
+            let of = cast.variant(party);
             if view == View::Local {
                 endpoint.id = 100 + (slot * 37 + u32::from(node) * 101) % 3_803;
                 endpoint.workloads = vec![Workload {
@@ -65,7 +66,7 @@ pub(super) fn endpoint(
             endpoint.cluster = cast.cluster.clone();
             endpoint.namespace = of.namespace.clone();
             endpoint.labels.clone_from(&of.labels);
-            endpoint.pod = pod_name(&of.name, of.kind, member, index).into();
+            endpoint.pod = pod_name(&of.name, of.kind, party, place).into();
         }
         Role::Host if party.node == Some(node) => endpoint.labels = labels(&["reserved:host"]),
         Role::Host => {
@@ -73,6 +74,11 @@ pub(super) fn endpoint(
             endpoint.labels = labels(&["reserved:remote-node"]);
         }
         Role::Ingress => endpoint.labels = labels(&["reserved:ingress"]),
+        Role::Node(own) if own == node => {
+            endpoint.identity = HOST;
+            endpoint.labels = labels(&["reserved:host"]);
+        }
+        Role::Node(_) => endpoint.labels = labels(&["reserved:remote-node"]),
         Role::ApiServer => {
             endpoint.labels = labels(&["reserved:kube-apiserver", "reserved:remote-node"]);
         }
@@ -111,7 +117,7 @@ pub(super) fn endpoint(
 }
 
 /// The name a controller gives to a pod.
-pub(super) fn pod_name(name: &str, kind: &str, member: u32, index: u32) -> String {
+fn pod_name(name: &str, kind: &str, party: &Party, place: u32) -> String {
     let letters = |value: u64, count: usize| -> String {
         // The letters that Kubernetes picks from.
         const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -122,26 +128,28 @@ pub(super) fn pod_name(name: &str, kind: &str, member: u32, index: u32) -> Strin
         });
         digits.collect()
     };
-    let own = letters(mix(u64::from(member) << 20 | u64::from(index) | 1 << 60), 5);
+    let own = letters(mix(party.uid | 1 << 60), 5);
     match kind {
-        "StatefulSet" => format!("{name}-{index}"),
+        "StatefulSet" => format!("{name}-{place}"),
         "DaemonSet" => format!("{name}-{own}"),
-        "CronJob" => format!("{name}-{}-{own}", 29_000_000 + mix(member.into()) % 900_000),
-        _ => format!(
-            "{name}-{}-{own}",
-            letters(mix(u64::from(member) | 1 << 50), 9)
-        ),
+        // A run is named by its minute.
+        "CronJob" if party.revision > 0 => format!("{name}-{}-{own}", party.revision),
+        "CronJob" => format!("{name}-{}-{own}", 29_000_000 + mix(party.uid) % 900_000),
+        _ => {
+            let template = u64::from(party.variant) << 32 | u64::from(party.revision);
+            format!("{name}-{}-{own}", letters(mix(template | 1 << 62), 9))
+        }
     }
 }
 
 /// MAC address of a pod's own end of its link.
-pub(super) fn mac(id: PartyId) -> String {
-    mac_of(mix(u64::from(id.0) | 1 << 40))
+pub(super) fn mac(uid: u64) -> String {
+    mac_of(mix(uid ^ 1 << 40))
 }
 
 /// MAC address of the host's end of a pod's link.
-pub(super) fn host_mac(id: PartyId) -> String {
-    mac_of(mix(u64::from(id.0) | 1 << 41))
+pub(super) fn host_mac(uid: u64) -> String {
+    mac_of(mix(uid ^ 1 << 41))
 }
 
 fn mac_of(bits: u64) -> String {
@@ -155,7 +163,7 @@ fn mac_of(bits: u64) -> String {
 }
 
 /// Index and name of the host's end of a pod's link.
-pub(super) fn link(id: PartyId, slot: u32) -> (u32, String) {
-    let name = mix(u64::from(id.0) | 1 << 42);
+pub(super) fn link(uid: u64, slot: u32) -> (u32, String) {
+    let name = mix(uid ^ 1 << 42);
     (10 + 2 * slot, format!("lxc{:012x}", name >> 16))
 }

@@ -1,41 +1,25 @@
-//! What happens: actions in order of time, the calls they lead to, and the connections these
-//! are made over.
+//! What happens: actions in order of time.
 //!
-//! Owns pools, what clients remember of look-ups, and retries. What Hubble reports of it is
-//! `stage`'s. Further kinds of actions (releases, incidents) belong here, as arms of
-//! [`Play::act`].
+//! Owns what is under way and what each action is. The calls they lead to are `calls`', what
+//! Hubble reports of it is `stage`'s, what changes is `changes`', what incidents do is
+//! `incident`'s.
 
 use super::agenda::{Action, Agenda, busyness};
+use super::calls::Pool;
 use super::cast::{Cast, PartyId, TCP};
-use super::plot::{Beat, DEEPEST, Job, Plot, Target};
-use super::stage::{MILLI, Path, SECOND, Stage};
-use super::wheel::Name;
+use super::incident::Incident;
+use super::plan::{Change, Plan, Rare};
+use super::plot::{Beat, DEEPEST, Job, Plot, Who};
+use super::record::Record;
+use super::stage::{MILLI, SECOND, Stage};
+use super::talk::Talks;
 
 /// Calls that one user can lead to, at most.
 const MOST_CALLS: u32 = 120;
 /// Length of a stretch of equal noise.
 const STRETCH: i64 = 300 * SECOND;
-/// Longest a workload takes for a call.
-const SLOWEST: f64 = 2.0;
 /// Life of a connection of a scrape or of a watch of the API server, in seconds.
 const BEAT_LIFE: f64 = 1_800.0;
-
-/// A connection that is kept for the next call of its client.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pool {
-    /// The connection, if there is one.
-    path: Option<Path>,
-    /// When it ends.
-    until: i64,
-    /// When it last spoke.
-    last: i64,
-    /// Which connection of this pool it is.
-    generation: u32,
-    /// How long the client remembers the address.
-    resolved: i64,
-    /// Which address of a content network it remembers.
-    turn: u32,
-}
 
 /// A source with the stretch of noise it is in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,27 +31,44 @@ struct Stretch {
 /// The traffic as it goes on.
 pub(super) struct Play {
     pub(super) stage: Stage,
-    plot: Plot,
-    agenda: Agenda,
-    pools: Vec<Pool>,
+    pub(super) plot: Plot,
+    pub(super) agenda: Agenda,
+    pub(super) pools: Vec<Pool>,
     stretches: Vec<Stretch>,
-    end: i64,
+    pub(super) rare: Vec<Rare>,
+    pub(super) scaled: Vec<u32>,
+    pub(super) scanner: Option<u32>,
+    pub(super) changes: Vec<Change>,
+    pub(super) incidents: Vec<Option<Incident>>,
+    pub(super) talks: Talks,
+    pub(super) record: Record,
+    /// Share of events that Hubble loses now, beside its bursts.
+    pub(super) haze: f64,
+    pub(super) end: i64,
 }
 
 impl Play {
-    pub(super) fn new(stage: Stage, plot: Plot, start: i64, end: i64) -> Self {
+    pub(super) fn new(stage: Stage, plot: Plot, plan: Plan, (start, end): (i64, i64)) -> Self {
         let mut play = Self {
             pools: vec![Pool::default(); plot.pools as usize],
             stretches: vec![Stretch::default(); plot.sources.len()],
             stage,
             plot,
             agenda: Agenda::default(),
+            rare: plan.rare,
+            scaled: plan.scaled.into_iter().collect(),
+            scanner: plan.scanner,
+            changes: plan.changes,
+            incidents: Vec::new(),
+            talks: Talks::default(),
+            record: Record::default(),
+            haze: 0.0,
             end,
         };
         for source in 0..play.plot.sources.len() {
             play.next_arrival(source as u32, start);
         }
-        for beat in 0..play.plot.beats.len() {
+        for beat in 0..play.plot.later.start as usize {
             let phase = play.stage.random.unit();
             let at = start + (play.plot.beats[beat].interval as f64 * phase) as i64;
             let beat = beat as u32;
@@ -77,10 +78,29 @@ impl Play {
             let at = play.plot.jobs[job].schedule.after(start);
             play.agenda.push(at, Action::Run { job: job as u32 });
         }
-        for member in 1..play.plot.of.len() as u32 {
-            play.next_stray(member, start);
+        if play.stage.settings.platform.strays > 0.0 {
+            for member in 1..play.plot.of.len() as u32 {
+                play.next_stray(member, start);
+            }
+        }
+        for rare in 0..play.rare.len() as u32 {
+            play.next_rare(rare, start);
+        }
+        for (change, planned) in (0..).zip(&play.changes) {
+            play.agenda.push(planned.at, Action::Begin { change });
+        }
+        if !play.scaled.is_empty() {
+            play.agenda.push(start, Action::Scale);
         }
         play
+    }
+
+    /// Adds the next incident.
+    pub(super) fn expect(&mut self, incident: Incident) {
+        let number = self.incidents.len() as u32;
+        let at = incident.start;
+        self.agenda.push(at, Action::Step { incident: number });
+        self.incidents.push(Some(incident));
     }
 
     /// When the next action is; `None` at the end.
@@ -118,6 +138,54 @@ impl Play {
                 self.stray(member, at);
                 self.next_stray(member, at);
             }
+            Action::Rare { rare } => {
+                self.seldom(rare, at);
+                self.next_rare(rare, at);
+            }
+            Action::Begin { change } => self.begin(change, at),
+            Action::Finish { change } => self.finish(change),
+            Action::Again { change, round } => self.again(change, round, at),
+            Action::Roll { member, place } => self.roll(member, place, None, at),
+            Action::Scale => self.scale(at),
+            Action::Talk { talk } => self.go_on(talk, at),
+            Action::Step { incident } => self.step(incident, at),
+        }
+    }
+
+    /// Lets an incident go on.
+    fn step(&mut self, number: u32, at: i64) {
+        let Some(mut incident) = self.incidents[number as usize].take() else {
+            return;
+        };
+        if let Some(next) = incident.step(self, at)
+            && next < self.end
+        {
+            let next = next.max(at + 1);
+            self.agenda.push(next, Action::Step { incident: number });
+        }
+        self.incidents[number as usize] = Some(incident);
+    }
+
+    fn next_rare(&mut self, rare: u32, from: i64) {
+        let rate = self.rare[rare as usize].rate;
+        let wait = self.stage.random.exponential() / rate;
+        let at = from.saturating_add(wait as i64);
+        if at < self.end {
+            self.agenda.push(at, Action::Rare { rare });
+        }
+    }
+
+    /// A call that is made once in a while: alone, whatever its source does otherwise.
+    fn seldom(&mut self, rare: u32, at: i64) {
+        let call = self.rare[rare as usize].call;
+        let Some(edge) = self.plot.edge_of[call] else {
+            return;
+        };
+        let owner = self.plot.of.partition_point(|edges| edges.end <= edge);
+        let pods = self.stage.cast.members[owner].pods.len();
+        if pods > 0 && !self.stage.quiet[owner] {
+            let client = self.stage.random.below(pods) as u32;
+            self.call(edge, client, at, DEEPEST, &mut 1);
         }
     }
 
@@ -166,7 +234,7 @@ impl Play {
         }
     }
 
-    fn arrive(&mut self, source: u32, at: i64) {
+    pub(super) fn arrive(&mut self, source: u32, at: i64) {
         let source = &self.plot.sources[source as usize];
         let mut budget = MOST_CALLS;
         if let Some(edge) = source.ingress {
@@ -175,6 +243,9 @@ impl Play {
         } else {
             let member = source.member;
             let pods = &self.stage.cast.members[member as usize].pods;
+            if pods.is_empty() {
+                return;
+            }
             let client = self.stage.random.below(pods.len()) as u32;
             self.call_on(member, client, at, 0, &mut budget);
         }
@@ -184,6 +255,11 @@ impl Play {
     fn run(&mut self, job: u32, at: i64) {
         let Job { member, schedule } = self.plot.jobs[job as usize].clone();
         self.agenda.push(schedule.after(at), Action::Run { job });
+        if self.stage.settings.churn.job_pods {
+            // Each run is a Job named by its minute.
+            self.stage.cast.members[member as usize].revision = (at / (60 * SECOND)) as u32;
+            self.roll(member, 0, None, at);
+        }
         let tasks = 3 + self.stage.random.below(8) as i64;
         let begun = at + (1.0 + self.stage.random.exponential().min(8.0)) as i64 * SECOND;
         for task in 0..tasks {
@@ -201,6 +277,12 @@ impl Play {
             pool,
         } = self.plot.beats[beat as usize].clone();
         self.agenda.push(at + interval, Action::Beat { beat });
+        let (Some(client), Some(server)) = (self.who(client), self.who(server)) else {
+            return;
+        };
+        if self.is_quiet(client) {
+            return;
+        }
         let Some(pool) = pool else {
             let path = self.stage.path(client, server, TCP, port);
             if self.stage.open(&path, at, 0) {
@@ -219,11 +301,35 @@ impl Play {
         }
     }
 
+    /// Who it is now, if anybody.
+    fn who(&self, who: Who) -> Option<PartyId> {
+        let cast = &self.stage.cast;
+        let pod = |member: u32, place: u32| {
+            let pods = &cast.members[member as usize].pods;
+            pods.get(place as usize).copied()
+        };
+        match who {
+            Who::Party(id) => Some(id),
+            Who::Pod { member, place } => pod(member, place),
+            Who::HostOf { member, place } => {
+                let node = cast.party(pod(member, place)?).node?;
+                Some(cast.hosts[node as usize])
+            }
+        }
+    }
+
+    /// Whether a client has stopped working.
+    fn is_quiet(&self, client: PartyId) -> bool {
+        let member = self.stage.cast.party(client).member();
+        member.is_some_and(|member| self.stage.quiet[member])
+    }
+
     /// A workload tries what nobody expects of it: another's port, the metadata service, an
     /// address.
     fn stray(&mut self, member: u32, at: i64) {
-        let pods = self.stage.cast.members[member as usize].pods.clone();
-        let client = Cast::one_of(&pods, &mut self.stage.random);
+        let Some(client) = self.stage.cast.pod_of(member, &mut self.stage.random) else {
+            return;
+        };
         let (server, port) = match self.stage.random.below(10) {
             0..3 => (self.stage.cast.metadata, 80),
             3..6 => {
@@ -233,9 +339,12 @@ impl Play {
             _ => {
                 let others = self.stage.cast.members.len() - 1;
                 let other = 1 + self.stage.random.below(others);
-                let other = &self.stage.cast.members[other];
-                let (pods, port) = (other.pods.clone(), other.port.port);
-                (Cast::one_of(&pods, &mut self.stage.random), port)
+                let port = self.stage.cast.members[other].port.port;
+                let random = &mut self.stage.random;
+                match self.stage.cast.pod_of(other as u32, random) {
+                    Some(pod) => (pod, port),
+                    None => return,
+                }
             }
         };
         if server == client {
@@ -245,152 +354,5 @@ impl Play {
         if self.stage.open(&path, at, 0) {
             self.stage.close(&path, at + 40 * MILLI);
         }
-    }
-
-    /// What a pod calls when it is called, or of itself.
-    fn call_on(&mut self, member: u32, client: u32, at: i64, depth: u32, budget: &mut u32) {
-        let edges = self.plot.of[member as usize].clone();
-        let mut at = at;
-        for edge in edges {
-            let branch = self.plot.edges[edge as usize].branch;
-            if self.stage.random.chance(branch) {
-                at = self.call(edge, client, at, depth, budget);
-            }
-        }
-    }
-
-    /// A call of a client on an edge; returns when it is answered.
-    fn call(&mut self, edge: u32, client: u32, at: i64, depth: u32, budget: &mut u32) -> i64 {
-        if depth > DEEPEST || *budget == 0 {
-            return at;
-        }
-        *budget -= 1;
-        let connections = &self.stage.settings.connections;
-        let (median, sigma) = (connections.latency.0, connections.latency_sigma);
-        let retries = connections.retries.0;
-        let seconds = self.stage.random.log_normal(median, sigma).min(SLOWEST);
-        let took = (seconds * 1e9) as i64;
-        let Some((path, at)) = self.connect(edge, client, at, took) else {
-            return at + SECOND;
-        };
-        let passed = self.stage.http(&path, at, took);
-        let server = self.stage.cast.party(path.server).member();
-        if let (true, Some(member)) = (passed, server) {
-            let first = self.stage.cast.members[member].pods.start;
-            let pod = path.server.0 - first;
-            self.call_on(member as u32, pod, at + took / 4, depth + 1, budget);
-        }
-        let answered = at + took;
-        if self.stage.random.chance(retries) {
-            // The answer came late, or was an error: once more, after a pause.
-            let pause = (100 + self.stage.random.below(200) as i64) * MILLI;
-            self.connect(edge, client, answered + pause, took);
-        }
-        answered
-    }
-
-    /// A connection for a call: the pooled one, or a new one. `None` where policy denies it.
-    fn connect(&mut self, edge: u32, client: u32, at: i64, took: i64) -> Option<(Path, i64)> {
-        let (target, port, kept, pool) = {
-            let edge = &self.plot.edges[edge as usize];
-            (edge.target, edge.port, edge.kept, edge.pools + client)
-        };
-        if self.reuse(pool, at) {
-            return self.pools[pool as usize].path.map(|path| (path, at));
-        }
-        let client = self.client(edge, client);
-        let (server, at) = self.resolve(pool, client, target, at);
-        let path = self.stage.path(client, server, TCP, port);
-        if !self.stage.open(&path, at, 0) {
-            return None;
-        }
-        if kept {
-            let connections = &self.stage.settings.connections;
-            let most = connections.lifetime_most.0;
-            let (median, sigma) = (connections.lifetime.0, connections.lifetime_sigma);
-            let life = self.stage.random.log_normal(median, sigma).min(most);
-            self.keep(pool, path, at, life + took as f64 / 1e9);
-        } else {
-            self.stage.close(&path, at + took + MILLI);
-        }
-        Some((path, at))
-    }
-
-    /// Which party a client of an edge is: a pod of its source, or an ingress proxy.
-    fn client(&self, edge: u32, client: u32) -> PartyId {
-        let owner = self.plot.of.partition_point(|edges| edges.end <= edge);
-        match self.stage.cast.members.get(owner) {
-            Some(member) => PartyId(member.pods.start + client),
-            None => self.stage.cast.ingresses[client as usize],
-        }
-    }
-
-    /// The server of a new connection, looked up by name where the client does not remember.
-    fn resolve(&mut self, pool: u32, client: PartyId, target: Target, at: i64) -> (PartyId, i64) {
-        let dns = &self.stage.settings.dns;
-        let (name, addresses, ttl) = match target {
-            Target::Member(member) => {
-                let pods = self.stage.cast.members[member as usize].pods.clone();
-                (Some(Name::Service(member)), pods, dns.cluster_ttl)
-            }
-            Target::External(external) => {
-                let addresses = self.stage.cast.externals[external as usize].clone();
-                let named = !super::lines::external_name(&self.stage.cast, external).is_empty();
-                let cdn = self.stage.cast.cdn[external as usize];
-                let ttl = if cdn { dns.cdn_ttl } else { dns.external_ttl };
-                (named.then_some(Name::External(external)), addresses, ttl)
-            }
-        };
-        let mut at = at;
-        // The ingress proxy learns addresses from the API server.
-        if let Some(name) = name.filter(|_| self.stage.cast.party(client).is_pod())
-            && self.pools[pool as usize].resolved <= at
-        {
-            // Answers take turns with time, so that clients at one time get the same.
-            let turn = (at / ttl.nanos().max(SECOND)) as u32;
-            at = self.stage.look_up(client, name, turn, at);
-            let kept = &mut self.pools[pool as usize];
-            (kept.resolved, kept.turn) = (at + ttl.nanos(), turn);
-        }
-        let server = match target {
-            Target::External(_) => {
-                let count = addresses.end - addresses.start;
-                PartyId(addresses.start + self.pools[pool as usize].turn % count)
-            }
-            Target::Member(_) => Cast::one_of(&addresses, &mut self.stage.random),
-        };
-        (server, at)
-    }
-
-    /// Uses the connection of a pool, if it still lives.
-    fn reuse(&mut self, pool: u32, at: i64) -> bool {
-        let tick = self.stage.settings.observation.tick.nanos();
-        let kept = &mut self.pools[pool as usize];
-        let Some(path) = kept.path else {
-            return false;
-        };
-        if at >= kept.until {
-            kept.path = None;
-            let until = kept.until;
-            self.stage.close(&path, until);
-            return false;
-        }
-        // Within a tick nothing more is reported of a connection.
-        if at >= kept.last + tick {
-            kept.last = at;
-            self.stage.speak(&path, at);
-        }
-        true
-    }
-
-    fn keep(&mut self, pool: u32, path: Path, at: i64, life: f64) {
-        let until = at + (life.max(0.05) * 1e9) as i64;
-        let kept = &mut self.pools[pool as usize];
-        kept.path = Some(path);
-        kept.until = until;
-        kept.last = at;
-        kept.generation = kept.generation.wrapping_add(1);
-        let generation = kept.generation;
-        self.agenda.push(until, Action::Close { pool, generation });
     }
 }

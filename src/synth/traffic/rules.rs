@@ -47,24 +47,36 @@ impl Outcome {
     }
 }
 
-type Key = (bool, Outcome, u32, RulesId);
+type Key = (usize, bool, Outcome, u32, RulesId);
 
 /// The policies of a world.
 pub(super) struct Rules {
-    compiled: Compiled,
-    memo: Memo,
+    /// Those in force from the beginning, then those of rollouts that go wrong.
+    sets: Vec<(Compiled, Memo)>,
+    /// Which are in force.
+    current: usize,
     answers: Vec<Answer>,
     by_key: HashMap<Key, AnswerId, FixedState>,
 }
 
 impl Rules {
-    pub(super) fn new(compiled: Compiled) -> Self {
+    /// Of at least one set.
+    pub(super) fn new(sets: Vec<Compiled>) -> Self {
         Self {
-            compiled,
-            memo: Memo::new(),
+            sets: sets.into_iter().map(|set| (set, Memo::new())).collect(),
+            current: 0,
             answers: Vec::new(),
             by_key: HashMap::with_hasher(FixedState::default()),
         }
+    }
+
+    /// Puts a set in force.
+    pub(super) fn enforce(&mut self, set: usize) {
+        self.current = set.min(self.sets.len() - 1);
+    }
+
+    fn compiled(&self) -> &Compiled {
+        &self.sets[self.current].0
     }
 
     pub(super) fn answer(&self, id: AnswerId) -> &Answer {
@@ -84,10 +96,17 @@ impl Rules {
         (protocol, port): (u8, u16),
     ) -> AnswerId {
         let question = question(cast, direction, (client, server), (protocol, port));
-        let decision = self.memo.decide(&self.compiled, question);
+        let (compiled, memo) = &mut self.sets[self.current];
+        let decision = memo.decide(compiled, question);
         let outcome = self.outcome(decision);
         let match_type = decision.match_kind as u32;
-        let key = (decision.enforced, outcome, match_type, decision.rules);
+        let key = (
+            self.current,
+            decision.enforced,
+            outcome,
+            match_type,
+            decision.rules,
+        );
         if let Some(id) = self.by_key.get(&key) {
             return *id;
         }
@@ -117,7 +136,7 @@ impl Rules {
             host: Some(host),
             headers: Some(&[]),
         };
-        let answer = self.compiled.http_request(
+        let answer = self.compiled().http_request(
             question.subject,
             question.direction,
             question.peer,
@@ -132,7 +151,7 @@ impl Rules {
     /// identity of its own.
     pub(super) fn outside(&self) -> (Vec<String>, Vec<ipnet::IpNet>) {
         let (mut names, mut prefixes) = (Vec::new(), Vec::new());
-        let entries = self.compiled.set().entries.iter();
+        let entries = self.compiled().set().entries.iter();
         for peer in entries.filter_map(|entry| entry.peers.as_ref()).flatten() {
             match peer {
                 PeerSelector::Fqdn { name, .. } => names.push(name.to_string()),
@@ -154,7 +173,9 @@ impl Rules {
             Verdict::DeniedByRule => Outcome::DeniedByRule,
             Verdict::DeniedByDefault | Verdict::AuthRequired => Outcome::DeniedByDefault,
             Verdict::Redirected => {
-                let redirect = decision.redirect.and_then(|id| self.compiled.redirect(id));
+                let redirect = decision
+                    .redirect
+                    .and_then(|id| self.compiled().redirect(id));
                 match redirect.map(|redirect| redirect.parser == Parser::Dns) {
                     Some(true) => Outcome::DnsProxy,
                     _ => Outcome::HttpProxy,
@@ -165,9 +186,9 @@ impl Rules {
     }
 
     fn policies(&self, decision: Decision) -> Vec<ObjectId> {
-        let set = self.compiled.set();
+        let set = self.compiled().set();
         let mut policies: Vec<ObjectId> = Vec::new();
-        for origin in self.compiled.rules(decision.rules).iter() {
+        for origin in self.compiled().rules(decision.rules).iter() {
             let Origin::Entry(entry) = *origin else {
                 continue;
             };

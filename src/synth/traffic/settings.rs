@@ -1,11 +1,16 @@
-//! The knobs of synthetic traffic, their defaults and the presets.
+//! The knobs of synthetic traffic and their defaults.
 //!
 //! Owns every key of a world file and what may stand there. How the file is read is
-//! `settings_read`'s; what the knobs do is explained in `docs/synth.md`.
+//! `settings_read`'s, the presets are `preset`'s; what the knobs do is explained in `docs/synth.md`.
 
 use super::super::WorldSize;
-use super::settings_read::{Knob, Seconds, Share};
+use super::incident::Kind;
+use super::settings_read::{Count, Knob, Seconds, Share};
+use super::wanted::Wanted;
 use crate::manifest::Node;
+
+/// How much a clock is off that is wrong, in nanoseconds.
+pub(super) const CLOCK_JUMP: i64 = 8_000_000_000;
 
 /// Declares a group of knobs: a struct, its defaults and how a key is read.
 macro_rules! knobs {
@@ -24,6 +29,11 @@ macro_rules! knobs {
 
         impl $group {
             pub(super) const KEYS: &'static str = concat!($(stringify!($key), " "),+);
+
+            /// Key, kind of value and default of each knob, for the schema.
+            pub(super) fn shapes(&self) -> Vec<(&'static str, &'static str, serde_json::Value)> {
+                vec![$((stringify!($key), <$type as Knob>::SHAPE, self.$key.shown())),+]
+            }
 
             /// Sets a key. `None` for one that does not exist; else what was expected, where
             /// the value is none.
@@ -54,6 +64,9 @@ knobs! {
         replicas: usize = 4,
         /// Whether pods of different nodes reach each other through a tunnel.
         tunnel: bool = true,
+        /// Whether nobody may ask the cloud's metadata service; else only namespaces that
+        /// deny by default may not.
+        metadata_denied: bool = true,
     }
 }
 
@@ -155,6 +168,111 @@ knobs! {
     }
 }
 
+knobs! {
+    /// Edges that are hardly ever used.
+    RareKnobs {
+        /// How many a workload, on average.
+        edges: f64 = 0.0,
+        /// Between two connections of the rarest; each order of magnitude is as likely.
+        seldom: Seconds = Seconds(5_184_000.0),
+        /// Between two connections of the most frequent.
+        often: Seconds = Seconds(3_600.0),
+        /// Share that leads outside.
+        outside: Share = Share(0.25),
+        /// Registered domains outside have names of their own, instead of eight for all.
+        domains: bool = false,
+    }
+}
+
+knobs! {
+    /// What changes in a cluster that works.
+    ChurnKnobs {
+        /// Releases a workload and week, in working hours.
+        releases: f64 = 0.0,
+        /// Share of releases that add an edge.
+        adds: Share = Share(0.15),
+        /// Share of releases that drop one.
+        drops: Share = Share(0.05),
+        /// Share of releases that change labels, and so the identity.
+        relabels: Share = Share(0.03),
+        /// Between two pods of a release.
+        rollout: Seconds = Seconds(40.0),
+        /// Share of workloads whose pods follow the load.
+        scaled: Share = Share(0.0),
+        /// Drained nodes a week.
+        drains: f64 = 0.0,
+        /// Preview namespaces a week.
+        previews: f64 = 0.0,
+        /// Median life of one.
+        preview_life: Seconds = Seconds(172_800.0),
+        /// Renamed workloads a week, as a share of all.
+        renames: Share = Share(0.0),
+        /// Each run of a CronJob has a pod of its own.
+        job_pods: bool = false,
+    }
+}
+
+knobs! {
+    /// What happens without malice and looks as if: how often each, over the whole time.
+    DisturbanceKnobs {
+        /// None before this.
+        after: Seconds = Seconds(0.0),
+        /// A server refuses connections, or does not answer.
+        backend_outages: Count = Count(0),
+        /// The cluster's DNS fails.
+        dns_outages: Count = Count(0),
+        /// Users of an entry come `crowd` times as often.
+        flash_crowds: Count = Count(0),
+        /// See `flash_crowds`.
+        crowd: f64 = 8.0,
+        /// A load generator calls an entry.
+        load_tests: Count = Count(0),
+        /// Authorised scans a week.
+        scans: f64 = 0.0,
+        /// A content network answers with other addresses from then on.
+        cdn_rotations: Count = Count(0),
+        /// A workload begins to back up to a new bucket every night.
+        backups: Count = Count(0),
+        /// Certificates are rotated: connections of a namespace are made anew.
+        certificate_rotations: Count = Count(0),
+        /// A policy goes wrong and breaks an edge until it is taken back.
+        policy_rollouts: Count = Count(0),
+        /// Every workload begins to call a collector, namespace by namespace.
+        observability_rollouts: Count = Count(0),
+        /// The clock of a node is 8 s off for an hour.
+        clock_skews: Count = Count(0),
+        /// Hubble loses events for some hours, on all nodes.
+        loss_periods: Count = Count(0),
+        /// Share that is lost then.
+        loss: Share = Share(0.05),
+    }
+}
+
+knobs! {
+    /// What is common to incidents.
+    IncidentKnobs {
+        /// None before this.
+        after: Seconds = Seconds(0.0),
+        /// Least intensity: 0 is the quietest of each grid, 1 the loudest.
+        intensity_low: Share = Share(0.0),
+        /// Greatest.
+        intensity_high: Share = Share(1.0),
+        /// Share of incidents that policies let through, where there is a choice.
+        allowed: Share = Share(0.7),
+    }
+}
+
+/// How many incidents of each kind, and those that are written down one by one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Incidents {
+    /// What is common to all.
+    pub knobs: IncidentKnobs,
+    /// Drawn incidents of each kind, in the order of [`Kind::ALL`].
+    pub counts: [Count; Kind::ALL.len()],
+    /// Incidents as they are wanted.
+    pub list: Vec<Wanted>,
+}
+
 /// All knobs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -170,6 +288,14 @@ pub struct Settings {
     pub platform: PlatformKnobs,
     /// `observation`
     pub observation: ObservationKnobs,
+    /// `rare`
+    pub rare: RareKnobs,
+    /// `churn`
+    pub churn: ChurnKnobs,
+    /// `disturbances`
+    pub disturbances: DisturbanceKnobs,
+    /// `incidents`
+    pub incidents: Incidents,
 }
 
 /// How busy each hour of a day is.
@@ -186,59 +312,15 @@ impl Default for Hours {
     }
 }
 
-/// A size of traffic with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preset {
-    /// 20 workloads, 6 hours: for tests.
-    Xs,
-    /// 60 workloads, 3 days, 2 to 3 million events.
-    S,
-    /// 300 workloads, 30 days, thinned.
-    M,
-    /// 2,000 workloads, 7 days.
-    L,
-}
-
-impl Preset {
-    /// The knobs and the length in seconds.
-    #[must_use]
-    pub fn settings(self) -> (Settings, u64) {
-        const HOUR: u64 = 3_600;
-        let mut settings = Settings::default();
-        let Settings {
-            world,
-            users,
-            platform,
-            ..
-        } = &mut settings;
-        let hours = match self {
-            Self::Xs => 6,
-            Self::S => {
-                (world.namespaces, world.workloads) = (10, 60);
-                (world.policies, world.externals, world.nodes) = (180, 40, 5);
-                users.calls = 0.42;
-                (platform.probes, platform.scrapes) = (Share(0.02), Share(0.05));
-                (platform.apiserver, platform.strays) = (Share(0.03), 2.0);
-                72
-            }
-            Self::M => {
-                (world.namespaces, world.workloads) = (25, 300);
-                (world.policies, world.externals, world.nodes) = (900, 80, 12);
-                users.calls = 0.6;
-                (platform.probes, platform.scrapes) = (Share(0.004), Share(0.01));
-                (platform.apiserver, platform.strays) = (Share(0.01), 1.0);
-                720
-            }
-            Self::L => {
-                (world.namespaces, world.workloads) = (60, 2_000);
-                (world.policies, world.externals, world.nodes) = (6_000, 400, 60);
-                (world.replicas, users.calls) = (12, 6.0);
-                (platform.probes, platform.scrapes) = (Share(0.004), Share(0.02));
-                (platform.apiserver, platform.strays) = (Share(0.005), 1.0);
-                168
-            }
+impl Settings {
+    /// How much a clock can be off, in nanoseconds.
+    pub(super) fn margin(&self) -> i64 {
+        let jump = if self.disturbances.clock_skews.0 > 0 {
+            CLOCK_JUMP
+        } else {
+            0
         };
-        (settings, hours * HOUR)
+        self.observation.skew.nanos() + jump
     }
 }
 

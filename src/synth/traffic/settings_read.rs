@@ -5,17 +5,24 @@
 
 use std::path::Path;
 
-use super::settings::{Hours, Settings};
+use serde_json::Value as Json;
+
+use super::settings::{
+    ChurnKnobs, ConnectionKnobs, DisturbanceKnobs, DnsKnobs, Hours, ObservationKnobs,
+    PlatformKnobs, RareKnobs, Settings, UserKnobs, WorldKnobs,
+};
 use crate::manifest::{KeyedError, KeyedFile, Node, Number, Place, Value, read_keyed};
 
 /// Most of anything that is counted: what makes a world so large it is a mistake.
 const MOST: usize = 20_000;
+/// Most that anything happens.
+const MOST_TIMES: u32 = 1_000;
 
 /// A share, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
 
-/// A time: a number of seconds, or one with a unit (`ms`, `s`, `m`, `h`).
+/// A time: a number of seconds, or one with a unit (`ms`, `s`, `m`, `h`, `d`).
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Seconds(pub f64);
 
@@ -27,12 +34,46 @@ impl Seconds {
     }
 }
 
+/// How often something happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count(pub u32);
+
 /// What can be read out of a value, or what was expected there.
 pub(super) trait Knob: Sized {
+    /// Its definition in the schema.
+    const SHAPE: &'static str;
+
     fn read(node: &Node) -> Result<Self, &'static str>;
+
+    /// As it would stand in a file.
+    fn shown(&self) -> Json;
+}
+
+impl Knob for Count {
+    const SHAPE: &'static str = "count";
+
+    fn read(node: &Node) -> Result<Self, &'static str> {
+        match node.value {
+            Value::Number(Number::Int(number)) => u32::try_from(number).ok(),
+            _ => None,
+        }
+        .filter(|number| *number <= MOST_TIMES)
+        .map(Self)
+        .ok_or("a whole number from 0 to 1000")
+    }
+
+    fn shown(&self) -> Json {
+        self.0.into()
+    }
 }
 
 impl Knob for usize {
+    const SHAPE: &'static str = "size";
+
+    fn shown(&self) -> Json {
+        (*self).into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         match node.value {
             Value::Number(Number::Int(number)) => usize::try_from(number).ok(),
@@ -44,6 +85,12 @@ impl Knob for usize {
 }
 
 impl Knob for f64 {
+    const SHAPE: &'static str = "amount";
+
+    fn shown(&self) -> Json {
+        (*self).into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         number(node)
             .filter(|number| (0.0..=1e6).contains(number))
@@ -52,6 +99,12 @@ impl Knob for f64 {
 }
 
 impl Knob for bool {
+    const SHAPE: &'static str = "switch";
+
+    fn shown(&self) -> Json {
+        (*self).into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         match node.value {
             Value::Bool(value) => Ok(value),
@@ -61,6 +114,12 @@ impl Knob for bool {
 }
 
 impl Knob for Share {
+    const SHAPE: &'static str = "share";
+
+    fn shown(&self) -> Json {
+        self.0.into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         number(node)
             .filter(|share| (0.0..=1.0).contains(share))
@@ -70,6 +129,12 @@ impl Knob for Share {
 }
 
 impl Knob for Seconds {
+    const SHAPE: &'static str = "time";
+
+    fn shown(&self) -> Json {
+        self.0.into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         let seconds = match &node.value {
             Value::String(text) => seconds(text),
@@ -78,11 +143,17 @@ impl Knob for Seconds {
         seconds
             .filter(|seconds| (0.0..=1e7).contains(seconds))
             .map(Self)
-            .ok_or("a time such as 30, 250ms, 5m or 2h")
+            .ok_or("a time such as 30, 250ms, 5m, 2h or 3d")
     }
 }
 
 impl Knob for Hours {
+    const SHAPE: &'static str = "hours";
+
+    fn shown(&self) -> Json {
+        self.0.to_vec().into()
+    }
+
     fn read(node: &Node) -> Result<Self, &'static str> {
         let expected = "24 numbers that are not all 0";
         let list = node.as_list().ok_or(expected)?;
@@ -97,7 +168,7 @@ impl Knob for Hours {
     }
 }
 
-fn number(node: &Node) -> Option<f64> {
+pub(super) fn number(node: &Node) -> Option<f64> {
     match node.value {
         Value::Number(Number::Int(number)) => Some(number as f64),
         Value::Number(Number::Unsigned(number)) => Some(number as f64),
@@ -115,10 +186,25 @@ fn seconds(text: &str) -> Option<f64> {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3_600.0,
+        "d" => 86_400.0,
         _ => return None,
     };
     Some(number * factor)
 }
+
+/// Groups of a world file.
+pub(super) const GROUPS: [&str; 10] = [
+    "world",
+    "users",
+    "connections",
+    "dns",
+    "platform",
+    "observation",
+    "rare",
+    "churn",
+    "disturbances",
+    "incidents",
+];
 
 impl Settings {
     /// Takes the knobs of a file over those that are set.
@@ -143,39 +229,32 @@ impl Settings {
     }
 
     fn groups(&mut self, root: &Node, file: KeyedFile<'_>) -> Result<(), KeyedError> {
-        const GROUPS: &str = "world, users, connections, dns, platform, observation";
         for (group, at, node) in file.entries(root, "the file")? {
-            if !GROUPS.split(", ").any(|known| known == group) {
-                return Err(file.unknown(at, group, GROUPS));
+            if !GROUPS.contains(&group) {
+                return Err(file.unknown(at, group, &GROUPS.join(", ")));
             }
             for (key, at, value) in file.entries(node, group)? {
-                let (outcome, known) = match group {
-                    "world" => (
-                        self.world.set(key, value),
-                        super::settings::WorldKnobs::KEYS,
-                    ),
-                    "users" => (self.users.set(key, value), super::settings::UserKnobs::KEYS),
-                    "connections" => (
-                        self.connections.set(key, value),
-                        super::settings::ConnectionKnobs::KEYS,
-                    ),
-                    "dns" => (self.dns.set(key, value), super::settings::DnsKnobs::KEYS),
-                    "platform" => (
-                        self.platform.set(key, value),
-                        super::settings::PlatformKnobs::KEYS,
-                    ),
-                    "observation" => (
-                        self.observation.set(key, value),
-                        super::settings::ObservationKnobs::KEYS,
-                    ),
-                    _ => break,
+                let known = match group {
+                    "world" => (self.world.set(key, value), WorldKnobs::KEYS),
+                    "users" => (self.users.set(key, value), UserKnobs::KEYS),
+                    "connections" => (self.connections.set(key, value), ConnectionKnobs::KEYS),
+                    "dns" => (self.dns.set(key, value), DnsKnobs::KEYS),
+                    "platform" => (self.platform.set(key, value), PlatformKnobs::KEYS),
+                    "observation" => (self.observation.set(key, value), ObservationKnobs::KEYS),
+                    "rare" => (self.rare.set(key, value), RareKnobs::KEYS),
+                    "churn" => (self.churn.set(key, value), ChurnKnobs::KEYS),
+                    "disturbances" => (self.disturbances.set(key, value), DisturbanceKnobs::KEYS),
+                    _ => {
+                        self.incidents.read((key, at), value, file)?;
+                        continue;
+                    }
                 };
-                match outcome {
-                    Some(Ok(())) => {}
-                    Some(Err(expected)) => {
+                match known {
+                    (Some(Ok(())), _) => {}
+                    (Some(Err(expected)), _) => {
                         return Err(file.kind(value.at, &format!("{group}.{key}"), expected));
                     }
-                    None => {
+                    (None, known) => {
                         let known = known.split_whitespace().collect::<Vec<_>>().join(", ");
                         return Err(file.unknown(at, &format!("{group}.{key}"), &known));
                     }
@@ -206,11 +285,24 @@ impl Settings {
                 self.platform.apiserver_interval,
             ),
             ("dns.cdn_ttl", self.dns.cdn_ttl),
+            ("rare.often", self.rare.often),
+            ("churn.rollout", self.churn.rollout),
         ];
         for (key, interval) in intervals {
             if interval.0 < 0.1 {
                 return Err(file.kind(place, key, "at least 100 ms"));
             }
+        }
+        if self.rare.seldom < self.rare.often {
+            return Err(file.kind(place, "rare.seldom", "no less than rare.often"));
+        }
+        if self.disturbances.crowd > 100.0 {
+            return Err(file.kind(place, "disturbances.crowd", "100 at most"));
+        }
+        let incidents = &self.incidents.knobs;
+        if incidents.intensity_low > incidents.intensity_high {
+            let expected = "no more than incidents.intensity_high";
+            return Err(file.kind(place, "incidents.intensity_low", expected));
         }
         Ok(())
     }
@@ -238,10 +330,42 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_shows_every_key_with_its_default() {
+        let page = std::fs::read_to_string("docs/synth.md").unwrap();
+        let yaml = page.split("```yaml\n").nth(1).unwrap();
+        let yaml = yaml.split("```").next().unwrap();
+        let mut settings = Settings {
+            world: WorldKnobs {
+                workloads: 1,
+                ..WorldKnobs::default()
+            },
+            ..Settings::default()
+        };
+        settings.parse(yaml, "docs/synth.md").unwrap();
+        assert_eq!(settings.incidents.list.len(), 1);
+        settings.incidents.list.clear();
+        assert_eq!(settings, Settings::default());
+        let keys = [
+            WorldKnobs::KEYS,
+            UserKnobs::KEYS,
+            ConnectionKnobs::KEYS,
+            DnsKnobs::KEYS,
+            PlatformKnobs::KEYS,
+            ObservationKnobs::KEYS,
+            RareKnobs::KEYS,
+            ChurnKnobs::KEYS,
+            DisturbanceKnobs::KEYS,
+        ];
+        for key in keys.iter().flat_map(|keys| keys.split_whitespace()) {
+            assert!(yaml.contains(&format!("  {key}:")), "{key}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         assert_eq!(
             error("world: {}\nworlds: {}\n"),
-            "w.yaml:2: unknown key 'worlds', expected one of: world, users, connections, dns, platform, observation"
+            "w.yaml:2: unknown key 'worlds', expected one of: world, users, connections, dns, platform, observation, rare, churn, disturbances, incidents"
         );
         assert!(error("dns:\n  ttl: 3\n").starts_with("w.yaml:2: unknown key 'dns.ttl'"));
         assert!(error("more: {a: 1}\n").starts_with("w.yaml:1: unknown key 'more'"));

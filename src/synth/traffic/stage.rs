@@ -2,19 +2,17 @@
 //!
 //! Owns which node sees which event of a connection (monitor aggregation medium), the
 //! verdicts of both sides, and retries of what is dropped. When and why connections are made
-//! is `play`'s; look-ups are `lookup`'s.
-
-use std::net::IpAddr;
+//! is `play`'s; look-ups are `lookup`'s, requests `requests`'.
 
 use ipnet::IpNet;
 
-use super::super::number::Random;
+use super::super::number::{Random, mix};
 use super::cast::{Cast, PartyId, Role, TCP, UDP};
 use super::rules::{AnswerId, Outcome, Rules};
 use super::settings::Settings;
-use super::truth::{EdgeId, EdgeKey, End, TruthSink};
-use super::wheel::{HttpEvent, Packet, Point, State, Way, What, Wheel};
-use crate::flow::flags::{ACK, FIN, PSH, SYN};
+use super::truth::{EdgeId, EdgeKey, TruthSink};
+use super::wheel::{Packet, Point, State, Way, What, Wheel};
+use crate::flow::flags::{ACK, FIN, PSH, RST, SYN};
 use crate::policy::Direction;
 
 pub(super) const MICRO: i64 = 1_000;
@@ -24,6 +22,8 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 const SYN_RETRIES: [i64; 5] = [0, 1, 3, 7, 15];
 /// Those of them that the source's node reports: others come within a tick of one before.
 const SYN_SEEN_AGAIN: [i64; 3] = [0, 7, 15];
+/// Cilium's reason for packets to addresses that lead nowhere.
+const STALE_OR_UNROUTABLE: u16 = 151;
 /// First of the ports given to clients.
 const EPHEMERAL: u16 = 32_768;
 const EPHEMERALS: u16 = 28_232;
@@ -43,6 +43,20 @@ pub(super) struct Path {
     pub(super) edge: EdgeId,
 }
 
+/// What a server does with a connection that policies let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    Accepts,
+    /// Nobody listens: RST.
+    Refuses,
+    /// No answer.
+    Silent,
+    /// No answer, and the client does not try again.
+    Once,
+    /// Nobody has the address: Cilium drops it.
+    Unroutable,
+}
+
 /// Everything an event is made of.
 pub(super) struct Stage {
     pub(super) cast: Cast,
@@ -51,11 +65,15 @@ pub(super) struct Stage {
     pub(super) truth: TruthSink,
     pub(super) random: Random,
     pub(super) settings: Settings,
+    /// How each member's servers answer while they are not well.
+    pub(super) down: Vec<Option<Response>>,
+    /// Members that have stopped working.
+    pub(super) quiet: Vec<bool>,
     /// How much each node's clock is off.
-    skew: Vec<i64>,
+    pub(super) skew: Vec<i64>,
     next_port: Vec<u16>,
     /// What policies name of the addresses outside.
-    prefixes: Vec<IpNet>,
+    pub(super) prefixes: Vec<IpNet>,
 }
 
 impl Stage {
@@ -69,7 +87,9 @@ impl Stage {
             .map(|_| random.below(EPHEMERALS.into()) as u16)
             .collect();
         Self {
-            wheel: Wheel::new(start - (most * 1e9) as i64),
+            wheel: Wheel::new(start - settings.margin()),
+            down: vec![None; cast.members.len()],
+            quiet: vec![false; cast.members.len()],
             cast,
             prefixes: rules.outside().1,
             rules,
@@ -89,9 +109,18 @@ impl Stage {
         protocol: u8,
         port: u16,
     ) -> Path {
+        while self.next_port.len() <= client.0 as usize {
+            let first = self.random.below(EPHEMERALS.into()) as u16;
+            self.next_port.push(first);
+        }
         let next = &mut self.next_port[client.0 as usize];
         *next = (*next + 1) % EPHEMERALS;
-        let client_port = EPHEMERAL + *next;
+        let turn = *next;
+        // As Linux picks them (RFC 6056, 3.3.3): from where the destination says, one up each
+        // time, so that ports tell nothing of order and no 5-tuple comes twice.
+        let to = self.cast.party(server).uid ^ u64::from(port) << 48;
+        let offset = mix(self.cast.party(client).uid ^ to.rotate_left(17)) as u16 % EPHEMERALS;
+        let client_port = EPHEMERAL + (offset + turn) % EPHEMERALS;
         let mut ask = |party: PartyId, direction| {
             let pod = self.cast.party(party).is_pod();
             pod.then(|| {
@@ -102,8 +131,8 @@ impl Stage {
         let egress = ask(client, Direction::Egress);
         let ingress = ask(server, Direction::Ingress);
         let key = EdgeKey {
-            source: self.end(client),
-            destination: self.end(server),
+            source: self.end(client, None),
+            destination: self.end(server, self.node(client)),
             port,
             protocol: if protocol == UDP { "UDP" } else { "TCP" },
         };
@@ -119,31 +148,86 @@ impl Stage {
         }
     }
 
-    /// Opens a connection; false where a policy denies it. `wait` is how long the server
-    /// takes for its first packet.
+    /// Opens a connection; false where a policy denies it or nobody answers. `wait` is how
+    /// long the server takes for its first packet.
     pub(super) fn open(&mut self, path: &Path, at: i64, wait: i64) -> bool {
+        let response = self.response(path.server);
+        self.open_to(path, at, wait, response)
+    }
+
+    /// How a server answers now.
+    pub(super) fn response(&self, server: PartyId) -> Response {
+        let down = |member: usize| self.down[member];
+        let down = self.cast.party(server).member().and_then(down);
+        down.unwrap_or(Response::Accepts)
+    }
+
+    /// Opens a connection to who answers in this way.
+    pub(super) fn open_to(&mut self, path: &Path, at: i64, wait: i64, response: Response) -> bool {
         self.truth.opened(path.edge);
         let packet = packet(path).with(SYN);
+        let once = response == Response::Once || path.protocol == UDP;
         if let (Some(answer), Some(node)) = (path.egress, self.node(path.client)) {
             if self.outcome(answer).is_denied() {
-                self.refuse(path, (node, answer, Way::Egress), at);
+                self.refuse(path, (node, answer, Way::Egress), at, once);
                 return false;
             }
             self.verdict(at, node, packet, answer, Way::Egress);
+            if response == Response::Unroutable {
+                self.unroutable(packet, node, at);
+                return false;
+            }
         }
         if let (Some(answer), Some(node)) = (path.ingress, self.node(path.server)) {
             if self.outcome(answer).is_denied() {
-                for second in SYN_SEEN_AGAIN {
+                let times = if response == Response::Once { 1 } else { 3 };
+                for second in &SYN_SEEN_AGAIN[..times] {
                     self.depart(path, packet, at + second * SECOND, State::New, false);
                 }
-                self.refuse(path, (node, answer, Way::Ingress), at + 190 * MICRO);
+                let at = at + 190 * MICRO;
+                self.refuse(path, (node, answer, Way::Ingress), at, once);
                 return false;
             }
             self.verdict(at + 190 * MICRO, node, packet, answer, Way::Ingress);
         }
-        let answer = if path.protocol == UDP { 0 } else { SYN | ACK };
-        self.exchange(path, at + 9 * MICRO, wait, (SYN, answer), State::New);
-        true
+        let at = at + 9 * MICRO;
+        match response {
+            Response::Accepts => {
+                let answer = if path.protocol == UDP { 0 } else { SYN | ACK };
+                self.exchange(path, at, wait, (SYN, answer), State::New);
+                true
+            }
+            Response::Refuses => {
+                self.exchange(path, at, 0, (SYN, RST | ACK), State::New);
+                false
+            }
+            Response::Silent | Response::Once | Response::Unroutable => {
+                self.unanswered(path, packet, at, if once { 1 } else { 3 });
+                false
+            }
+        }
+    }
+
+    /// Packets arrive, and nothing comes back.
+    fn unanswered(&mut self, path: &Path, packet: Packet, at: i64, times: usize) {
+        for second in &SYN_SEEN_AGAIN[..times] {
+            let at = at + second * SECOND;
+            self.depart(path, packet, at, State::New, *second == 0);
+            if let (Some(node), true) = (self.node(path.server), path.ingress.is_some()) {
+                let point = (Point::Endpoint, Way::Ingress, State::New);
+                self.trace(at + 220 * MICRO, node, packet, point);
+            }
+        }
+    }
+
+    /// Packets to an address of the pod network that no pod has.
+    fn unroutable(&mut self, packet: Packet, node: u16, at: i64) {
+        let (reason, way) = (STALE_OR_UNROUTABLE, Way::Egress);
+        let times = if packet.udp { 1 } else { SYN_RETRIES.len() };
+        for second in &SYN_RETRIES[..times] {
+            let at = at + second * SECOND + 31 * MICRO;
+            self.emit(at, node, packet, What::Fault { reason, way });
+        }
     }
 
     /// Something is sent and answered on a connection that is open.
@@ -156,51 +240,6 @@ impl Stage {
         if path.protocol == TCP {
             self.exchange(path, at, 0, (ACK | FIN, ACK | FIN), State::Established);
         }
-    }
-
-    /// A request and its response, where the server's side is proxied. False where the
-    /// proxy refused it.
-    pub(super) fn http(&mut self, path: &Path, at: i64, took: i64) -> bool {
-        let proxied = |answer| self.outcome(answer) == Outcome::HttpProxy;
-        let (true, Some(node), Some(member)) = (
-            path.ingress.is_some_and(proxied),
-            self.node(path.server),
-            self.cast.party(path.server).member(),
-        ) else {
-            return true;
-        };
-        let odd = self.random.chance(self.settings.connections.odd_requests.0);
-        let request = super::lines::request(odd, &mut self.random);
-        let (method, url) = super::lines::REQUESTS[request as usize];
-        let host = super::lines::authority(&self.cast.members[member]);
-        let sides = (path.client, path.server);
-        let allowed = self
-            .rules
-            .lets_in(&self.cast, sides, path.port, (method, &host, url));
-        let event = HttpEvent {
-            request,
-            member: member as u32,
-            code: 0,
-            took: 0,
-            denied: !allowed,
-        };
-        let asked = packet(path);
-        self.emit(at + 2 * MILLI, node, asked, What::Http(event));
-        let took = if allowed { took } else { 300 * MICRO };
-        let failed = allowed && self.random.chance(0.004);
-        let event = HttpEvent {
-            code: match (allowed, failed) {
-                (false, _) => 403,
-                (true, true) => 503,
-                (true, false) => 200,
-            },
-            took: (took / MICRO) as u32,
-            denied: false,
-            ..event
-        };
-        let at = at + 2 * MILLI + took;
-        self.emit(at, node, asked.back(), What::Http(event));
-        allowed
     }
 
     pub(super) fn outcome(&self, answer: AnswerId) -> Outcome {
@@ -233,10 +272,16 @@ impl Stage {
     }
 
     /// A packet that is dropped, and comes again as long as the client tries.
-    fn refuse(&mut self, path: &Path, (node, answer, way): (u16, AnswerId, Way), at: i64) {
+    fn refuse(
+        &mut self,
+        path: &Path,
+        (node, answer, way): (u16, AnswerId, Way),
+        at: i64,
+        once: bool,
+    ) {
         self.truth.denied(path.edge);
         let packet = packet(path).with(SYN);
-        let retries = if path.protocol == UDP {
+        let retries = if once {
             &SYN_RETRIES[..1]
         } else {
             &SYN_RETRIES[..]
@@ -340,39 +385,6 @@ impl Stage {
             }
             _ => Some(Point::Stack),
         }
-    }
-
-    fn end(&self, party: PartyId) -> End {
-        let party = self.cast.party(party);
-        match party.role {
-            Role::Pod { member, .. } => {
-                let member = &self.cast.members[member as usize];
-                End::Workload {
-                    namespace: member.namespace.clone(),
-                    kind: member.kind,
-                    name: member.name.clone(),
-                }
-            }
-            Role::Host => End::Reserved("host"),
-            Role::Ingress => End::Reserved("ingress"),
-            Role::ApiServer => End::Reserved("kube-apiserver"),
-            Role::External(_) | Role::Address => {
-                let identity = &self.cast.identities[party.identity.0 as usize];
-                match identity.names.first() {
-                    Some(name) => End::Name(name.clone()),
-                    None => End::Prefix(self.prefix(party.ip.into())),
-                }
-            }
-        }
-    }
-
-    /// The longest prefix of policies that an address is in, itself without one.
-    fn prefix(&self, address: IpAddr) -> IpNet {
-        let named = self.prefixes.iter().copied();
-        named
-            .filter(|prefix| prefix.prefix_len() > 0 && prefix.contains(&address))
-            .max_by_key(IpNet::prefix_len)
-            .unwrap_or_else(|| IpNet::from(address))
     }
 }
 

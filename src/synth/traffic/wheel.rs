@@ -52,6 +52,11 @@ pub(super) enum What {
         answer: AnswerId,
         way: Way,
     },
+    /// Dropped for a reason that is not policy's, a number of Cilium's.
+    Fault {
+        reason: u16,
+        way: Way,
+    },
     Dns(DnsEvent),
     Http(HttpEvent),
 }
@@ -63,14 +68,22 @@ pub(super) struct DnsEvent {
     pub(super) name: Name,
     /// Search suffix: 0 to 2, 3 for the name as it is.
     pub(super) search: u8,
-    /// AAAA instead of A.
-    pub(super) aaaa: bool,
+    /// What of it.
+    pub(super) kind: QueryType,
     /// Response, with the time it took in microseconds.
     pub(super) took: Option<u32>,
-    /// The name exists.
-    pub(super) found: bool,
+    /// Response code; 0 where the name exists.
+    pub(super) code: u8,
     /// Which addresses of a content network.
     pub(super) turn: u32,
+}
+
+/// Type of the record that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueryType {
+    A,
+    Aaaa,
+    Txt,
 }
 
 /// A name that is looked up.
@@ -80,13 +93,24 @@ pub(super) enum Name {
     Service(u32),
     /// An external.
     External(u32),
+    /// One that an incident makes up: which of its names.
+    Made { incident: u16, number: u32 },
+}
+
+/// The incident an event belongs to, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Number from 1 on.
+    pub(super) incident: u16,
+    /// Number of its stage.
+    pub(super) stage: u8,
 }
 
 /// A record of the HTTP proxy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct HttpEvent {
-    /// Index of method and path.
-    pub(super) request: u8,
+    /// Number of method and path.
+    pub(super) request: u16,
     /// The member that is asked.
     pub(super) member: u32,
     /// Status, 0 for the request.
@@ -111,6 +135,7 @@ pub(super) struct Event {
     pub(super) udp: bool,
     /// Flags of TCP, as in `flow::flags`.
     pub(super) flags: u8,
+    pub(super) mark: Mark,
     pub(super) what: What,
 }
 
@@ -151,6 +176,8 @@ pub(super) struct Wheel {
     next: i64,
     order: u32,
     waiting: usize,
+    /// What events belong to that come now.
+    pub(super) mark: Mark,
 }
 
 impl Wheel {
@@ -160,6 +187,7 @@ impl Wheel {
             next: start.div_euclid(SLOT),
             order: 0,
             waiting: 0,
+            mark: Mark::default(),
         }
     }
 
@@ -191,6 +219,7 @@ impl Wheel {
             destination_port: packet.destination_port,
             udp: packet.udp,
             flags: packet.flags,
+            mark: self.mark,
             what,
         });
         self.order = self.order.wrapping_add(1);

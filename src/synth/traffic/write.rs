@@ -11,11 +11,11 @@ use hashbrown::HashMap;
 
 use super::super::number::{Random, mix};
 use super::cast::{Cast, PartyId, Role};
-use super::lines::{self, REQUESTS};
+use super::lines;
 use super::names::{self, Outside, View};
 use super::rules::{AnswerId, Outcome, Rules};
 use super::settings::Settings;
-use super::wheel::{DnsEvent, Event, HttpEvent, Name, Point, State, Way, What};
+use super::wheel::{DnsEvent, Event, HttpEvent, Name, Point, QueryType, State, Way, What};
 use crate::flow::{
     BatchBuilder, Direction, Dns, DropReason, EndpointId, EventType, File, FlowType, Header, Http,
     Interner, L7, L7Record, L7Type, ListId, PairId, Policy, Protocol, Raw, Reply, Row, StrId,
@@ -66,11 +66,13 @@ struct Ids {
     queries: Texts<(Name, u8, u32), StrId>,
     tunnel_link: StrId,
     drop_file: StrId,
+    host_file: StrId,
 }
 
 #[derive(Clone, Copy, Default)]
 struct PartyIds {
     ip: StrId,
+    uid: u64,
     known: [EndpointId; 2],
     arriving: PairId,
     leaving: PairId,
@@ -96,14 +98,14 @@ impl Writer {
         }
     }
 
-    /// Adds the row of an event.
+    /// Adds the row of an event; its uuid.
     pub(super) fn write(
         &mut self,
         cast: &Cast,
         rules: &Rules,
         event: &Event,
         builder: &mut BatchBuilder,
-    ) {
+    ) -> u128 {
         let (interner, row) = builder.next_row();
         if self.epoch != interner.epoch() {
             self.epoch = interner.epoch();
@@ -134,10 +136,24 @@ impl Writer {
                 let line = if way == Way::Egress { 1_462 } else { 2_103 };
                 row.extra().file = Some(File { name, line });
             }
+            What::Fault { reason, way } => {
+                self.packet(cast, event, way == Way::Ingress, interner, row);
+                let reason = DropReason(i32::from(reason));
+                row.event_type = EventType::DROP.0;
+                row.event_sub_type = reason.0;
+                row.direction = direction(way);
+                row.verdict = Verdict::DROPPED;
+                row.drop_reason = reason;
+                row.drop_reason_number = reason.0 as u32;
+                let name = self.ids.host_file;
+                row.extra().file = Some(File { name, line: 1_177 });
+            }
             What::Dns(dns) => self.dns(cast, event, dns, interner, row),
             What::Http(event) => http(cast, event, interner, row),
         }
+        let uuid = row.uuid;
         builder.keep_row(|| Raw::Message(Bytes::new()));
+        uuid
     }
 
     /// What every flow has.
@@ -291,12 +307,20 @@ impl Writer {
             event.source
         };
         let member = cast.party(client).member().unwrap_or_default();
-        let query = *self
-            .ids
-            .queries
-            .entry((dns.name, dns.search, member as u32))
-            .or_insert_with(|| interner.text(&lines::query(cast, &dns, member)));
-        let kind = if dns.aaaa { "AAAA" } else { "A" };
+        let query = match dns.name {
+            // Each is asked for once.
+            Name::Made { .. } => interner.text(&lines::query(cast, &dns, member)),
+            _ => *self
+                .ids
+                .queries
+                .entry((dns.name, dns.search, member as u32))
+                .or_insert_with(|| interner.text(&lines::query(cast, &dns, member))),
+        };
+        let kind = match dns.kind {
+            QueryType::A => "A",
+            QueryType::Aaaa => "AAAA",
+            QueryType::Txt => "TXT",
+        };
         let types = interner.list([kind].into_iter());
         let mut record = Dns {
             query,
@@ -311,9 +335,12 @@ impl Writer {
             let (ips, ttl) = self.ips(cast, dns);
             summary.push_str("DNS Answer ");
             record.ttl = if ips.is_empty() { NO_TTL } else { ttl };
-            if !dns.found {
-                record.rcode = NX_DOMAIN;
-                summary.push_str("RCode: Non-Existent Domain");
+            if dns.code != 0 {
+                record.rcode = dns.code.into();
+                summary.push_str(match record.rcode {
+                    NX_DOMAIN => "RCode: Non-Existent Domain",
+                    _ => "RCode: Server Failure",
+                });
             } else if !ips.is_empty() {
                 record.rrtypes = types;
                 let _ = write!(summary, "\"{}\"", ips.join(","));
@@ -329,7 +356,7 @@ impl Writer {
 
     /// What is answered to a question, and how long it holds.
     fn ips(&self, cast: &Cast, dns: DnsEvent) -> (Vec<String>, u32) {
-        if !dns.found || dns.aaaa {
+        if dns.code != 0 || dns.kind == QueryType::Aaaa {
             return (Vec::new(), NO_TTL);
         }
         match dns.name {
@@ -342,25 +369,33 @@ impl Writer {
                 };
                 (lines::external_ips(cast, external, dns.turn), ttl)
             }
+            Name::Made { .. } => (Vec::new(), NO_TTL),
         }
     }
 
     fn party(&mut self, cast: &Cast, id: PartyId, interner: &mut Interner) -> PartyIds {
-        let known = self.ids.parties[id.0 as usize];
-        if known.ip != StrId(0) {
+        let at = id.0 as usize;
+        if self.ids.parties.len() <= at {
+            let count = cast.parties.len();
+            self.ids.parties.resize(count, PartyIds::default());
+        }
+        let known = self.ids.parties[at];
+        let party = cast.party(id);
+        // A number may be another pod's by now.
+        if known.ip != StrId(0) && known.uid == party.uid {
             return known;
         }
-        let party = cast.party(id);
         let mut ids = PartyIds {
             ip: interner.text(&party.ip.to_string()),
+            uid: party.uid,
             ..PartyIds::default()
         };
         match party.role {
             Role::Pod { slot, .. } => {
-                let (own, host) = (names::mac(id), names::host_mac(id));
+                let (own, host) = (names::mac(party.uid), names::host_mac(party.uid));
                 ids.arriving = interner.pair(&host, &own);
                 ids.leaving = interner.pair(&own, &host);
-                let (index, name) = names::link(id, slot);
+                let (index, name) = names::link(party.uid, slot);
                 ids.link = (index, interner.text(&name));
             }
             Role::External(external) => {
@@ -370,7 +405,7 @@ impl Writer {
             }
             _ => {}
         }
-        self.ids.parties[id.0 as usize] = ids;
+        self.ids.parties[at] = ids;
         ids
     }
 
@@ -400,6 +435,7 @@ impl Writer {
                 }
                 *known
             }
+            None if cast.party(id).is_pod() => make(interner),
             None => *self
                 .ids
                 .endpoints
@@ -445,6 +481,7 @@ impl Ids {
             udp: interner.text("UDP"),
             tunnel_link: interner.text("cilium_vxlan"),
             drop_file: interner.text("bpf_lxc.c"),
+            host_file: interner.text("bpf_host.c"),
             ..Self::default()
         }
     }
@@ -452,7 +489,7 @@ impl Ids {
 
 /// A request or response of the HTTP proxy.
 fn http(cast: &Cast, http: HttpEvent, interner: &mut Interner, row: &mut Row) {
-    let (method, path) = REQUESTS[http.request as usize];
+    let (method, path) = lines::request_of(http.request);
     let host = lines::authority(&cast.members[http.member as usize]);
     let url = format!("http://{host}{path}");
     let summary = if http.code == 0 {

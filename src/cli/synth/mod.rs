@@ -1,51 +1,45 @@
 //! `flowwatch synth`: flows of a synthetic cluster, with what really happened.
 //!
-//! Owns where they go: lines, a file of truth, policies, a server. What happens in the
-//! cluster is `synth`'s.
+//! Owns the arguments and where the truth goes. Where flows go is `outlets`' and `served`'s,
+//! what happens in the cluster is `synth`'s.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+mod outlets;
+mod score;
+mod served;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use self::outlets::{Labels, Outlet};
 use super::error::{CommandError, UsageError};
-use super::serve::interrupted;
-use super::sink::{self, SinkError, say};
-use crate::flow::FlowBatch;
-use crate::serve::{Address, Bounds, Recording, ServerOptions, bind};
+use super::sink::say;
+use crate::serve::Address;
 use crate::synth::{Preset, Settings, Traffic};
-use crate::wire::json_write::wire_to_json;
-use crate::wire::restore::{notice_to_wire, row_to_wire};
-use crate::wire::shape;
 
 const EXAMPLES: &str = "\
 Examples:
   flowwatch synth --out flows.jsonl --truth truth.jsonl --policies cluster/
   flowwatch tail flows.jsonl --policies cluster/ --only drop
   flowwatch synth --preset S --seed 7 --duration 1d --world world.yaml --out -
+  flowwatch synth --preset M --seed 3 --archive month/ --incidents truth/
+  flowwatch synth score findings.jsonl truth/incidents.json
   flowwatch synth --serve 127.0.0.1:4245 --rate 200 --duration 10m";
 
 /// A Monday.
 const START: &str = "2026-01-05T00:00:00Z";
-/// Bytes of lines that are written at once.
-const CHUNK: usize = 256 << 10;
-/// Flows that a server takes in together: few, so that they come as they would.
-const SERVED_TOGETHER: usize = 64;
-/// Longest sleep before it is looked whether to stop.
-const NAP: Duration = Duration::from_millis(100);
-
 /// Arguments of `synth`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct SynthArgs {
+    #[command(subcommand)]
+    command: Option<SynthCommand>,
     /// Size of the cluster and how long it is watched: XS 20 workloads and 6 hours, S 60 and
-    /// 3 days, M 300 and 30 days, L 2,000 and 7 days
+    /// 3 days, M 300 and 30 days, L 2,000 and 7 days, XL 2,000 and 30 days; M and XL with
+    /// churn, disturbances and incidents
     #[arg(long, value_enum, default_value_t = PresetArg::Xs, ignore_case = true)]
     preset: PresetArg,
     /// Which of all clusters of that size
@@ -66,6 +60,12 @@ pub(super) struct SynthArgs {
     /// Write flows as JSON lines here, - for standard output [default: -, if nothing else is asked for]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
+    /// Write flows into this archive, which must be new or empty
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with_all = ["out", "serve"])]
+    archive: Option<PathBuf>,
+    /// Write what happened into this directory: incidents, changes, labels of flows
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "serve")]
+    incidents: Option<PathBuf>,
     /// Write here how many connections each edge really had, as JSON lines
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     truth: Option<PathBuf>,
@@ -90,13 +90,14 @@ enum PresetArg {
     M,
     #[value(name = "L")]
     L,
+    #[value(name = "XL")]
+    Xl,
 }
 
-/// What was made.
-#[derive(Default)]
-struct Made {
-    lines: Vec<u8>,
-    wire: Vec<u8>,
+#[derive(Subcommand, Debug)]
+enum SynthCommand {
+    /// Hold findings against what really happened
+    Score(score::ScoreArgs),
 }
 
 impl SynthArgs {
@@ -106,6 +107,9 @@ impl SynthArgs {
     /// [`CommandError`] for a world file or address that means nothing, or a file that
     /// cannot be written.
     pub(super) fn run(self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
+        if let Some(SynthCommand::Score(score)) = &self.command {
+            return score.run(out);
+        }
         let traffic = self.traffic()?;
         if let Some(folder) = &self.policies {
             write_cluster(folder, &traffic)?;
@@ -120,20 +124,25 @@ impl SynthArgs {
             {
                 return Err(UsageError::new("--rate must be more than 0").into());
             }
-            return self.serve_at(&address, traffic, out, err);
+            let traffic = served::serve_at(&address, traffic, self.rate, out)?;
+            return self.finish(&traffic, Duration::ZERO, err);
         }
-        if self.out.is_none() && self.truth.is_none() && self.policies.is_some() {
+        let lines = self.out.as_deref();
+        let beside = self.truth.is_some() || self.incidents.is_some();
+        if lines.is_none() && self.archive.is_none() && !beside && self.policies.is_some() {
             return Ok(());
         }
         let began = Instant::now();
-        let traffic = match &self.out {
-            Some(path) if path.as_os_str() != "-" => {
-                let file = File::create(path).map_err(|error| failed(path, &error))?;
-                write_lines(traffic, &mut BufWriter::new(file))?
+        let mut labels = Labels::into(self.incidents.as_deref())?;
+        let traffic = match (&self.archive, lines) {
+            (Some(folder), _) => Outlet::archive(folder)?.take(traffic, &mut labels)?,
+            (None, Some(path)) if path.as_os_str() != "-" => {
+                Outlet::file(path)?.take(traffic, &mut labels)?
             }
-            None if self.truth.is_some() => without_lines(traffic),
-            _ => write_lines(traffic, out)?,
+            (None, None) if beside => Outlet::Nothing.take(traffic, &mut labels)?,
+            _ => Outlet::Lines(out).take(traffic, &mut labels)?,
         };
+        labels.finish()?;
         self.finish(&traffic, began.elapsed(), err)
     }
 
@@ -143,6 +152,7 @@ impl SynthArgs {
             PresetArg::S => Preset::S,
             PresetArg::M => Preset::M,
             PresetArg::L => Preset::L,
+            PresetArg::Xl => Preset::Xl,
         };
         let (mut settings, seconds): (Settings, u64) = preset.settings();
         if let Some(world) = &self.world {
@@ -173,6 +183,16 @@ impl SynthArgs {
         if let Some(path) = &self.truth {
             std::fs::write(path, truth.json_lines()).map_err(|error| failed(path, &error))?;
         }
+        if let Some(folder) = &self.incidents {
+            for (name, what) in [
+                ("incidents.json", traffic.incidents()),
+                ("changes.json", traffic.changes()),
+            ] {
+                let path = folder.join(name);
+                let text = serde_json::to_string_pretty(&what).map_err(CommandError::failed)?;
+                std::fs::write(&path, text + "\n").map_err(|error| failed(&path, &error))?;
+            }
+        }
         let (mut edges, mut opened, mut denied) = (0_u64, 0, 0);
         for (_, counts) in truth.edges() {
             edges += 1;
@@ -190,154 +210,6 @@ impl SynthArgs {
         );
         Ok(())
     }
-
-    fn serve_at(
-        &self,
-        address: &Address,
-        traffic: Traffic,
-        out: &mut dyn Write,
-        err: &mut dyn Write,
-    ) -> Result<(), CommandError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(CommandError::failed)?;
-        let recording = Arc::new(Recording::new(Bounds::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let traffic = runtime.block_on(async {
-            let options = ServerOptions::default();
-            let bound = bind(address, Arc::clone(&recording), &options)
-                .await
-                .map_err(CommandError::failed)?;
-            // Whoever started this may not read on; serving is what they asked for.
-            let _ = writeln!(out, "listening on {}", bound.address()).and_then(|()| out.flush());
-            let pace = Pace::new(self.rate);
-            let feeder = {
-                let (recording, stop) = (Arc::clone(&recording), Arc::clone(&stop));
-                tokio::task::spawn_blocking(move || feed(traffic, &recording, pace, &stop))
-            };
-            let served = bound.serve(interrupted()).await;
-            stop.store(true, Ordering::Relaxed);
-            served.map_err(CommandError::failed)?;
-            feeder.await.map_err(CommandError::failed)
-        })?;
-        self.finish(&traffic, Duration::ZERO, err)
-    }
-}
-
-/// When a flow is due.
-#[derive(Clone, Copy)]
-struct Pace {
-    rate: Option<f64>,
-    began: Instant,
-}
-
-impl Pace {
-    fn new(rate: Option<f64>) -> Self {
-        Self {
-            rate,
-            began: Instant::now(),
-        }
-    }
-
-    /// How long after the first flow, which has the time `first`.
-    fn due(self, flows: u64, time: i64, first: i64) -> Duration {
-        match self.rate {
-            Some(rate) => Duration::try_from_secs_f64(flows as f64 / rate).unwrap_or(Duration::MAX),
-            None => Duration::from_nanos(time.saturating_sub(first).max(0) as u64),
-        }
-    }
-
-    /// Sleeps until then; false where it is to stop before.
-    fn wait(self, due: Duration, stop: &AtomicBool) -> bool {
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return false;
-            }
-            let left = due.saturating_sub(self.began.elapsed());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(NAP));
-        }
-    }
-}
-
-/// Hands flows to a server as they are due.
-fn feed(traffic: Traffic, recording: &Recording, pace: Pace, stop: &AtomicBool) -> Traffic {
-    let mut traffic = traffic.in_batches_of(SERVED_TOGETHER);
-    let mut first = None;
-    let mut flows = 0;
-    while let Some(batch) = traffic.next_batch() {
-        let mut go_on = true;
-        each(&batch, |message, time| {
-            let time = time.unwrap_or_default();
-            let first = *first.get_or_insert(time);
-            go_on = go_on && pace.wait(pace.due(flows, time, first), stop);
-            flows += 1;
-            if go_on {
-                // It was encoded here, so it decodes.
-                let _ = recording.push(Bytes::copy_from_slice(message));
-            }
-        });
-        if !go_on {
-            break;
-        }
-        traffic.recycle(batch);
-    }
-    traffic
-}
-
-/// Every response of a batch, in order, with its time.
-fn each(batch: &FlowBatch, mut take: impl FnMut(&[u8], Option<i64>)) {
-    let mut wire = Vec::new();
-    let mut notices = batch.notices().iter().peekable();
-    for at in 0..=batch.len() {
-        while let Some(notice) = notices.next_if(|notice| notice.before_row <= at) {
-            wire.clear();
-            if notice_to_wire(notice, &mut wire) {
-                take(&wire, Some(notice.time));
-            }
-        }
-        if at < batch.len() {
-            wire.clear();
-            let row = batch.row(at);
-            row_to_wire(row, &mut wire);
-            take(&wire, row.time());
-        }
-    }
-}
-
-/// Writes all flows as JSON lines. A reader that closes the pipe has seen enough.
-fn write_lines(mut traffic: Traffic, out: &mut dyn Write) -> Result<Traffic, CommandError> {
-    let mut made = Made::default();
-    while let Some(batch) = traffic.next_batch() {
-        each(&batch, |message, _| {
-            made.wire.clear();
-            made.wire.extend_from_slice(message);
-            // Everything in it was made here: it has a text form.
-            if wire_to_json(shape::get_flows_response(), &made.wire, &mut made.lines).is_ok() {
-                made.lines.push(b'\n');
-            }
-        });
-        traffic.recycle(batch);
-        if made.lines.len() >= CHUNK {
-            match sink::write(out, &made.lines) {
-                Ok(()) => made.lines.clear(),
-                Err(SinkError::Closed) => return Ok(traffic),
-                Err(error) => return Err(CommandError::failed(error)),
-            }
-        }
-    }
-    sink::all(out, &made.lines)?;
-    Ok(traffic)
-}
-
-fn without_lines(mut traffic: Traffic) -> Traffic {
-    while let Some(batch) = traffic.next_batch() {
-        traffic.recycle(batch);
-    }
-    traffic
 }
 
 /// Writes what `--policies` of other commands reads.
@@ -392,18 +264,5 @@ mod tests {
         ] {
             assert!(seconds(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_pace_is_the_rate_or_that_of_the_flows() {
-        let second = 1_000_000_000;
-        assert_eq!(
-            Pace::new(Some(200.0)).due(100, 9 * second, 0),
-            Duration::from_millis(500)
-        );
-        assert_eq!(
-            Pace::new(None).due(100, 9 * second, 2 * second),
-            Duration::from_secs(7)
-        );
     }
 }
