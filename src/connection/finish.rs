@@ -79,6 +79,7 @@ impl Fold {
             answered: pending.answered,
             denied: pending.denied,
             weight: 1,
+            marks: pending.marks,
             kind: pending.kind,
         }
     }
@@ -101,6 +102,7 @@ impl Fold {
             drift: side.differs & DRIFT != 0,
             changed: side.differs & CHANGED != 0,
             unknown: judged.and_then(|judged| judged.unknown),
+            mark: judged.map_or(0, |judged| judged.mark),
         }
     }
 }

@@ -34,6 +34,7 @@ mod tests;
 
 pub use bounds::{FoldCounts, FoldOptions, LONGEST_SILENCE};
 pub use fold::Fold;
+pub use naming::workload_of;
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
     Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,

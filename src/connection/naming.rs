@@ -60,6 +60,16 @@ pub(super) enum Named {
 /// What tells a pod from another.
 pub(super) type PodName = (Arc<str>, Arc<str>, Arc<str>);
 
+/// The workload that an endpoint says it is of; `None` for what is no pod. Another flow may
+/// tell a better name.
+#[must_use]
+pub fn workload_of(endpoint: &Endpoint) -> Option<Peer> {
+    match Named::of(endpoint) {
+        Named::Pod { workload, .. } => Some(workload),
+        _ => None,
+    }
+}
+
 impl Named {
     pub(super) fn of(endpoint: &Endpoint) -> Self {
         let labels = || endpoint.labels.iter().map(|label| Label::parse(label));

@@ -4,6 +4,8 @@
 //! are, what the policies say, and whether the two agree. Does no I/O.
 
 mod agreement;
+mod alter;
+mod ask;
 mod changed;
 mod cluster_policies;
 mod current;
@@ -22,6 +24,8 @@ mod sides;
 mod watch;
 
 pub use crate::flow::split_url;
+pub use alter::{Alteration, Alterations, Altered};
+pub use ask::Asked;
 pub use agreement::{Agreement, AgreementTally};
 pub use changed::Changed;
 pub use cluster_policies::ClusterPolicies;

@@ -33,6 +33,12 @@ impl JudgedBatch {
         }
     }
 
+    /// A batch with what was judged of each row by somebody else.
+    #[must_use]
+    pub fn judged(batch: FlowBatch, sides: Vec<Option<JudgedSide>>, kept: Vec<bool>) -> Self {
+        Self { batch, sides, kept }
+    }
+
     /// Leaves out the rows for which `kept` says no.
     #[must_use]
     pub fn keeping(mut self, kept: Vec<bool>) -> Self {
@@ -118,6 +124,7 @@ impl BatchJudge {
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,
             },
+            mark: 0,
         })
     }
 

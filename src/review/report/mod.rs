@@ -5,7 +5,7 @@
 //! for what was read. Memory is bounded, and what is beyond a bound is counted and said.
 //! Shows nothing: that is `render::report`'s. A part that does not exist is absent.
 
-mod bounded;
+pub(in crate::review) mod bounded;
 mod drops;
 mod edges;
 mod judged;
