@@ -84,7 +84,8 @@ impl Alterations {
     /// The same for what documents tell of a cluster.
     pub fn apply_to(&self, inventory: &mut Inventory) {
         for workload in &mut inventory.workloads {
-            let name = WorkloadName::of_object(&workload.kind, &workload.name, &workload.spec.labels);
+            let name =
+                WorkloadName::of_object(&workload.kind, &workload.name, &workload.spec.labels);
             let of = workload.namespace.clone();
             for one in &self.0 {
                 if of.as_ref() != Some(&one.namespace) || name.name != one.workload {

@@ -62,9 +62,8 @@ impl Judge {
         if policies.strict() {
             decision = decision.strict();
         }
-        let request = matches!(Event::of(row), Event::Request { .. }).then(|| {
-            super::request::verdict(row, &known.policies.read(), &question, decision)
-        });
+        let request = matches!(Event::of(row), Event::Request { .. })
+            .then(|| super::request::verdict(row, &known.policies.read(), &question, decision));
         let is_missing =
             known.names_missing(row, direction) || known.misses(subject, direction, ledger, at);
         // A certain denial by a rule stays one, whatever else there is.

@@ -14,7 +14,8 @@ use super::alter::Alterations;
 use crate::flow::Endpoint;
 use crate::inventory::{Identity, Label, NamedPort};
 use crate::policy::{
-    Compiled, Direction, IdentityIndex, ObjectId, ObjectKind, Options, PeerSelector, PolicySet, World,
+    Compiled, Direction, IdentityIndex, ObjectId, ObjectKind, Options, PeerSelector, PolicySet,
+    World,
 };
 
 /// Identities that flows may bring to a cluster; who comes after them is not known.

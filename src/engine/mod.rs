@@ -24,9 +24,9 @@ mod sides;
 mod watch;
 
 pub use crate::flow::split_url;
+pub use agreement::{Agreement, AgreementTally};
 pub use alter::{Alteration, Alterations, Altered};
 pub use ask::Asked;
-pub use agreement::{Agreement, AgreementTally};
 pub use changed::Changed;
 pub use cluster_policies::ClusterPolicies;
 pub use current::Current;

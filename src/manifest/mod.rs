@@ -15,6 +15,7 @@ mod kinds;
 mod load;
 mod placeholder;
 mod read;
+mod rename;
 mod scalar;
 mod split;
 mod taint;

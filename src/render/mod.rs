@@ -17,6 +17,7 @@ mod number;
 pub mod report;
 mod rows;
 pub mod server;
+pub mod simulate;
 mod status;
 mod table;
 #[cfg(test)]

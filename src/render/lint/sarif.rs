@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{GUIDE, fingerprint};
 use crate::policy::lint::{CHECKS, Check, LintFinding, Severity};
 
-const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+pub(in crate::render) const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The log: one run, with every check as a rule.
 #[must_use]
@@ -83,7 +83,7 @@ fn result(finding: &LintFinding) -> Value {
     result
 }
 
-fn level(severity: Severity) -> &'static str {
+pub(in crate::render) fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -92,7 +92,7 @@ fn level(severity: Severity) -> &'static str {
 }
 
 /// A path as a relative or absolute reference, what no URI may hold escaped.
-fn uri(file: &str) -> String {
+pub(in crate::render) fn uri(file: &str) -> String {
     if file == "<stdin>" {
         return "stdin".to_owned();
     }

@@ -9,7 +9,7 @@ use super::words::harmless;
 /// How a line begins that says what to do.
 const NEXT: &str = "Next: ";
 
-pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
+pub(in crate::render) fn write(out: &mut String, outline: &Outline, options: &Options) {
     let _ = writeln!(out, "# {}\n", text(&outline.title));
     for sentence in &outline.short {
         let _ = writeln!(out, "- {}", text(sentence));
@@ -51,7 +51,7 @@ fn checks(out: &mut String, checks: &[Check]) {
 }
 
 /// A command between as many backticks as it takes.
-fn code(command: &str) -> String {
+pub(in crate::render) fn code(command: &str) -> String {
     let command = harmless(command);
     let longest = command
         .split(|char| char != '`')
@@ -112,7 +112,7 @@ fn table(out: &mut String, table: &Table, top: usize) {
 }
 
 /// Text that stays text: no markup, no cell of its own, no element of HTML.
-fn text(text: &str) -> String {
+pub(in crate::render) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in harmless(text).chars() {
         match char {

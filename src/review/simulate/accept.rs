@@ -200,7 +200,10 @@ fn entry(file: KeyedFile<'_>, node: &Node) -> Result<Entry, AcceptError> {
             "until" => {
                 let text = text()?;
                 entry.until = Some(text.parse().map_err(|_| {
-                    wrong(value.at, format!("until is a day, 2026-12-31, not '{text}'"))
+                    wrong(
+                        value.at,
+                        format!("until is a day, 2026-12-31, not '{text}'"),
+                    )
                 })?);
             }
             _ => return Err(file.unknown(at, &format!("accept.{key}"), KEYS).into()),

@@ -37,13 +37,17 @@ impl Answer {
         let Ruling { rules, .. } = Ruling::of(policies, computed, direction);
         let cluster = policies.at(computed.cluster);
         let (sense, objects) = cluster
-            .map(|cluster| deciding(&cluster, computed, direction))
+            .as_ref()
+            .map(|cluster| deciding(cluster, computed, direction))
             .unwrap_or_default();
         Self {
             ruling: SideRuling {
                 verdict: computed.verdict,
                 rules: rules.into(),
                 assumed: computed.decision.assumed,
+                unread: cluster
+                    .as_ref()
+                    .and_then(|cluster| unread(cluster, computed.verdict)),
             },
             sense,
             asks,
@@ -95,6 +99,16 @@ fn stricter(one: Outcome, other: Outcome) -> Outcome {
         Outcome::Denied => 4,
     };
     if rank(other) > rank(one) { other } else { one }
+}
+
+/// What could not be read, where a verdict is unknown for that.
+fn unread(cluster: &ClusterPolicies, verdict: Verdict) -> Option<Arc<str>> {
+    let Verdict::Unknown(Cause::PolicyUnreadable(index)) = verdict else {
+        return None;
+    };
+    let compiled = cluster.read();
+    let taint = compiled.set().taints.get(index as usize)?;
+    Some(format!("{}:{}", taint.file, taint.at.line).into())
 }
 
 /// Hashes of what decided, and the objects it is of.

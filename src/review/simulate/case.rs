@@ -14,9 +14,7 @@ use super::answer::Answer;
 use crate::connection::{Computed, JudgedSide};
 use crate::engine::{Agreement, Asked, Judge, JudgedBatch, Judgement, Policies};
 use crate::flow::{FlowBatch, RowRef};
-use crate::policy::{
-    Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict,
-};
+use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict};
 
 /// Cases that are told apart; what comes after them is not judged.
 const MOST_CASES: usize = 1 << 20;
@@ -104,7 +102,11 @@ impl Cases {
         if table.cases.len() >= MOST_CASES {
             return 0;
         }
-        let is_request = key.iter().flatten().flatten().any(|told| told.request.is_some());
+        let is_request = key
+            .iter()
+            .flatten()
+            .flatten()
+            .any(|told| told.request.is_some());
         let mut sides = |request: bool| {
             let mut both = [None, None];
             for (at, direction) in DIRECTIONS.into_iter().enumerate() {
@@ -143,17 +145,19 @@ impl Table {
             _ => told.verdict,
         };
         let answers = &mut self.answers;
-        let answer = answers.entry((head, direction, told, request)).or_insert_with(|| {
-            let computed = Computed {
-                cluster: told.cluster,
-                subject: told.subject,
-                decision: told.decision,
-                verdict,
-            };
-            // A request is asked about once: nothing of it is left to a proxy.
-            let asks = told.asks && !request;
-            Arc::new(Answer::of(policies, &computed, direction, asks))
-        });
+        let answer = answers
+            .entry((head, direction, told, request))
+            .or_insert_with(|| {
+                let computed = Computed {
+                    cluster: told.cluster,
+                    subject: told.subject,
+                    decision: told.decision,
+                    verdict,
+                };
+                // A request is asked about once: nothing of it is left to a proxy.
+                let asks = told.asks && !request;
+                Arc::new(Answer::of(policies, &computed, direction, asks))
+            });
         Arc::clone(answer)
     }
 }

@@ -79,6 +79,8 @@ pub struct SideRuling {
     pub rules: Arc<[Rule]>,
     /// An option nobody gave of which another value would give another verdict.
     pub assumed: Option<OptionName>,
+    /// What could not be read, as `file:line`, where the verdict is unknown for that.
+    pub unread: Option<Arc<str>>,
 }
 
 /// One side of a connection under both sets.
@@ -294,9 +296,7 @@ impl Simulation {
     /// Policies that differ and decided about no connection of the recording under either
     /// set: nothing can be said about them.
     pub fn silent(&self) -> impl Iterator<Item = &ObjectChange> {
-        self.objects
-            .iter()
-            .filter(|object| object.connections == 0)
+        self.objects.iter().filter(|object| object.connections == 0)
     }
 
     /// Whether any connection was judged at all.
