@@ -38,6 +38,7 @@ mod render;
 mod report;
 mod samples;
 mod serve_hubble;
+mod simulate;
 mod situations;
 mod support;
 mod synth;

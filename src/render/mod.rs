@@ -5,6 +5,7 @@
 //! about itself. Computes nothing and opens no output: text goes into a buffer of the
 //! caller.
 
+pub mod assert;
 pub mod coverage;
 pub mod escape;
 mod explain;

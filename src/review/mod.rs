@@ -4,6 +4,7 @@
 //! changed from one period to the next, what other policies would have done to a recording.
 //! Does not show them, and opens no file.
 
+pub mod assert;
 pub mod coverage;
 pub mod periodic;
 pub mod report;

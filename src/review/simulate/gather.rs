@@ -219,6 +219,18 @@ impl Gatherer {
         simulation
     }
 
+    /// What becomes of a connection under both sets; `None` where no flow of it says enough
+    /// to ask.
+    pub(in crate::review) fn outcomes(
+        &mut self,
+        connection: &Connection,
+    ) -> Option<(Outcome, Outcome)> {
+        let marks = [connection.egress.mark, connection.ingress.mark];
+        let sides = self.sides(marks, |case| case.sides.clone())?;
+        let (base, head, _) = compared(&sides, connection.exchanges > 0);
+        Some((base, head))
+    }
+
     /// The sides of a connection by the numbers of the cases its sides were seen in. What
     /// is known of a side best is what its own flows say.
     fn sides(

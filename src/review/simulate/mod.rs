@@ -31,6 +31,7 @@ use crate::policy::lint::LintFinding;
 use crate::policy::{Cause, Direction, ObjectId, OptionName, Verdict};
 use crate::review::report::{Reading, Seen};
 
+pub(in crate::review) use accept::port;
 pub use accept::{AcceptError, Acceptance, Accepted};
 pub use case::{Cases, PairJudge};
 pub use gather::Gatherer;
