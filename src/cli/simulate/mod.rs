@@ -6,6 +6,7 @@
 
 mod alter;
 mod fail_on;
+mod git;
 mod sets;
 mod tree;
 
@@ -48,7 +49,7 @@ pub(super) struct SimulateArgs {
     flows: Vec<PathBuf>,
     /// Documents that belong to both sets: pods, namespaces, Services, other policies
     #[arg(long, num_args = 1.., value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
-    cluster: Vec<PathBuf>,
+    with: Vec<PathBuf>,
     /// Only flows since a time: 5m ago, 2006-01-02, or an RFC 3339 time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
@@ -179,7 +180,7 @@ impl SimulateArgs {
         let base = base.beside(&head)?;
         let head = head.beside(&base)?;
         Ok(Plan {
-            sets: Sets::load(&base, &head, &self.cluster, alterations, &self.agent)?,
+            sets: Sets::load(&base, &head, &self.with, alterations, &self.agent)?,
             recordings: Recordings {
                 inputs,
                 filters,

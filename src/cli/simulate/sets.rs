@@ -90,7 +90,7 @@ impl Sets {
                     Some(known) => known.clone(),
                     None if asks_for_namespaces(&head_set) => {
                         return Err(CommandError::failed(format!(
-                            "--move: policies ask for labels of namespaces, and those of {name} are not known: give its manifest by --cluster"
+                            "--move: policies ask for labels of namespaces, and those of {name} are not known: give its manifest by --with"
                         )));
                     }
                     None => vec![(OWN_NAME.into(), name.clone())],

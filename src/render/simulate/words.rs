@@ -204,12 +204,14 @@ pub(super) fn limits(simulation: &Simulation) -> Vec<String> {
     }
     let silent: Vec<String> = simulation.silent().map(object).collect();
     if !silent.is_empty() {
+        let (what, them) = match silent.len() {
+            1 => ("policy that differs", "it"),
+            _ => ("policies that differ", "them"),
+        };
         limits.push(format!(
-            "{} decided about nothing that was recorded: {}. Nothing is said about {}.",
-            counted(silent.len() as u64, "policy that differs")
-                .replace("policy that differss", "policies that differ"),
+            "{} {what} decided about nothing that was recorded: {}. Nothing is said about {them}.",
+            silent.len(),
             listed(&silent, 5),
-            if silent.len() == 1 { "it" } else { "them" }
         ));
     }
     if !simulation.jobs.is_empty() {

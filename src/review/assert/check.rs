@@ -5,16 +5,16 @@
 //! let out, as it leaves few who matter.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use super::possible::{OTHER, addresses, peer_keys, pods, ports, subject_keys};
+use super::court::{Court, Fate, Somebody};
+use super::possible::OTHER;
 use super::who::{People, Term};
 use super::{Assertion, Checked, Holds};
 use crate::connection::Computed;
-use crate::engine::{ClusterPolicies, Policies, Rule, Ruling};
+use crate::engine::{Policies, Rule};
 use crate::flow::Protocol;
-use crate::inventory::{Identity, Label};
-use crate::policy::{Cause, Direction, IdentityIndex, PolicyEntry, Verdict};
+use crate::inventory::Label;
+use crate::policy::{Direction, Verdict};
 
 /// Questions of one declaration.
 const MOST_QUESTIONS: u64 = 4_000_000;
@@ -52,32 +52,6 @@ pub fn check(assertions: &[Assertion], policies: &Policies, people: &People) -> 
 
 /// What came of it, who shows it or why not, and the rules.
 type Finding = (Holds, String, Vec<Rule>);
-
-/// Somebody who takes part.
-#[derive(Clone, Debug)]
-struct Somebody {
-    name: String,
-    identity: Identity,
-    index: IdentityIndex,
-    is_endpoint: bool,
-}
-
-/// What becomes of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fate {
-    Passes(Vec<Rule>),
-    Denied(Vec<Rule>),
-    Unknown(Cause),
-    NeedsAuthentication,
-}
-
-struct Court<'a> {
-    policies: &'a Policies,
-    cluster: &'a Arc<ClusterPolicies>,
-    place: u32,
-    people: &'a People,
-    questions: u64,
-}
 
 impl Court<'_> {
     fn judge(&mut self, assertion: &Assertion) -> Finding {
@@ -121,9 +95,9 @@ impl Court<'_> {
                 for protocol in &protocols {
                     match self.fate(caller, called, (*protocol, port)) {
                         Fate::Passes(_) => {}
-                        Fate::Denied(rules) => {
+                        Fate::Denied(said) => {
                             let why = format!("{} does not reach {}", caller.name, called.name);
-                            return (Holds::Refuted, why, rules);
+                            return (Holds::Refuted, why, self.rules(&[said]));
                         }
                         Fate::Unknown(cause) => {
                             doubt.get_or_insert_with(|| {
@@ -168,7 +142,8 @@ impl Court<'_> {
                     }
                     match self.fate(caller, called, (protocol, port)) {
                         Fate::Denied(_) => {}
-                        Fate::Passes(rules) => {
+                        Fate::Passes(said) => {
+                            let rules = self.rules(&said);
                             let why = format!(
                                 "{} reaches {} on {}",
                                 caller.name,
@@ -253,7 +228,10 @@ impl Court<'_> {
                     || targets(assertion, &ports).any(|(protocol, port)| {
                         !matches!(
                             self.side(called, &caller, Direction::Ingress, (protocol, port)),
-                            Some((Verdict::DeniedByRule | Verdict::DeniedByDefault, _))
+                            Some(Computed {
+                                verdict: Verdict::DeniedByRule | Verdict::DeniedByDefault,
+                                ..
+                            })
                         )
                     });
                 if !is_let_in {
@@ -292,164 +270,6 @@ impl Court<'_> {
             }
         }
         None
-    }
-
-    /// Everybody of a term who is known, or who is one of few.
-    fn known(&self, term: &Term, called: bool) -> Vec<Somebody> {
-        let mut known: Vec<Somebody> = self
-            .people
-            .meant(term)
-            .map(|(name, identity)| self.somebody(name, identity, false))
-            .collect();
-        let outside = matches!(
-            term,
-            Term::World | Term::Anything | Term::Prefix(_) | Term::Name(_)
-        );
-        if outside {
-            let set = self.cluster.read().set().clone();
-            for identity in addresses(term, &set, called) {
-                let address = identity.address.map(|address| address.to_string());
-                let mut name = address.unwrap_or_default();
-                if let Some(dns) = identity.names.first() {
-                    name = format!("{dns} ({name})");
-                }
-                known.push(self.somebody(format!("world, such as {name},"), identity, true));
-            }
-        }
-        let entities: &[&str] = match term {
-            Term::Entity(name) => &[name],
-            Term::Anything => &["host", "remote-node", "health", "ingress"],
-            _ => &[],
-        };
-        for name in entities {
-            let mut labels = vec![Label::new("reserved", name, "")];
-            if *name == "kube-apiserver" {
-                labels.push(Label::new("reserved", "remote-node", ""));
-            }
-            let number = match *name {
-                "host" => 1,
-                "health" => 4,
-                "init" => 5,
-                "remote-node" => 6,
-                "kube-apiserver" => 7,
-                "ingress" => 8,
-                _ => 3,
-            };
-            let identity = Identity {
-                number,
-                labels,
-                ..Identity::default()
-            };
-            known.push(self.somebody((*name).to_owned(), identity, false));
-        }
-        known
-    }
-
-    fn possible(&self, term: &Term, keys: &super::Keys, fixed: &[Label]) -> Option<Vec<Somebody>> {
-        let cluster = self.policies.options_of(self.people.cluster.as_deref());
-        let identities = pods(term, keys, fixed, &cluster.cluster_name)?;
-        let somebody = |identity: Identity| {
-            let labels: Vec<String> = identity
-                .labels
-                .iter()
-                .filter(|label| !label.key.starts_with("io.cilium."))
-                .map(|label| format!("{}={}", label.key, label.value))
-                .collect();
-            let name = format!("a pod with {}", labels.join(","));
-            self.somebody(name, identity, false)
-        };
-        Some(identities.into_iter().map(somebody).collect())
-    }
-
-    fn somebody(&self, name: String, identity: Identity, outside: bool) -> Somebody {
-        let index = self.cluster.index(identity.clone(), outside);
-        Somebody {
-            name,
-            identity,
-            index,
-            is_endpoint: self.cluster.read().is_endpoint(index),
-        }
-    }
-
-    fn entries_of(&self, one: &Somebody, direction: Direction) -> Vec<PolicyEntry> {
-        if !one.is_endpoint {
-            return Vec::new();
-        }
-        let compiled = self.cluster.read();
-        compiled
-            .selecting(one.index, direction)
-            .into_iter()
-            .filter_map(|index| compiled.set().entries.get(index as usize).cloned())
-            .collect()
-    }
-
-    fn keys_of(&self, one: &Somebody, direction: Direction) -> super::Keys {
-        peer_keys(self.entries_of(one, direction).iter())
-    }
-
-    fn subject_keys(&self) -> super::Keys {
-        subject_keys(self.cluster.read().set())
-    }
-
-    fn ports_of(&self, one: &Somebody, direction: Direction) -> BTreeSet<u16> {
-        let named = self.policies.inventory().workloads.iter();
-        let named = named.flat_map(|workload| &workload.spec.named_ports);
-        ports(
-            self.entries_of(one, direction).iter(),
-            named.map(|port| port.port),
-        )
-    }
-
-    /// Both sides together.
-    fn fate(&mut self, caller: &Somebody, called: &Somebody, target: (u8, u16)) -> Fate {
-        let sides = [
-            (caller, called, Direction::Egress),
-            (called, caller, Direction::Ingress),
-        ];
-        let mut passed = Vec::new();
-        let mut doubt = None;
-        for (subject, peer, direction) in sides {
-            let Some((verdict, rules)) = self.side(subject, peer, direction, target) else {
-                continue;
-            };
-            match verdict {
-                Verdict::DeniedByRule | Verdict::DeniedByDefault => return Fate::Denied(rules),
-                Verdict::Unknown(cause) => doubt = Some(Fate::Unknown(cause)),
-                Verdict::AuthRequired => {
-                    doubt.get_or_insert(Fate::NeedsAuthentication);
-                }
-                Verdict::Allowed | Verdict::Redirected => passed.extend(rules),
-            }
-        }
-        doubt.unwrap_or(Fate::Passes(passed))
-    }
-
-    fn side(
-        &mut self,
-        subject: &Somebody,
-        peer: &Somebody,
-        direction: Direction,
-        (protocol, port): (u8, u16),
-    ) -> Option<(Verdict, Vec<Rule>)> {
-        if !subject.is_endpoint {
-            return None;
-        }
-        self.questions += 1;
-        let mut decision =
-            self.cluster
-                .read()
-                .decide(subject.index, direction, peer.index, protocol, port);
-        if self.policies.strict() {
-            decision = decision.strict();
-        }
-        let computed = Computed {
-            cluster: self.place,
-            subject: subject.index,
-            decision,
-            verdict: decision.verdict,
-        };
-        let rules = Ruling::of(self.policies, &computed, direction).rules;
-        Some((decision.verdict, rules))
     }
 }
 

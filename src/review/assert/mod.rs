@@ -8,6 +8,7 @@
 //! nobody has seen included; `A reaches B:PORT` is about everybody who is known.
 
 mod check;
+mod court;
 mod history;
 mod possible;
 mod read;

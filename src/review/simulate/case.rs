@@ -174,16 +174,6 @@ impl PairJudge {
         }
     }
 
-    /// Says whether flows are selected before they come here.
-    #[must_use]
-    pub fn of_selected(mut self, selected: bool) -> Self {
-        for half in [&mut self.base, &mut self.head] {
-            let judge = Judge::new(half.policies.clone());
-            half.judge = judge.of_selected(selected);
-        }
-        self
-    }
-
     /// Begins a piece of an input, of which these are all batches.
     pub fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
         self.base.judge.begin(piece, input, batches);

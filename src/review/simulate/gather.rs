@@ -10,21 +10,18 @@ use hashbrown::HashMap;
 
 use super::answer::{Answer, outcome};
 use super::case::{Both, Case, Cases, DIRECTIONS};
+use super::tally::{Request, Row};
 use super::{Change, ChangeRow, Fit, Outcome, SideChange, Simulation, Sums, What};
-use crate::connection::{
-    Connection, Edge, Exchange, ExchangeKind, Outcome as Recorded, Peers, Side,
-};
+use crate::connection::{Connection, Edge, Exchange, Outcome as Recorded, Peers};
 use crate::engine::Observer;
-use crate::policy::{ObjectId, Verdict};
+use crate::policy::ObjectId;
+use crate::review::report::Reading;
 use crate::review::report::bounded::Bounded;
-use crate::review::report::{Reading, Seen};
 
 /// Rows that are told apart; what is beyond them is counted by how it changes.
 const MOST_ROWS: usize = 50_000;
 /// Combinations of answers by which connections are counted for each policy.
 const MOST_COMBINATIONS: usize = 1 << 20;
-/// Flows that are named of a row.
-const MOST_REFERENCES: usize = 3;
 
 /// Collects what a simulation is made of.
 #[derive(Debug)]
@@ -57,22 +54,6 @@ struct Key {
     request: Option<Request>,
     sides: Sides,
     outcomes: (Outcome, Outcome),
-}
-
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Request {
-    Dns(Arc<str>),
-    Http(Arc<str>, Arc<str>, Arc<str>),
-    Other(Arc<str>),
-}
-
-#[derive(Debug, Default)]
-struct Row {
-    count: u64,
-    forwarded: u64,
-    seen: Seen,
-    references: Vec<(Arc<str>, i64, u64)>,
 }
 
 impl Observer for Gatherer {
@@ -359,95 +340,4 @@ fn compared(sides: &[Option<Both>; 2], seen: bool) -> (Outcome, Outcome, bool) {
     let base = outcome(one(false), seen, same);
     let head = outcome(one(true), seen, same);
     (base, head, same.contains(&false))
-}
-
-impl Sums {
-    fn add(&mut self, base: Outcome, head: Outcome, change: Option<Change>, weight: u64) {
-        if let Some(change) = change {
-            *self.changed.entry(change).or_default() += weight;
-            if change != Change::OtherRule {
-                return;
-            }
-        }
-        match (base, head) {
-            (_, Outcome::Unknown(cause)) => *self.unknown.entry(cause).or_default() += weight,
-            (_, Outcome::Passes) => self.pass += weight,
-            (_, Outcome::Denied) => self.denied += weight,
-            (_, Outcome::NeedsAuthentication) => self.authenticated += weight,
-            (_, Outcome::NotAsked) => self.not_asked += weight,
-        }
-    }
-}
-
-impl Fit {
-    fn side(&mut self, side: &Side, weight: u64) {
-        let Some(computed) = &side.computed else {
-            return;
-        };
-        let is_unknown = matches!(computed.verdict, Verdict::Unknown(_)) || side.unknown.is_some();
-        if side.recorded.is_none() || is_unknown {
-            return;
-        }
-        let count = match (side.drift, side.changed) {
-            (true, _) => &mut self.drift,
-            (false, true) => &mut self.changed,
-            (false, false) => &mut self.equal,
-        };
-        *count += weight;
-    }
-
-    /// Share of the compared sides that agree, 0 to 1; `None` where none was compared.
-    #[must_use]
-    pub fn rate(&self) -> Option<f64> {
-        let compared = self.equal + self.drift;
-        (compared > 0).then(|| self.equal as f64 / compared as f64)
-    }
-}
-
-impl Row {
-    fn refer(&mut self, reference: &(Arc<str>, i64, u64)) {
-        let earlier = |one: &(Arc<str>, i64, u64), other: &(Arc<str>, i64, u64)| {
-            (one.1, &one.0, one.2) < (other.1, &other.0, other.2)
-        };
-        let at = self
-            .references
-            .iter()
-            .position(|known| earlier(reference, known))
-            .unwrap_or(self.references.len());
-        if at < MOST_REFERENCES {
-            self.references.insert(at, reference.clone());
-            self.references.truncate(MOST_REFERENCES);
-        }
-    }
-}
-
-impl Request {
-    fn of(kind: &ExchangeKind) -> Self {
-        match kind {
-            ExchangeKind::Dns { query, .. } => Self::Dns(query.clone()),
-            ExchangeKind::Http {
-                method, host, path, ..
-            } => Self::Http(method.clone(), host.clone(), path.clone()),
-            ExchangeKind::Other(name) => Self::Other(name.clone()),
-        }
-    }
-}
-
-impl From<Request> for ExchangeKind {
-    fn from(request: Request) -> Self {
-        match request {
-            Request::Dns(query) => Self::Dns {
-                query,
-                types: "".into(),
-                code: 0,
-            },
-            Request::Http(method, host, path) => Self::Http {
-                method,
-                host,
-                path,
-                code: 0,
-            },
-            Request::Other(name) => Self::Other(name),
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod gather;
 mod jobs;
 mod kept;
 mod objects;
+mod tally;
 #[cfg(test)]
 mod tests;
 
