@@ -153,6 +153,7 @@ fn judged(traffic: &Traffic, batches: &[FlowBatch]) -> Vec<Vec<Option<JudgedSide
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,
             },
+            mark: 0,
         })
     };
     batches

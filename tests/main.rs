@@ -41,6 +41,7 @@ mod render;
 mod report;
 mod samples;
 mod serve_hubble;
+mod simulate;
 mod situations;
 mod support;
 mod synth;

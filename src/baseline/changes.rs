@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::names::Names;
-use crate::connection::{PeerId, workload};
+use crate::connection::{PeerId, workload_of};
 use crate::flow::{Endpoint, FlowBatch, template_hash};
 
 /// Workloads whose templates are remembered.
@@ -86,7 +86,7 @@ impl Changes {
         let Some(hash) = template_hash(&endpoint.pod) else {
             return;
         };
-        let Some(peer) = workload(endpoint) else {
+        let Some(peer) = workload_of(endpoint) else {
             return;
         };
         let id = names.intern(peer);

@@ -22,12 +22,14 @@ mod progress;
 mod query;
 mod record;
 mod redact;
+mod replay;
 mod report;
 mod rollup;
 pub mod selection;
 mod serve;
 mod server_info;
 mod signal;
+mod simulate;
 mod sink;
 mod synth;
 mod tail;
@@ -62,6 +64,8 @@ enum Command {
     Analyze(Box<analyze::AnalyzeArgs>),
     /// Say what changed, for the weekly and the quarterly review
     Report(Box<report::ReportArgs>),
+    /// Say what other policies would have done to recorded connections
+    Simulate(Box<simulate::SimulateArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
     /// Look at what was found: incidents, findings, what is known and meant
@@ -111,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Simulate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),

@@ -201,21 +201,10 @@ impl PolicySource {
     }
 
     fn given(&self, loaded: &Loaded) -> Result<Given, CommandError> {
-        let mut inventory = Inventory::default();
-        let mut documents = Vec::new();
-        for document in &loaded.documents {
-            if !inventory.add(&document.root, document.scope.namespace()) {
-                documents.push(document.clone());
-            }
-        }
+        let given = given(&self.agent, &self.config, loaded)?;
         Ok(Given {
-            documents,
-            taints: loaded.taints.iter().map(taint).collect(),
-            options: self.agent.options(&self.config, &inventory)?,
-            inventory,
-            strict: self.agent.is_strict(),
-            complete: self.agent.is_complete(),
             names_complete: self.names_complete,
+            ..given
         })
     }
 }
@@ -314,6 +303,33 @@ fn what_is_broken(error: &LoadError) -> String {
     }
 }
 
+/// What documents give to judge with: policies, what they tell of the cluster, options.
+///
+/// # Errors
+/// [`CommandError`] for options that cannot be taken.
+pub(super) fn given(
+    agent: &AgentArgs,
+    config: &Config,
+    loaded: &Loaded,
+) -> Result<Given, CommandError> {
+    let mut inventory = Inventory::default();
+    let mut documents = Vec::new();
+    for document in &loaded.documents {
+        if !inventory.add(&document.root, document.scope.namespace()) {
+            documents.push(document.clone());
+        }
+    }
+    Ok(Given {
+        documents,
+        taints: loaded.taints.iter().map(taint).collect(),
+        options: agent.options(config, &inventory)?,
+        inventory,
+        strict: agent.is_strict(),
+        complete: agent.is_complete(),
+        names_complete: false,
+    })
+}
+
 /// What could not be read, in the words of policies.
 fn taint(taint: &manifest::Taint) -> Taint {
     Taint {
@@ -329,7 +345,7 @@ fn taint(taint: &manifest::Taint) -> Taint {
 }
 
 /// What a person must know before believing a verdict.
-fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
+pub(super) fn remarks(loaded: &Loaded, policies: &Policies) -> Vec<String> {
     let mut remarks: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
     for repeated in &loaded.repeated {
         remarks.push(format!(

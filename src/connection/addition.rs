@@ -85,14 +85,15 @@ impl Fold {
             sight.event,
             Event::Request | Event::Response | Event::Sample
         ) {
-            self.speak(row, sight, place.time, at);
+            let mark = judged.map_or(0, |judged| judged.mark);
+            self.speak(row, sight, (place.time, mark), at);
         }
         if sight.fin || sight.rst {
             self.table.requeue(at);
         }
     }
 
-    fn speak(&mut self, row: RowRef<'_>, sight: &Sight, time: i64, at: u32) {
+    fn speak(&mut self, row: RowRef<'_>, sight: &Sight, (time, mark): (i64, u32), at: u32) {
         let Some(entry) = self.table.get_mut(at) else {
             return;
         };
@@ -109,6 +110,7 @@ impl Fold {
             client: entry.client,
             server: entry.server,
             port: entry.key.ends(entry.client_is_low()).1.port(),
+            mark,
         };
         if self.exchanges.push(row, &spoken) {
             entry.exchanges = entry.exchanges.saturating_add(1);

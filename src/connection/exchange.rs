@@ -68,6 +68,7 @@ pub(super) struct Pending {
     pub(super) client: Party,
     pub(super) server: Party,
     pub(super) port: u16,
+    pub(super) marks: [u32; 2],
     pub(super) kind: ExchangeKind,
 }
 
@@ -98,6 +99,7 @@ pub(super) struct Spoken {
     pub(super) client: Party,
     pub(super) server: Party,
     pub(super) port: u16,
+    pub(super) mark: u32,
 }
 
 impl Exchanges {
@@ -186,6 +188,7 @@ impl Exchanges {
             client: spoken.client,
             server: spoken.server,
             port: spoken.port,
+            marks: [0; 2],
             kind: kind(row),
         };
         let at = if let Some(at) = self.free.pop() {
@@ -305,7 +308,10 @@ impl Pending {
     fn add(&mut self, row: RowRef<'_>, spoken: &Spoken, side: usize) {
         let own = &mut self.sides[side];
         match spoken.part {
-            Part::Request => own.request = spoken.time,
+            Part::Request => {
+                own.request = spoken.time;
+                self.marks[side] = spoken.mark;
+            }
             Part::Response => {
                 own.response = spoken.time;
                 self.answered = true;

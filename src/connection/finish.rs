@@ -81,6 +81,7 @@ impl Fold {
             answered: pending.answered,
             denied: pending.denied,
             weight: 1,
+            marks: pending.marks,
             kind: pending.kind,
         }
     }
@@ -103,6 +104,7 @@ impl Fold {
             drift: side.differs & DRIFT != 0,
             changed: side.differs & CHANGED != 0,
             unknown: judged.and_then(|judged| judged.unknown),
+            mark: judged.map_or(0, |judged| judged.mark),
         }
     }
 }

@@ -69,6 +69,7 @@ pub struct Fold {
 pub(super) struct Judged {
     pub(super) computed: Option<Computed>,
     pub(super) unknown: Option<Cause>,
+    pub(super) mark: u32,
 }
 
 impl Default for Fold {

@@ -57,17 +57,18 @@ pub(super) enum Named {
     Unknown,
 }
 
-/// The workload that an endpoint is a pod of; `None` for anything else.
+/// What tells a pod from another.
+pub(super) type PodName = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The workload that an endpoint says it is of; `None` for what is no pod. Another flow may
+/// tell a better name.
 #[must_use]
-pub fn workload(endpoint: &Endpoint) -> Option<Peer> {
+pub fn workload_of(endpoint: &Endpoint) -> Option<Peer> {
     match Named::of(endpoint) {
         Named::Pod { workload, .. } => Some(workload),
         _ => None,
     }
 }
-
-/// What tells a pod from another.
-pub(super) type PodName = (Arc<str>, Arc<str>, Arc<str>);
 
 impl Named {
     pub(super) fn of(endpoint: &Endpoint) -> Self {

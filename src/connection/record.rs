@@ -106,6 +106,8 @@ pub struct Side {
     pub changed: bool,
     /// Recorded, and not to be compared: why.
     pub unknown: Option<Cause>,
+    /// The [`JudgedSide::mark`] of the flow whose computed verdict this is; 0 for none.
+    pub mark: u32,
 }
 
 /// One connection.
@@ -177,6 +179,8 @@ pub struct JudgedSide {
     pub changed: bool,
     /// Recorded, and not to be compared: why.
     pub unknown: Option<Cause>,
+    /// A number of whoever judged, handed on as it is; 0 for none.
+    pub mark: u32,
 }
 
 /// What comes out of the fold.
@@ -209,6 +213,9 @@ pub struct Exchange {
     pub denied: bool,
     /// How many exchanges the record stands for.
     pub weight: u64,
+    /// The [`JudgedSide::mark`] of its request as the server's and as the client's side saw
+    /// it; 0 for none.
+    pub marks: [u32; 2],
     /// What was asked and answered.
     pub kind: ExchangeKind,
 }

@@ -141,18 +141,20 @@ pub(super) fn add_judged(
     let known = known.unwrap_or(Judged {
         computed: None,
         unknown: None,
+        mark: 0,
     });
-    let computed = match judged.computed {
+    let (computed, mark) = match judged.computed {
         Some(computed) if takes => {
             side.judged_rank = rank;
-            Some(of_connection(computed, rank))
+            (Some(of_connection(computed, rank)), judged.mark)
         }
-        _ => known.computed,
+        _ => (known.computed, known.mark),
     };
     pool.release(side.judged);
     side.judged = pool.hold(Judged {
         computed,
         unknown: known.unknown.or(judged.unknown),
+        mark,
     });
 }
 

@@ -10,9 +10,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::alter::Alterations;
+use crate::flow::Endpoint;
 use crate::inventory::{Identity, Label, NamedPort};
 use crate::policy::{
-    Compiled, Direction, IdentityIndex, ObjectKind, Options, PeerSelector, PolicySet, World,
+    Compiled, Direction, IdentityIndex, ObjectId, ObjectKind, Options, PeerSelector, PolicySet,
+    World,
 };
 
 /// Identities that flows may bring to a cluster; who comes after them is not known.
@@ -32,6 +35,8 @@ pub struct ClusterPolicies {
     ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState>,
     /// Policies that were given, by name.
     held: HashMap<Arc<str>, Vec<Held>, RandomState>,
+    /// What is changed about who flows bring.
+    alterations: Arc<Alterations>,
 }
 
 /// Kind and namespace of a policy; `None` where the namespace is not known.
@@ -116,7 +121,24 @@ impl ClusterPolicies {
             names_matter,
             ports,
             held,
+            alterations: Arc::default(),
         }
+    }
+
+    /// The same, that passes for holding policies of others too, and changes who flows
+    /// bring.
+    pub(super) fn instead_of(mut self, others: &[ObjectId], changes: Arc<Alterations>) -> Self {
+        for id in others {
+            let held = self.held.entry(id.name.clone()).or_default();
+            held.push((id.kind, Some(id.namespace.clone())));
+        }
+        self.alterations = changes;
+        self
+    }
+
+    /// An endpoint as it is to be judged, where that is not as it is.
+    pub(super) fn altered(&self, endpoint: &Endpoint) -> Option<Endpoint> {
+        self.alterations.apply(endpoint)
     }
 
     /// Takes the identities that flows brought to the policies before these, and makes

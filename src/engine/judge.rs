@@ -79,7 +79,7 @@ enum Subject {
 
 /// Judges rows, one after the other.
 pub struct Judge {
-    policies: Arc<Policies>,
+    pub(super) policies: Arc<Policies>,
     /// Where other policies come from, and which of them these are.
     current: Option<(Arc<Current>, u64)>,
     thresholds: BroadThresholds,
@@ -88,7 +88,7 @@ pub struct Judge {
     clusters: Vec<Subject>,
     /// The cluster of each node, which counts for those of whom the flow does not say it.
     nodes: Vec<Option<usize>>,
-    known: Vec<Known>,
+    pub(super) known: Vec<Known>,
     /// Position of the first row of the batch.
     at: Position,
     /// Flows were selected before they come here.
@@ -212,7 +212,7 @@ impl Judge {
     }
 
     /// What is recorded of the DNS of the node that a row's subject is on.
-    fn record(&self, row: RowRef<'_>, at: Position) -> Result<DnsRecord, NamesDoubt> {
+    pub(super) fn record(&self, row: RowRef<'_>, at: Position) -> Result<DnsRecord, NamesDoubt> {
         let here = match Event::of(row) {
             // Policy and proxy are asked on the node of the endpoint; packets come by others.
             Event::Answer { .. } | Event::Request { .. } => true,
@@ -293,7 +293,7 @@ impl Judge {
         }
     }
 
-    fn at_of(&self, row: RowRef<'_>) -> Position {
+    pub(super) fn at_of(&self, row: RowRef<'_>) -> Position {
         Position {
             row: self.at.row + row.index() as u64,
             ..self.at
@@ -301,7 +301,7 @@ impl Judge {
     }
 
     /// Ids mean something in one epoch of dictionaries only.
-    fn forget_other_epochs(&mut self, row: RowRef<'_>) {
+    pub(super) fn forget_other_epochs(&mut self, row: RowRef<'_>) {
         let epoch = row.dictionaries().epoch();
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
@@ -454,7 +454,7 @@ impl Judge {
     }
 
     /// Position of the cluster whose policies the subject is under.
-    fn cluster(&mut self, row: RowRef<'_>, direction: Direction) -> usize {
+    pub(super) fn cluster(&mut self, row: RowRef<'_>, direction: Direction) -> usize {
         let (id, endpoint) = match direction {
             Direction::Ingress => (row.destination(), row.destination_endpoint()),
             Direction::Egress => (row.source(), row.source_endpoint()),
@@ -551,7 +551,7 @@ fn seen(row: RowRef<'_>, names: &Names<'_>) -> Option<NamesSeen> {
 }
 
 /// IANA number and destination port (ICMP type) of a row.
-fn layer4(row: RowRef<'_>) -> Option<(u8, u16)> {
+pub(super) fn layer4(row: RowRef<'_>) -> Option<(u8, u16)> {
     let icmp = || {
         let icmp = row.extra().and_then(|extra| extra.icmp)?;
         u16::try_from(icmp.kind).ok()

@@ -41,6 +41,8 @@ pub(super) struct Known {
     nobody: IdentityIndex,
     /// Whether an identity is a pod: only these are expected to have a policy.
     pods: Vec<bool>,
+    /// Whether policy may be asked of an identity as a subject.
+    subjects: Vec<Option<bool>>,
     /// Gaps by what decides about them.
     gaps: HashMap<(RulesId, bool, Verdict), Option<Gap>, RandomState>,
     /// The last change of what decides about a subject, of one generation.
@@ -100,6 +102,7 @@ impl Known {
             outside: HashMap::default(),
             complete: HashMap::default(),
             pods: Vec::new(),
+            subjects: Vec::new(),
             gaps: HashMap::default(),
             changed: Default::default(),
             loaded: HashMap::default(),
@@ -288,6 +291,22 @@ impl Known {
         matches!(self.endpoints.get(id.0 as usize), Some(Who::Is(_)))
     }
 
+    /// Whether policy is enforced for an identity, or nothing is known of it.
+    pub(super) fn is_subject(&mut self, index: IdentityIndex) -> bool {
+        if index == self.nobody {
+            return true;
+        }
+        let at = index.0 as usize;
+        if at > MOST_OUTSIDE << 2 {
+            return self.policies.read().is_endpoint(index);
+        }
+        if self.subjects.len() <= at {
+            self.subjects.resize(at + 1, None);
+        }
+        let policies = &self.policies;
+        *self.subjects[at].get_or_insert_with(|| policies.read().is_endpoint(index))
+    }
+
     pub(super) fn is_pod(&self, index: IdentityIndex) -> bool {
         self.pods.get(index.0 as usize).is_some_and(|pod| *pod)
     }
@@ -327,6 +346,8 @@ impl Known {
             Who::NotAsked => {}
         }
         let dictionaries = row.dictionaries();
+        let altered = endpoint.and_then(|endpoint| self.policies.altered(endpoint));
+        let endpoint = altered.as_ref().or(endpoint);
         match Party::of(endpoint, row.str(address), dictionaries.list(names)) {
             Party::Known {
                 mut identity,

@@ -4,6 +4,8 @@
 //! are, what the policies say, and whether the two agree. Does no I/O.
 
 mod agreement;
+mod alter;
+mod ask;
 mod changed;
 mod cluster_policies;
 mod current;
@@ -26,6 +28,8 @@ mod watch;
 
 pub use crate::flow::split_url;
 pub use agreement::{Agreement, AgreementTally};
+pub use alter::{Alteration, Alterations, Altered};
+pub use ask::Asked;
 pub use changed::Changed;
 pub use cluster_policies::ClusterPolicies;
 pub use current::Current;

@@ -6,13 +6,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::alter::Alterations;
 use super::changed::Changed;
 use super::cluster_policies::ClusterPolicies;
 use super::ledger::Ledger;
 use crate::inventory::{Identity, Inventory, Service};
 use crate::manifest::{Document, Scope, is_policy_kind};
 use crate::policy::{
-    Direction, IdentityIndex, OptionName, Options, PolicySet, Taint, TaintScope, World,
+    Direction, IdentityIndex, ObjectId, OptionName, Options, PolicySet, Taint, TaintScope, World,
 };
 
 /// Clusters that are told apart; flows of further ones are judged with the last.
@@ -37,6 +38,9 @@ pub struct Policies {
     /// The set that was built last, by the name of its cluster.
     built: Mutex<Option<(Arc<str>, Arc<PolicySet>)>>,
     ledger: Arc<Ledger>,
+    /// Policies of others that flows may name: these are not missing.
+    others: Vec<ObjectId>,
+    alterations: Arc<Alterations>,
 }
 
 /// What is given to judge with.
@@ -115,7 +119,30 @@ impl Policies {
             clusters: RwLock::default(),
             built: Mutex::default(),
             ledger,
+            others: Vec::new(),
+            alterations: Arc::default(),
         }
+    }
+
+    /// The same, to be tried on flows that were recorded under others: policies of those
+    /// are not missing where flows name them.
+    #[must_use]
+    pub fn beside(mut self, others: &PolicySet) -> Self {
+        self.others = others
+            .objects
+            .iter()
+            .map(|object| object.id.clone())
+            .collect();
+        self
+    }
+
+    /// The same, for endpoints that are changed before they are judged, those of the
+    /// inventory too.
+    #[must_use]
+    pub fn altering(mut self, alterations: Alterations) -> Self {
+        alterations.apply_to(&mut self.inventory);
+        self.alterations = Arc::new(alterations);
+        self
     }
 
     /// The same, said to be in force since a time, in nanoseconds since 1970 UTC: what is
@@ -300,6 +327,7 @@ impl Policies {
             ports_complete: self.complete,
         };
         ClusterPolicies::new(set, world, options)
+            .instead_of(&self.others, Arc::clone(&self.alterations))
     }
 }
 

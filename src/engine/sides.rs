@@ -37,6 +37,30 @@ impl JudgedBatch {
         }
     }
 
+    /// A batch with what was judged of each row by somebody else.
+    #[must_use]
+    pub fn judged(batch: FlowBatch, judged: Vec<Option<JudgedSide>>, kept: Vec<bool>) -> Self {
+        let mut said = Vec::new();
+        let sides = judged
+            .into_iter()
+            .map(|side| {
+                side.map_or(0, |side| {
+                    // What rows next to each other share is kept once.
+                    if said.last() != Some(&side) {
+                        said.push(side);
+                    }
+                    said.len() as u32
+                })
+            })
+            .collect();
+        Self {
+            batch,
+            said,
+            sides,
+            kept,
+        }
+    }
+
     /// Leaves out the rows for which `kept` says no.
     #[must_use]
     pub fn keeping(mut self, kept: Vec<bool>) -> Self {
@@ -167,6 +191,7 @@ impl BatchJudge {
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,
             },
+            mark: 0,
         })
     }
 

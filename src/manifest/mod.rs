@@ -16,6 +16,7 @@ mod kinds;
 mod load;
 mod placeholder;
 mod read;
+mod rename;
 mod scalar;
 mod split;
 mod taint;

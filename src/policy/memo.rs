@@ -22,7 +22,7 @@ const WAYS: usize = 4;
 const GENERATION: u64 = 0x7fff_ffff_ff00_0000;
 
 /// A connection that policy is asked about, from the side of its subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Whose policy.
     pub subject: IdentityIndex,

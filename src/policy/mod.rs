@@ -43,7 +43,7 @@ mod set;
 mod subjects;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod validate;
 mod verdict;
 mod version;

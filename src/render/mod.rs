@@ -5,6 +5,7 @@
 //! about itself. Computes nothing and opens no output: text goes into a buffer of the
 //! caller.
 
+pub mod assert;
 pub mod coverage;
 pub mod escape;
 mod explain;
@@ -19,6 +20,7 @@ pub mod report;
 mod rows;
 mod sarif;
 pub mod server;
+pub mod simulate;
 mod status;
 mod table;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+pub(super) const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The log: one run. Places count characters.
 pub(super) fn log(rules: &[Value], results: &[Value]) -> Value {
@@ -63,7 +63,7 @@ pub(super) fn location(file: &str, line: u64, column: u64) -> Value {
 }
 
 /// A path as a relative or absolute reference, what no URI may hold escaped.
-fn uri(file: &str) -> String {
+pub(super) fn uri(file: &str) -> String {
     if matches!(file, "<stdin>" | "-") {
         return "stdin".to_owned();
     }

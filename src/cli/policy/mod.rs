@@ -2,6 +2,7 @@
 //!
 //! Owns the commands' names; each is a file of its own.
 
+mod assert;
 mod coverage;
 mod lint;
 
@@ -23,6 +24,8 @@ pub(super) struct PolicyArgs {
 enum PolicyCommand {
     /// Find what is accepted and does not do what it seems, and what is not accepted
     Lint(lint::LintArgs),
+    /// Check declarations such as "nothing from world reaches payments/database"
+    Assert(Box<assert::AssertArgs>),
     /// Show which workloads policies cover, and which need a policy and have none
     Coverage(Box<coverage::CoverageArgs>),
 }
@@ -39,6 +42,7 @@ impl PolicyArgs {
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
         match &self.command {
+            PolicyCommand::Assert(args) => args.run(out, err, interrupt),
             PolicyCommand::Coverage(args) => args.run(out, err, interrupt),
             PolicyCommand::Lint(args) => args.run(out, err),
         }

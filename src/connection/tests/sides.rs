@@ -69,6 +69,7 @@ fn what_was_judged_is_kept_by_side() {
         drift,
         changed: drift,
         unknown,
+        mark: 0,
     };
     let flows = [
         (

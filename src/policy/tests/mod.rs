@@ -2,7 +2,7 @@
 //!
 //! `FLOWWATCH_CASES` sets how many sets are tried.
 
-mod naive;
+pub(crate) mod naive;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use crate::inventory::Identity;
 
 /// What it comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naive {
+pub(crate) enum Naive {
     Allowed,
     Redirected,
     DeniedByRule,
@@ -21,15 +21,15 @@ pub(super) enum Naive {
 }
 
 /// A connection, seen from the subject.
-pub(super) struct Connection<'a> {
-    pub(super) subject: &'a Identity,
-    pub(super) peer: &'a Identity,
-    pub(super) direction: Direction,
-    pub(super) protocol: u8,
-    pub(super) port: u16,
+pub(crate) struct Connection<'a> {
+    pub(crate) subject: &'a Identity,
+    pub(crate) peer: &'a Identity,
+    pub(crate) direction: Direction,
+    pub(crate) protocol: u8,
+    pub(crate) port: u16,
 }
 
-pub(super) fn verdict(set: &PolicySet, connection: &Connection<'_>) -> Naive {
+pub(crate) fn verdict(set: &PolicySet, connection: &Connection<'_>) -> Naive {
     let selecting: Vec<&PolicyEntry> = set
         .entries
         .iter()

@@ -3,7 +3,7 @@
 //! Owns the forms. Which findings there are and which of them count is the caller's.
 
 mod json;
-mod sarif;
+pub(in crate::render) mod sarif;
 mod text;
 
 pub use json::json;

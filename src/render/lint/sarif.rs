@@ -45,7 +45,7 @@ fn result(finding: &LintFinding) -> Value {
     result
 }
 
-fn level(severity: Severity) -> &'static str {
+pub(in crate::render) fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

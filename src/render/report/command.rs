@@ -11,11 +11,11 @@ use crate::connection::Peer;
 use crate::flow::Protocol;
 
 /// A span of time, in nanoseconds since 1970 UTC.
-pub(super) type Times = (i64, i64);
+pub(in crate::render) type Times = (i64, i64);
 
 /// `flowwatch explain` of a connection; `world` is the address that stands for a client
 /// outside.
-pub(super) fn explain(
+pub(in crate::render) fn explain(
     from: &Peer,
     to: &Peer,
     port: u16,
@@ -47,7 +47,7 @@ pub(super) fn explain(
 }
 
 /// `flowwatch tail` of a span of time, with more flags.
-pub(super) fn tail(paths: &Paths, times: Times, flags: &str) -> String {
+pub(in crate::render) fn tail(paths: &Paths, times: Times, flags: &str) -> String {
     let space = if flags.is_empty() { "" } else { " " };
     format!(
         "flowwatch tail {} --since {} --until {}{space}{flags}",
@@ -58,7 +58,11 @@ pub(super) fn tail(paths: &Paths, times: Times, flags: &str) -> String {
 }
 
 /// The flags of an edge; a port where it is one.
-pub(super) fn edge(from: &Peer, to: Option<&Peer>, port: Option<(Protocol, u16)>) -> String {
+pub(in crate::render) fn edge(
+    from: &Peer,
+    to: Option<&Peer>,
+    port: Option<(Protocol, u16)>,
+) -> String {
     let mut flags: Vec<String> = Vec::new();
     flags.extend(end("from", from));
     flags.extend(to.and_then(|to| end("to", to)));
@@ -94,7 +98,7 @@ fn end(side: &str, one: &Peer) -> Option<String> {
 }
 
 /// A time as flags take it: the day alone for midnight.
-pub(super) fn time(nanos: i64) -> String {
+pub(in crate::render) fn time(nanos: i64) -> String {
     let Ok(time) = Timestamp::from_nanosecond(i128::from(nanos)) else {
         return String::new();
     };
@@ -107,7 +111,7 @@ pub(super) fn time(nanos: i64) -> String {
 }
 
 /// Paths, or a word that stands for one.
-pub(super) fn given(paths: &[String]) -> String {
+pub(in crate::render) fn given(paths: &[String]) -> String {
     match paths {
         [] => "PATH".to_owned(),
         paths => paths
@@ -119,7 +123,7 @@ pub(super) fn given(paths: &[String]) -> String {
 }
 
 /// A word that a shell takes as it is.
-pub(super) fn quoted(word: &str) -> String {
+pub(in crate::render) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
     if word.bytes().all(plain) {
         word.to_owned()

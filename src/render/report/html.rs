@@ -20,12 +20,25 @@ const SCRIPT: &str = include_str!("page.js");
 const WIDTH: usize = 1200;
 const HEIGHT: usize = 120;
 
-pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
+pub(in crate::render) fn write(out: &mut String, report: &Report, outline: &Outline) {
     let title = if outline.checks.is_empty() {
         title(report)
     } else {
         escape(&outline.title)
     };
+    page(out, &title, outline, |out| {
+        picture(out, report);
+        timeline(out, &report.timeline, spans_days(report.reading.seen));
+    });
+}
+
+/// The page of an outline, under a title that is escaped, with what `pictures` draws.
+pub(in crate::render) fn page(
+    out: &mut String,
+    title: &str,
+    outline: &Outline,
+    pictures: impl FnOnce(&mut String),
+) {
     let _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -36,12 +49,14 @@ pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
 <button id=\"theme\" type=\"button\">Light / dark</button></header>\n<main>\n"
     );
     out.push_str("<nav aria-label=\"Sections\">");
-    for (id, name) in std::iter::once(("map", "Map")).chain(
-        outline
-            .sections
-            .iter()
-            .map(|section| (section.id, section.title)),
-    ) {
+    let mut drawn = String::new();
+    pictures(&mut drawn);
+    let map = (!drawn.is_empty()).then_some(("map", "Map"));
+    let sections = outline.sections.iter();
+    for (id, name) in map
+        .into_iter()
+        .chain(sections.map(|section| (section.id, section.title)))
+    {
         let _ = write!(out, "<a href=\"#{id}\">{name}</a>");
     }
     out.push_str("</nav>\n<section class=\"short\" aria-label=\"In short\">");
@@ -50,8 +65,7 @@ pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
     }
     out.push_str("</section>\n");
     checks(out, &outline.checks);
-    picture(out, report);
-    timeline(out, &report.timeline, spans_days(report.reading.seen));
+    out.push_str(&drawn);
     for section in &outline.sections {
         self::section(out, section);
     }
@@ -63,7 +77,7 @@ pub(super) fn write(out: &mut String, report: &Report, outline: &Outline) {
 }
 
 /// Text as it may stand in an element or in an attribute in double quotes.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::render) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

@@ -214,7 +214,7 @@ fn refused(refused: &crate::review::report::Refused) -> Value {
     })
 }
 
-pub(super) fn edge_sum(sum: &EdgeSum) -> Value {
+pub(in crate::render) fn edge_sum(sum: &EdgeSum) -> Value {
     json!({
         "connections": sum.connections,
         "forwarded": sum.forwarded,
@@ -363,14 +363,14 @@ fn policies(report: &Report) -> Option<Value> {
     }))
 }
 
-pub(super) fn ruling(ruling: &Ruling) -> Value {
+pub(in crate::render) fn ruling(ruling: &Ruling) -> Value {
     json!({
         "verdict": verdict_name(ruling.verdict),
         "rules": ruling.rules.iter().map(rule).collect::<Vec<_>>(),
     })
 }
 
-pub(super) fn rule(rule: &Rule) -> Value {
+pub(in crate::render) fn rule(rule: &Rule) -> Value {
     json!({
         "policy": &*rule.policy,
         "file": (!rule.file.is_empty()).then_some(&*rule.file),
@@ -378,7 +378,7 @@ pub(super) fn rule(rule: &Rule) -> Value {
     })
 }
 
-pub(super) fn peer_json(one: &Peer) -> Value {
+pub(in crate::render) fn peer_json(one: &Peer) -> Value {
     let kind = match one {
         Peer::Workload {
             cluster,
@@ -404,11 +404,11 @@ pub(super) fn peer_json(one: &Peer) -> Value {
     json!({"type": kind, "name": peer(one)})
 }
 
-pub(super) fn first(seen: Seen) -> Option<String> {
+pub(in crate::render) fn first(seen: Seen) -> Option<String> {
     seen.span().and_then(|(first, _)| rfc3339(first))
 }
 
-pub(super) fn last(seen: Seen) -> Option<String> {
+pub(in crate::render) fn last(seen: Seen) -> Option<String> {
     seen.span().and_then(|(_, last)| rfc3339(last))
 }
 

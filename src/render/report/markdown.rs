@@ -9,7 +9,7 @@ use super::words::harmless;
 /// How a line begins that says what to do.
 const NEXT: &str = "Next: ";
 
-pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
+pub(in crate::render) fn write(out: &mut String, outline: &Outline, options: &Options) {
     let _ = writeln!(out, "# {}\n", text(&outline.title));
     for sentence in &outline.short {
         let _ = writeln!(out, "- {}", text(sentence));

@@ -3,16 +3,16 @@
 //! Owns words, layout and drawing for terminal, Markdown, HTML, JSON and CSV. What is said
 //! is `outline`'s for those a person reads; JSON and CSV carry the values. Counts nothing.
 
-mod command;
+pub(in crate::render) mod command;
 mod csv;
 mod findings;
-mod html;
-mod json;
+pub(in crate::render) mod html;
+pub(in crate::render) mod json;
 mod map;
 pub(in crate::render) mod markdown;
-mod outline;
+pub(in crate::render) mod outline;
 pub mod periodic;
-mod terminal;
+pub(in crate::render) mod terminal;
 pub(in crate::render) mod words;
 
 use crate::review::report::Report;

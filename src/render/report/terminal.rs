@@ -20,7 +20,7 @@ const NARROWEST: usize = 12;
 /// Columns that are always shown.
 const FEWEST: usize = 3;
 
-pub(super) fn write(out: &mut String, outline: &Outline, options: &Options) {
+pub(in crate::render) fn write(out: &mut String, outline: &Outline, options: &Options) {
     let page = Page { options };
     page.heading(out, "In short");
     for sentence in &outline.short {

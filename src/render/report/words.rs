@@ -9,10 +9,10 @@ use crate::render::thousands;
 use crate::review::report::{Reading, Rule, Seen};
 
 /// Policies and pods named one by one.
-pub(super) const NAMED: usize = 2;
+pub(in crate::render) const NAMED: usize = 2;
 
 /// `shop/checkout`, `world`, `api.example`, `192.0.2.1`.
-pub(super) fn peer(peer: &Peer) -> String {
+pub(in crate::render) fn peer(peer: &Peer) -> String {
     match peer {
         Peer::Workload {
             namespace, name, ..
@@ -29,7 +29,7 @@ pub(super) fn peer(peer: &Peer) -> String {
 }
 
 /// A node without its cluster, where there is only one.
-pub(super) fn node<'a>(name: &'a str, reading: &Reading) -> &'a str {
+pub(in crate::render) fn node<'a>(name: &'a str, reading: &Reading) -> &'a str {
     let only = reading
         .clusters
         .iter()
@@ -40,7 +40,7 @@ pub(super) fn node<'a>(name: &'a str, reading: &Reading) -> &'a str {
 }
 
 /// `443/TCP`, `ICMPv4 echo request`.
-pub(super) fn port(port: u16, protocol: Protocol) -> String {
+pub(in crate::render) fn port(port: u16, protocol: Protocol) -> String {
     match (protocol, port) {
         (Protocol::Icmpv4, 8) | (Protocol::Icmpv6, 128) => {
             format!("{} echo request", protocol.name())
@@ -78,13 +78,13 @@ pub(in crate::render) fn clock(nanos: i64, with_day: bool) -> String {
 }
 
 /// A time for programs.
-pub(super) fn rfc3339(nanos: i64) -> Option<String> {
+pub(in crate::render) fn rfc3339(nanos: i64) -> Option<String> {
     let time = Timestamp::from_nanosecond(i128::from(nanos)).ok()?;
     Some(time.to_string())
 }
 
 /// Whether two times are on different days.
-pub(super) fn spans_days(seen: Seen) -> bool {
+pub(in crate::render) fn spans_days(seen: Seen) -> bool {
     seen.span()
         .is_some_and(|(first, last)| clock(first, true)[..10] != clock(last, true)[..10])
 }
@@ -110,7 +110,7 @@ pub(in crate::render) fn duration(nanos: i64) -> String {
 }
 
 /// `1.2 ms`, `16 ms`, `2.4 s`.
-pub(super) fn latency(nanos: u64) -> String {
+pub(in crate::render) fn latency(nanos: u64) -> String {
     let millis = nanos as f64 / 1e6;
     if nanos == 0 {
         String::new()
@@ -124,7 +124,7 @@ pub(super) fn latency(nanos: u64) -> String {
 }
 
 /// A share never rounded up to all of it.
-pub(super) fn percent(share: f64) -> String {
+pub(in crate::render) fn percent(share: f64) -> String {
     if share >= 1.0 {
         "100 %".to_owned()
     } else {
@@ -144,7 +144,7 @@ pub(in crate::render) fn listed<T: AsRef<str>>(names: &[T], most: usize) -> Stri
 }
 
 /// `shop/web (web.yaml:12)`.
-pub(super) fn rule(rule: &Rule) -> String {
+pub(in crate::render) fn rule(rule: &Rule) -> String {
     if rule.file.is_empty() {
         rule.policy.to_string()
     } else {
@@ -160,7 +160,7 @@ pub(in crate::render) fn harmless(text: &str) -> String {
 }
 
 /// `1,234`, empty for none.
-pub(super) fn some(count: u64) -> String {
+pub(in crate::render) fn some(count: u64) -> String {
     if count == 0 {
         String::new()
     } else {

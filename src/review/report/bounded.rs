@@ -12,14 +12,14 @@ use hashbrown::hash_map::EntryRef;
 
 /// Values by key, exact up to a number of keys.
 #[derive(Clone, Debug)]
-pub(super) struct Bounded<K, V> {
+pub(in crate::review) struct Bounded<K, V> {
     known: HashMap<K, V, RandomState>,
     most: usize,
     others: u64,
 }
 
 impl<K: Eq + Hash, V> Bounded<K, V> {
-    pub(super) fn new(most: usize) -> Self {
+    pub(in crate::review) fn new(most: usize) -> Self {
         Self {
             known: HashMap::default(),
             most,
@@ -28,7 +28,7 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
     }
 
     /// The value of a key; `None` beyond the bound, where `weight` is added to the others.
-    pub(super) fn entry(
+    pub(in crate::review) fn entry(
         &mut self,
         key: K,
         weight: u64,
@@ -64,11 +64,11 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
     }
 
     /// Weight of what was beyond the bound.
-    pub(super) fn others(&self) -> u64 {
+    pub(in crate::review) fn others(&self) -> u64 {
         self.others
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (K, V)> {
+    pub(in crate::review) fn into_iter(self) -> impl Iterator<Item = (K, V)> {
         self.known.into_iter()
     }
 }

@@ -6,7 +6,7 @@
 //! Shows nothing: that is `render::report`'s. A part that does not exist is absent.
 
 mod anomalies;
-mod bounded;
+pub(in crate::review) mod bounded;
 mod drops;
 mod edges;
 mod judged;

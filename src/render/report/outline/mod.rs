@@ -15,70 +15,70 @@ use crate::review::report::Report;
 
 /// A report to be shown.
 #[derive(Debug, Default)]
-pub(super) struct Outline {
+pub(in crate::render) struct Outline {
     /// What it is.
-    pub(super) title: String,
+    pub(in crate::render) title: String,
     /// What a reviewer has to look at, in this order.
-    pub(super) checks: Vec<Check>,
+    pub(in crate::render) checks: Vec<Check>,
     /// The story in a few sentences.
-    pub(super) short: Vec<String>,
+    pub(in crate::render) short: Vec<String>,
     /// The sections, in their order.
-    pub(super) sections: Vec<Section>,
+    pub(in crate::render) sections: Vec<Section>,
 }
 
 /// Something to be looked at and ticked off.
 #[derive(Debug, Default)]
-pub(super) struct Check {
+pub(in crate::render) struct Check {
     /// With its figures.
-    pub(super) text: String,
+    pub(in crate::render) text: String,
     /// What shows more.
-    pub(super) command: Option<String>,
+    pub(in crate::render) command: Option<String>,
 }
 
 /// A section.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(in crate::render) struct Section {
     /// Stable name, for links.
-    pub(super) id: &'static str,
-    pub(super) title: &'static str,
+    pub(in crate::render) id: &'static str,
+    pub(in crate::render) title: &'static str,
     /// Sentences before the tables.
-    pub(super) notes: Vec<String>,
-    pub(super) tables: Vec<Table>,
+    pub(in crate::render) notes: Vec<String>,
+    pub(in crate::render) tables: Vec<Table>,
 }
 
 /// A table.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    pub(super) id: &'static str,
-    pub(super) title: &'static str,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Row>,
+pub(in crate::render) struct Table {
+    pub(in crate::render) id: &'static str,
+    pub(in crate::render) title: &'static str,
+    pub(in crate::render) columns: Vec<Column>,
+    pub(in crate::render) rows: Vec<Row>,
     /// What is not among the rows, for want of room when it was counted.
-    pub(super) others: Option<String>,
+    pub(in crate::render) others: Option<String>,
 }
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
-    pub(super) name: &'static str,
+pub(in crate::render) struct Column {
+    pub(in crate::render) name: &'static str,
     /// Whether it holds numbers, which end below each other.
-    pub(super) number: bool,
+    pub(in crate::render) number: bool,
     /// Whether it may be cut where there is no room.
-    pub(super) flexible: bool,
+    pub(in crate::render) flexible: bool,
 }
 
 /// A row.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) cells: Vec<String>,
-    pub(super) tone: Tone,
+pub(in crate::render) struct Row {
+    pub(in crate::render) cells: Vec<String>,
+    pub(in crate::render) tone: Tone,
     /// Lines below the row: the rules behind it, what to do next.
-    pub(super) below: Vec<String>,
+    pub(in crate::render) below: Vec<String>,
 }
 
 /// How a row is to be taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(in crate::render) enum Tone {
     #[default]
     Plain,
     Good,
@@ -88,7 +88,7 @@ pub(super) enum Tone {
 
 impl Tone {
     /// A stable name.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::render) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Good => "good",
@@ -99,7 +99,7 @@ impl Tone {
 }
 
 impl Table {
-    pub(in crate::render::report) fn new(
+    pub(in crate::render) fn new(
         id: &'static str,
         title: &'static str,
         columns: &[Column],
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    pub(in crate::render::report) fn row(&mut self, tone: Tone, cells: Vec<String>) {
+    pub(in crate::render) fn row(&mut self, tone: Tone, cells: Vec<String>) {
         self.rows.push(Row {
             cells,
             tone,
@@ -122,7 +122,7 @@ impl Table {
 }
 
 /// A column of text.
-pub(super) const fn text(name: &'static str) -> Column {
+pub(in crate::render) const fn text(name: &'static str) -> Column {
     Column {
         name,
         number: false,
@@ -131,7 +131,7 @@ pub(super) const fn text(name: &'static str) -> Column {
 }
 
 /// A column of text that is never cut.
-pub(super) const fn fixed(name: &'static str) -> Column {
+pub(in crate::render) const fn fixed(name: &'static str) -> Column {
     Column {
         name,
         number: false,
@@ -140,7 +140,7 @@ pub(super) const fn fixed(name: &'static str) -> Column {
 }
 
 /// A column of numbers.
-pub(super) const fn number(name: &'static str) -> Column {
+pub(in crate::render) const fn number(name: &'static str) -> Column {
     Column {
         name,
         number: true,
@@ -149,7 +149,7 @@ pub(super) const fn number(name: &'static str) -> Column {
 }
 
 /// What a report says; `paths` are those of the command, to be named in further ones.
-pub(super) fn outline(report: &Report, paths: &Paths) -> Outline {
+pub(in crate::render) fn outline(report: &Report, paths: &Paths) -> Outline {
     let mut sections = vec![read::section(report)];
     sections.extend(findings::section(report, paths));
     sections.extend(drops::section(report, paths));

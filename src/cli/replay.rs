@@ -1,0 +1,286 @@
+//! Recordings on their way to connections, for commands that judge in a way of their own.
+//!
+//! Owns the threads: pieces in the order of their times, decoded, filtered and judged on
+//! every core, folded on one, in order. Who judges and who counts is the caller's.
+
+use std::ops::ControlFlow;
+
+use indicatif::ProgressBar;
+
+use super::signal::Interrupt;
+use crate::connection::FoldOptions;
+use crate::engine::{JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
+use crate::filter::Filters;
+use crate::flow::{BatchBuilder, FlowBatch};
+use crate::render::thousands;
+use crate::review::report::{Reading, RowReader};
+use crate::source::archive::{Projection, Query};
+use crate::source::file::{
+    Chunk, Input, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered,
+    threads,
+};
+
+/// Bytes of a row of an archive in memory, about.
+const ROW_BYTES: usize = 200;
+
+/// Which flows are meant.
+pub(super) struct Recordings {
+    pub(super) inputs: Vec<Input>,
+    pub(super) filters: Filters,
+    /// First and last time, in nanoseconds since 1970 UTC.
+    pub(super) since: Option<i64>,
+    pub(super) until: Option<i64>,
+}
+
+/// Who judges batches; one a thread.
+pub(super) trait Judging {
+    /// Begins a piece of an input, of which these are all batches.
+    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]);
+    /// Judges the rows for which `kept` says yes; an empty one keeps all.
+    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch;
+}
+
+/// One step of reading, with the number of its piece.
+enum Work {
+    Piece(u64, usize, Chunk),
+    Rows(u64, usize, Box<FlowBatch>, u64),
+    Other(Step),
+}
+
+/// What a worker makes of a step.
+enum Done {
+    Piece(Box<DonePiece>),
+    Other(Step),
+}
+
+struct DonePiece {
+    input: usize,
+    bytes: u64,
+    report: PieceReport,
+    reading: Reading,
+    batches: Vec<JudgedBatch>,
+}
+
+impl Recordings {
+    /// Whether flows are selected by something.
+    pub(super) fn are_selected(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    fn times(&self) -> (i64, i64) {
+        (
+            self.since.unwrap_or(i64::MIN),
+            self.until.unwrap_or(i64::MAX),
+        )
+    }
+}
+
+/// Reads all of the recordings, or until the person has had enough; gives what was read and
+/// the pass, which knows the peers.
+pub(super) fn replay<J: Judging>(
+    recordings: &Recordings,
+    judge: impl Fn() -> J + Send + Sync + 'static,
+    observer: &mut impl Observer,
+    progress: &ProgressBar,
+    interrupt: &Interrupt,
+) -> (Reading, Pass) {
+    let (since, until) = recordings.times();
+    let query = Query {
+        since,
+        until,
+        projection: if recordings.are_selected() {
+            // A filter may ask for any of them.
+            Projection::All
+        } else {
+            Projection::Without(UNUSED_COLUMNS)
+        },
+        ..Query::default()
+    };
+    let series = Series::new(&recordings.inputs, query);
+    let mut state = State {
+        reading: Reading::default(),
+        pass: Pass::new(FoldOptions::default()),
+        observer,
+        skips: vec![(0, Skips::default()); recordings.inputs.len()],
+        times: (since, until),
+    };
+    for (input, start) in series.starts().enumerate() {
+        if let Some(start) = start {
+            state.pass.open(input, start);
+        }
+    }
+    let mut pieces = 0;
+    let work = series.map(move |step| match step {
+        Step::Piece(input, chunk) => {
+            pieces += 1;
+            Work::Piece(pieces - 1, input, chunk)
+        }
+        Step::Rows(input, batch, bytes) => {
+            pieces += 1;
+            Work::Rows(pieces - 1, input, batch, bytes)
+        }
+        step => Work::Other(step),
+    });
+    let filters = recordings.filters.clone();
+    ordered(
+        threads(),
+        work,
+        |work| match work {
+            Work::Piece(_, _, chunk) => chunk.bytes.len(),
+            Work::Rows(_, _, batch, _) => batch.len() * ROW_BYTES,
+            Work::Other(_) => 0,
+        },
+        move || {
+            let mut worker = Worker {
+                decoder: LineDecoder::new(BatchBuilder::new(dictionary_bytes(threads()))),
+                filters: filters.clone(),
+                times: (since, until),
+                rows: RowReader::default(),
+                judge: judge(),
+            };
+            move |work| match work {
+                Work::Piece(number, input, chunk) => {
+                    Done::Piece(Box::new(worker.piece(number, input, &chunk)))
+                }
+                Work::Rows(number, input, batch, bytes) => {
+                    Done::Piece(Box::new(worker.rows(number, input, *batch, bytes)))
+                }
+                Work::Other(step) => Done::Other(step),
+            }
+        },
+        |turn| {
+            if interrupt.happened() {
+                state.reading.interrupted = true;
+                return ControlFlow::Break(());
+            }
+            if let Turn::Result(done) = turn {
+                state.take(done, progress);
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    state.finish(&recordings.inputs)
+}
+
+struct State<'a, O> {
+    reading: Reading,
+    pass: Pass,
+    observer: &'a mut O,
+    /// Lines and skips of each input.
+    skips: Vec<(u64, Skips)>,
+    times: (i64, i64),
+}
+
+impl<O: Observer> State<'_, O> {
+    fn take(&mut self, done: Done, progress: &ProgressBar) {
+        match done {
+            Done::Piece(piece) => {
+                for batch in &piece.batches {
+                    for notice in batch.batch.notices() {
+                        if (self.times.0..=self.times.1).contains(&notice.time) {
+                            self.reading.notice(notice);
+                        }
+                    }
+                }
+                self.reading.merge(piece.input, piece.reading);
+                self.report(piece.input, piece.report);
+                for batch in piece.batches {
+                    self.pass.push(piece.input, batch, self.observer);
+                }
+                progress.inc(piece.bytes);
+                if !progress.is_hidden() {
+                    let flows = thousands(self.reading.read);
+                    progress.set_message(format!(", {flows} flows"));
+                }
+            }
+            Done::Other(Step::Ended(input)) => self.pass.close(input, self.observer),
+            Done::Other(Step::Sorted(input, report)) => self.report(input, report),
+            Done::Other(Step::Failed(_, message)) => self.reading.failed.push(message),
+            Done::Other(Step::Piece(..) | Step::Rows(..)) => {}
+        }
+    }
+
+    fn report(&mut self, input: usize, report: PieceReport) {
+        if let Some((lines, skips)) = self.skips.get_mut(input) {
+            skips.absorb(report.skips, *lines);
+            *lines += report.lines;
+        }
+    }
+
+    fn finish(mut self, inputs: &[Input]) -> (Reading, Pass) {
+        self.pass.finish(self.observer);
+        self.reading.late = self.pass.late();
+        self.reading.skips = inputs
+            .iter()
+            .zip(self.skips)
+            .filter(|(_, (_, skips))| !skips.is_empty())
+            .map(|(input, (lines, skips))| (input.name(), lines, skips))
+            .collect();
+        (self.reading, self.pass)
+    }
+}
+
+/// Decodes, filters and judges the pieces a thread takes.
+struct Worker<J> {
+    decoder: LineDecoder,
+    filters: Filters,
+    times: (i64, i64),
+    rows: RowReader,
+    judge: J,
+}
+
+impl<J: Judging> Worker<J> {
+    fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
+        let mut held: Vec<FlowBatch> = Vec::new();
+        let report = self.decoder.decode(chunk, |_, batch| held.push(batch));
+        let (reading, batches) = self.judge(number, input, held);
+        DonePiece {
+            input,
+            bytes: chunk.bytes.len() as u64,
+            report,
+            reading,
+            batches,
+        }
+    }
+
+    /// The same for rows of an archive, which are decoded.
+    fn rows(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
+        let (reading, batches) = self.judge(number, input, vec![batch]);
+        DonePiece {
+            input,
+            bytes,
+            report: PieceReport::default(),
+            reading,
+            batches,
+        }
+    }
+
+    fn judge(
+        &mut self,
+        number: u64,
+        input: usize,
+        held: Vec<FlowBatch>,
+    ) -> (Reading, Vec<JudgedBatch>) {
+        let mut reading = Reading::default();
+        self.judge.begin(number, input, &held);
+        let mut batches = Vec::with_capacity(held.len());
+        for batch in held {
+            let kept = self.kept(&batch);
+            self.rows.batch(&batch, &kept, &mut reading);
+            batches.push(self.judge.judge(batch, kept));
+        }
+        (reading, batches)
+    }
+
+    /// Which rows take part; empty for all.
+    fn kept(&mut self, batch: &FlowBatch) -> Vec<bool> {
+        if self.filters.is_empty() && self.times == (i64::MIN, i64::MAX) {
+            return Vec::new();
+        }
+        let times = self.times.0..=self.times.1;
+        batch
+            .rows()
+            .map(|row| times.contains(&row.time().unwrap_or(0)) && self.filters.matches(row))
+            .collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! A simulation as SARIF 2.1.0: what changes, at the rule it changes by.
+
+use serde_json::{Value, json};
+
+use super::Options;
+use super::words::{change, deciding, request, side, sides};
+use crate::engine::Rule;
+use crate::render::lint::sarif::level;
+use crate::render::report::words::{counted, peer, port};
+use crate::render::sarif::{SCHEMA, uri};
+use crate::review::simulate::{Change, ChangeRow, Simulation};
+
+/// The page that says what each rule means.
+const GUIDE: &str = "docs/simulate.md";
+/// The rule of objects that a cluster refuses.
+const REFUSED: &str = "refused";
+
+/// The log: one run. Changes that are meant to be are suppressed.
+#[must_use]
+pub fn sarif(simulation: &Simulation, options: &Options) -> Value {
+    let mut results: Vec<Value> = simulation
+        .rows
+        .iter()
+        .map(|row| result(row, options))
+        .collect();
+    for kept in &simulation.kept {
+        results.push(json!({
+            "ruleId": REFUSED,
+            "level": "error",
+            "message": {"text": format!(
+                "{} refuses {}, {}.", kept.by.name(), kept.id, kept.reason
+            )},
+            "locations": [location(&kept.file, kept.at.line, options)],
+            "partialFingerprints": {"flowwatch/v1": hash(&[REFUSED, &kept.id.to_string()])},
+        }));
+    }
+    for finding in &simulation.lint {
+        results.push(json!({
+            "ruleId": finding.check.id,
+            "level": level(finding.severity),
+            "message": {"text": format!("{}. Mend: {}.", finding.message, finding.mend)},
+            "locations": [location(&finding.file, finding.at.line, options)],
+            "partialFingerprints": {"flowwatch/v1": hash(&[
+                finding.check.id, &finding.object, &finding.field,
+            ])},
+        }));
+    }
+    json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": env!("CARGO_PKG_NAME"),
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules(simulation),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn rules(simulation: &Simulation) -> Vec<Value> {
+    let own = |id: &str, text: &str, level: &str| {
+        json!({
+            "id": id,
+            "shortDescription": {"text": text},
+            "help": {"text": format!("See {GUIDE}.")},
+            "defaultConfiguration": {"level": level},
+        })
+    };
+    let mut rules: Vec<Value> = Change::ALL
+        .into_iter()
+        .map(|kind| {
+            own(
+                kind.name(),
+                &format!("Recorded connections would be {}", change(kind)),
+                severity(kind),
+            )
+        })
+        .collect();
+    rules.push(own(REFUSED, "A cluster would refuse the policy", "error"));
+    let mut checks: Vec<_> = simulation
+        .lint
+        .iter()
+        .map(|finding| finding.check)
+        .collect();
+    checks.sort_by_key(|check| check.id);
+    checks.dedup_by_key(|check| check.id);
+    rules.extend(
+        checks
+            .into_iter()
+            .map(|check| own(check.id, check.summary, level(check.severity))),
+    );
+    rules
+}
+
+fn result(row: &ChangeRow, options: &Options) -> Value {
+    let (from, to) = (peer(&row.client), peer(&row.server));
+    let to_port = port(row.port, row.protocol);
+    let request = request(&row.what);
+    let counted = if request.is_empty() {
+        counted(row.count, "connection")
+    } else {
+        format!("{} ({request})", counted(row.count, "request"))
+    };
+    let why: Vec<String> = sides(row).map(side).collect();
+    let text = format!(
+        "{counted} from {from} to {to} {to_port} {}: {}.",
+        change(row.change),
+        why.join("; ")
+    );
+    let rule = place(row);
+    let mut result = json!({
+        "ruleId": row.change.name(),
+        "level": severity(row.change),
+        "message": {"text": text},
+        "locations": rule.map(|rule| location(&rule.file, rule.line, options))
+            .into_iter().collect::<Vec<_>>(),
+        "partialFingerprints": {"flowwatch/v1": hash(&[
+            row.change.name(), &from, &to, &to_port, &request,
+        ])},
+    });
+    if row.is_accepted() {
+        result["suppressions"] = json!([{"kind": "external"}]);
+    }
+    result
+}
+
+/// The rule of the second set that does it; else that of the first which did.
+fn place(row: &ChangeRow) -> Option<&Rule> {
+    let side = deciding(row)?;
+    let written = |rule: &&Rule| !rule.file.is_empty();
+    let head = side.head.rules.iter().find(written);
+    head.or_else(|| side.base.rules.iter().find(written))
+}
+
+fn location(file: &str, line: u32, options: &Options) -> Value {
+    let plain = options
+        .prefixes
+        .iter()
+        .find_map(|prefix| file.strip_prefix(prefix.as_str()))
+        .unwrap_or(file);
+    json!({
+        "physicalLocation": {
+            "artifactLocation": {"uri": uri(plain)},
+            "region": {"startLine": line.max(1)},
+        },
+    })
+}
+
+fn severity(change: Change) -> &'static str {
+    match change {
+        Change::NewlyDenied => "error",
+        Change::NewlyAllowed | Change::NewlyUnknown => "warning",
+        Change::NoLongerUnknown | Change::OtherRule => "note",
+    }
+}
+
+/// A number that stays the same for the same texts (FNV-1a).
+fn hash(parts: &[&str]) -> String {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    let hash = bytes.fold(OFFSET, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    });
+    format!("{hash:016x}")
+}
