@@ -110,7 +110,7 @@ impl Alterations {
 
 impl Altered {
     fn labels(&self, endpoint: &mut Endpoint) {
-        let mut labels: Vec<Arc<str>> = endpoint.labels.to_vec();
+        let mut labels: Vec<Arc<str>> = endpoint.labels.clone();
         let mut put = |key: &str, value: Option<&str>| {
             let name = format!("k8s:{key}");
             labels.retain(|label| {

@@ -122,11 +122,12 @@ impl Copy {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(no_git)?;
-        let asked: String = entries
-            .iter()
-            .map(|entry| format!("{}\n", entry.object))
-            .collect();
+            .map_err(|error| no_git(&error))?;
+        let mut asked = String::new();
+        for entry in entries {
+            asked.push_str(&entry.object);
+            asked.push('\n');
+        }
         let mut stdin = child.stdin.take();
         // Both pipes are bounded: asking and reading go on beside each other.
         let asking = std::thread::spawn(move || {
@@ -257,7 +258,7 @@ pub(super) fn git(args: &[&str]) -> Result<String, CommandError> {
         .args(args)
         .stdin(Stdio::null())
         .output()
-        .map_err(no_git)?;
+        .map_err(|error| no_git(&error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim();
@@ -271,7 +272,7 @@ pub(super) fn git(args: &[&str]) -> Result<String, CommandError> {
         .map_err(|_| CommandError::failed("git: names of files that are not UTF-8"))
 }
 
-fn no_git(error: std::io::Error) -> CommandError {
+fn no_git(error: &std::io::Error) -> CommandError {
     CommandError::failed(format!("git:REV needs git, which cannot be run: {error}"))
 }
 

@@ -124,12 +124,12 @@ fn reasons(one: &Checked) -> Vec<String> {
         lines.push(format!("rules: {}", listed(&rules, NAMED)));
     }
     if let Some(past) = one.by_history {
-        lines.extend(history(past));
+        lines.push(history(past));
     }
     lines
 }
 
-fn history(past: PastHolds) -> Option<String> {
+fn history(past: PastHolds) -> String {
     let mut text = match past.connections {
         0 => "by history: no connection is about it".to_owned(),
         connections => {
@@ -152,5 +152,5 @@ fn history(past: PastHolds) -> Option<String> {
     if past.nameless {
         text.push_str("; connections whose names do not tell are not counted");
     }
-    Some(text)
+    text
 }

@@ -195,15 +195,13 @@ pub(super) fn addresses(term: &Term, set: &PolicySet, with_names: bool) -> Vec<I
         IpNet::from(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))),
         IpNet::from(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
     ];
-    let only = match term {
-        Term::Prefix(prefix) => {
-            points.insert(prefix.network());
-            Some(*prefix)
-        }
-        _ => {
-            points.extend(everywhere.iter().map(IpNet::addr));
-            None
-        }
+    points.extend(everywhere.iter().map(IpNet::addr));
+    let only = if let Term::Prefix(prefix) = term {
+        points.insert(prefix.network());
+        points.extend(prefix.hosts().next());
+        Some(*prefix)
+    } else {
+        None
     };
     let points = points
         .into_iter()
@@ -224,15 +222,14 @@ pub(super) fn addresses(term: &Term, set: &PolicySet, with_names: bool) -> Vec<I
                 ..Identity::default()
             });
         };
-        match &fixed {
-            Some(name) => one(vec![name.clone()]),
-            None => {
-                one(Vec::new());
-                if with_names {
-                    for name in &names {
-                        one(vec![name.clone()]);
-                    }
-                }
+        if let Some(name) = &fixed {
+            one(vec![name.clone()]);
+            continue;
+        }
+        one(Vec::new());
+        if with_names {
+            for name in &names {
+                one(vec![name.clone()]);
             }
         }
     }

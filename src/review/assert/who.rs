@@ -153,8 +153,9 @@ impl Term {
     pub(super) fn is(&self, peer: &Peer, address: Option<IpAddr>) -> Option<bool> {
         Some(match (self, peer) {
             (Self::Anything, _) => true,
-            (_, Peer::Unknown | Peer::Others) => return None,
-            (Self::Labels(..), Peer::Workload { .. }) => return None,
+            (_, Peer::Unknown | Peer::Others) | (Self::Labels(..), Peer::Workload { .. }) => {
+                return None;
+            }
             (Self::Cluster, peer) => matches!(peer, Peer::Workload { .. }),
             (Self::World, Peer::Entity(entity)) => &**entity == "world",
             (Self::World, peer) => matches!(peer, Peer::Name(_) | Peer::Prefix(_)),

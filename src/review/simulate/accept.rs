@@ -196,7 +196,7 @@ fn entry(file: KeyedFile<'_>, node: &Node) -> Result<Entry, AcceptError> {
                     )
                 })?);
             }
-            "reason" => entry.reason = text()?.trim().to_owned(),
+            "reason" => text()?.trim().clone_into(&mut entry.reason),
             "until" => {
                 let text = text()?;
                 entry.until = Some(text.parse().map_err(|_| {

@@ -60,8 +60,7 @@ impl Answer {
         self.ruling.verdict == other.ruling.verdict
             && match self.ruling.verdict {
                 // Nothing decided: which other rules there are does not matter.
-                Verdict::DeniedByDefault => true,
-                Verdict::Unknown(_) => true,
+                Verdict::DeniedByDefault | Verdict::Unknown(_) => true,
                 _ => self.sense == other.sense && self.asks == other.asks,
             }
     }
@@ -75,11 +74,10 @@ pub(super) fn outcome(sides: [Option<&Answer>; 2], seen: bool, same: [bool; 2]) 
     for (side, same) in sides.into_iter().zip(same) {
         let Some(side) = side else { continue };
         let own = match side.ruling.verdict {
-            Verdict::Allowed => Outcome::Passes,
             Verdict::Redirected if side.asks && !seen && !same => {
                 Outcome::Unknown(Cause::L7NotVisible)
             }
-            Verdict::Redirected => Outcome::Passes,
+            Verdict::Allowed | Verdict::Redirected => Outcome::Passes,
             Verdict::DeniedByRule | Verdict::DeniedByDefault => Outcome::Denied,
             Verdict::AuthRequired => Outcome::NeedsAuthentication,
             Verdict::Unknown(cause) => Outcome::Unknown(cause),

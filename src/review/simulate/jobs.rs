@@ -162,7 +162,7 @@ fn weekdays(text: &str) -> Option<u64> {
 
 /// A field as bits: `*`, `*/5`, `1-5`, `mon-fri`, `0,30`, `2-10/2`.
 fn field(text: &str, first: u64, last: u64, names: &[&str]) -> Option<u64> {
-    let offset = if names.len() == MONTHS.len() { 1 } else { 0 };
+    let offset = u64::from(names.len() == MONTHS.len());
     let value = |text: &str| -> Option<u64> {
         let lower = text.to_ascii_lowercase();
         let named = names.iter().position(|name| *name == lower);

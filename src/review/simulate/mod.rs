@@ -244,12 +244,14 @@ impl Change {
         match (base, head) {
             (Passes | NeedsAuthentication, Denied) => Some(Self::NewlyDenied),
             (Denied, Passes | NeedsAuthentication) => Some(Self::NewlyAllowed),
-            (Passes, NeedsAuthentication) => Some(Self::NewlyUnknown),
-            (NeedsAuthentication, Passes) => Some(Self::NoLongerUnknown),
-            (Unknown(_), Unknown(_)) => None,
-            (Unknown(_), Passes | Denied | NeedsAuthentication) => Some(Self::NoLongerUnknown),
-            (Passes | Denied | NeedsAuthentication, Unknown(_)) => Some(Self::NewlyUnknown),
-            (Passes, Passes)
+            (Passes, NeedsAuthentication) | (Passes | Denied | NeedsAuthentication, Unknown(_)) => {
+                Some(Self::NewlyUnknown)
+            }
+            (NeedsAuthentication, Passes) | (Unknown(_), Passes | Denied | NeedsAuthentication) => {
+                Some(Self::NoLongerUnknown)
+            }
+            (Unknown(_), Unknown(_))
+            | (Passes, Passes)
             | (Denied, Denied)
             | (NeedsAuthentication, NeedsAuthentication)
             | (NotAsked, _)
