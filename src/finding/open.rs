@@ -400,6 +400,7 @@ impl Member {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of few digits, exact in binary")]
 mod tests {
     use super::*;
     use crate::finding::testing::{MINUTE, TEN, name, workload};

@@ -130,6 +130,7 @@ impl Group {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of few digits, exact in binary")]
 mod tests {
     use super::*;
     use crate::finding::testing::{HOUR, MINUTE, TEN, at, seen, workload};

@@ -432,7 +432,9 @@ mod tests {
     #[test]
     fn a_file_is_suppressed_by_what_is_known_now() {
         let mut all = Findings::default();
-        some().into_iter().for_each(|line| all.take(line));
+        for line in some() {
+            all.take(line);
+        }
         let text = "suppressions:\n- {kind: beacon, reason: meant}\n";
         all.suppress(&Suppressions::parse(text, "s").unwrap());
         let alerts: Vec<Alert> = all.incidents().iter().map(|one| one.alert).collect();

@@ -115,6 +115,7 @@ impl FromStr for Severity {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of few digits, exact in binary")]
 mod tests {
     use super::*;
 

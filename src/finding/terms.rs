@@ -128,6 +128,7 @@ pub fn terms(seen: &Seen, p: f64) -> Vec<Term> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of few digits, exact in binary")]
 mod tests {
     use super::*;
     use crate::finding::severity::sum;

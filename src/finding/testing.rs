@@ -77,6 +77,8 @@ pub(crate) fn lines(all: Vec<Seen>) -> Vec<super::Line> {
 /// What a new desk makes of one tick.
 pub(crate) fn findings(all: Vec<Seen>) -> super::Findings {
     let mut found = super::Findings::default();
-    lines(all).into_iter().for_each(|line| found.take(line));
+    for line in lines(all) {
+        found.take(line);
+    }
     found
 }

@@ -46,7 +46,9 @@ pub fn text() -> String {
     assert!(all.is_empty());
     desk.finish(&mut lines);
     let mut whole = Findings::default();
-    lines.into_iter().for_each(|line| whole.take(line));
+    for line in lines {
+        whole.take(line);
+    }
     flowwatch::render::findings::lines(&whole).unwrap()
 }
 
@@ -154,7 +156,7 @@ fn story() -> Vec<Seen> {
         "first contact of shop/checkout with q7x2-sync.edge.example; 0 of 5 workloads used it before".to_owned(),
         "it was resolved by DNS; volume unknown (Hubble has no bytes)".to_owned(),
     ];
-    contact.normal = "accept q7x2-sync.edge.example for shop/checkout, or name it in the policy instead of *.edge.example".to_owned();
+    "accept q7x2-sync.edge.example for shop/checkout, or name it in the policy instead of *.edge.example".clone_into(&mut contact.normal);
     contact.flows = flows(&[
         "checkout-7d5b9c6f48-hx2vp",
         "q7x2-sync.edge.example",
@@ -173,7 +175,7 @@ fn story() -> Vec<Seen> {
         "shop/checkout first-contacted 81 pairs of address and port in 21 s, all of them failed (81 denied by policy)".to_owned(),
         "healthy first contacts in this cluster succeed 98.7 % of the time; the targets answer others normally".to_owned(),
     ];
-    scan.normal = "name it as a scanner that is meant, in a suppression with its window".to_owned();
+    "name it as a scanner that is meant, in a suppression with its window".clone_into(&mut scan.normal);
     scan.flows = flows(&["checkout-7d5b9c6f48-hx2vp", "POLICY_DENIED"]);
     scan.passed = Passed::Denied;
     scan.around.rules = denied();
@@ -193,8 +195,7 @@ fn story() -> Vec<Seen> {
         "shop/checkout tried the API server; never in 14 days, and none of its siblings does"
             .to_owned(),
     ];
-    server.normal =
-        "accept it, if the workload has become one that talks to the API server".to_owned();
+    "accept it, if the workload has become one that talks to the API server".clone_into(&mut server.normal);
     server.flows = flows(&[
         "checkout-7d5b9c6f48-hx2vp",
         "POLICY_DENIED",
@@ -211,10 +212,8 @@ fn story() -> Vec<Seen> {
         "every 30 s ±2 % for 11 min (23 callbacks, none missed) to q7x2-sync.edge.example:443, used by 1 of 5 workloads, first seen today".to_owned(),
         "random arrivals would look this regular with p < 1e-7".to_owned(),
     ];
-    beacon.normal =
-        "accept q7x2-sync.edge.example for shop/checkout, if it is a heartbeat that is meant"
-            .to_owned();
-    beacon.flows = contact.flows.clone();
+    "accept q7x2-sync.edge.example for shop/checkout, if it is a heartbeat that is meant".clone_into(&mut beacon.normal);
+    beacon.flows.clone_from(&contact.flows);
     beacon.around = contact.around.clone();
     beacon.around.completeness = lost;
 
@@ -232,7 +231,7 @@ fn story() -> Vec<Seen> {
     audited.evidence = vec![
         "first contact of shop/reports with 198.51.100.0/24, without a look-up; 1 of 5 workloads uses it".to_owned(),
     ];
-    audited.normal = "allow it before audit mode is turned off".to_owned();
+    "allow it before audit mode is turned off".clone_into(&mut audited.normal);
     audited.passed = Passed::Audited;
     audited.around.prevalence = Some(0.2);
     audited.around.age = Some(0);

@@ -157,7 +157,7 @@ fn hours_are_summed_up_by_the_policies_in_force_while_flows_go_on() {
         rollup.unwrap().policies.clone()
     };
     let (old, new) = (known[0].hash.clone(), known[1].hash.clone());
-    assert_eq!(policies_of(before), [old.clone()]);
+    assert_eq!(policies_of(before), std::slice::from_ref(&old));
     assert_eq!(policies_of(of_change), [old, new.clone()]);
     assert_eq!(policies_of(after), [new]);
     for hour in [before, of_change, after] {

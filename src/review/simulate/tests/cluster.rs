@@ -105,7 +105,7 @@ impl Cluster {
             cluster.reserved(labels, name);
         }
         cluster.outside("198.51.100.7".parse().unwrap());
-        cluster.pod(vec![("app".into(), "stranger".into())], "elsewhere");
+        cluster.pod(&[("app".into(), "stranger".into())], "elsewhere");
         let mut flows: BTreeSet<Flow> = BTreeSet::new();
         for entry in &set.entries {
             let Some(subject) = cluster.selected(&entry.subject.selector) else {
@@ -284,10 +284,10 @@ impl Cluster {
         }
         labels.sort();
         labels.dedup_by(|one, other| one.0 == other.0);
-        Some(self.pod(labels, &namespace))
+        Some(self.pod(&labels, &namespace))
     }
 
-    fn pod(&mut self, labels: Vec<(String, String)>, namespace: &str) -> usize {
+    fn pod(&mut self, labels: &[(String, String)], namespace: &str) -> usize {
         let mut own: Vec<Label> = labels
             .iter()
             .map(|(key, value)| Label::new("k8s", key, value))
