@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use flowwatch::baseline::{Baseline, Names};
 use flowwatch::connection::FoldOptions;
-use flowwatch::engine::{Detection, JudgedBatch, Pass, Reporting};
+use flowwatch::engine::{Detection, Incidents, JudgedBatch, Pass};
 use flowwatch::finding::DeskOptions;
 use flowwatch::source::file::{Chunk, LineDecoder};
 
@@ -75,7 +75,7 @@ fn found(lines: &[String], each: usize) -> Vec<String> {
     let mut detection = Detection::new(
         Baseline::default().model,
         Names::default(),
-        Reporting::new(DeskOptions::default()),
+        Incidents::new(DeskOptions::default()),
     );
     let options = FoldOptions {
         opened: true,
@@ -99,7 +99,7 @@ fn found(lines: &[String], each: usize) -> Vec<String> {
     detection.finish();
     let found = detection.found();
     found.finish();
-    let found = found.take();
+    let found = found.drain();
     let mut shown: Vec<String> = found
         .iter()
         .map(|line| serde_json::to_string(line).unwrap())

@@ -105,6 +105,7 @@ fn whole() -> [Line; 2] {
         terms: vec![Term::new("surprise", 8.0)],
         first: 1,
         last: 2,
+        raised: 3,
         subject: party.clone(),
         peer: Some(Party::Prefix {
             name: "192.0.2.0/24".to_owned(),
@@ -228,7 +229,7 @@ fn a_list_has_the_worst_first_and_hides_what_is_low() {
     let text = ran.text();
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}\n{text}"));
     assert!(at("shop/checkout") < at("shop/frontend"));
-    assert!(at("3 new edges in the 1 minutes") > at("shop/frontend"));
+    assert!(at("3 new edges in the 1 minute since") > at("shop/frontend"));
 }
 
 #[test]
@@ -326,10 +327,11 @@ fn the_command_of_a_finding_shows_its_flows() {
         let flags = finding.observe.strip_prefix("hubble observe ").unwrap();
         let ran = flowwatch()
             .args("tail samples/shop.jsonl.gz -q")
-            .args(flags)
+            // As a shell takes them.
+            .args(&flags.replace('\'', ""))
             .run()
             .exit(0);
-        assert!(ran.lines().len() >= 3, "{}", finding.observe);
+        assert!(ran.lines().len() >= 2, "{}", finding.observe);
     }
 }
 

@@ -72,7 +72,10 @@ fn without_labels(name: &str, labels: usize) -> Option<&str> {
 fn is_service_part(name: &str, rest: &str) -> bool {
     let taken = &name[rest.len() + 1..];
     let taken = taken.strip_suffix(".cluster.local").unwrap_or(taken);
-    taken == "svc" || (taken.ends_with(".svc") && taken.matches('.').count() == 1)
+    taken == "svc"
+        || taken
+            .strip_suffix(".svc")
+            .is_some_and(|namespace| !namespace.contains('.'))
 }
 
 /// Whether a name stands for itself: under a suffix of the public list, or of the cluster.

@@ -34,6 +34,9 @@ pub struct Destination {
     pub key: PeerId,
 }
 
+/// Cluster, namespace and name.
+type WorkloadPlace = (Arc<str>, Arc<str>, Arc<str>);
+
 /// Numbers of peers and what they are called.
 #[derive(Debug)]
 pub struct Names {
@@ -43,7 +46,7 @@ pub struct Names {
     /// By own number: the key.
     keys: HashMap<PeerId, PeerId, RandomState>,
     /// Workloads by cluster, namespace and name: flows do not always say the kind.
-    workloads: HashMap<(Arc<str>, Arc<str>, Arc<str>), PeerId, RandomState>,
+    workloads: HashMap<WorkloadPlace, PeerId, RandomState>,
     /// What stands behind a Service, by its name.
     services: HashMap<Arc<str>, PeerId, RandomState>,
     /// Workloads that stand behind a Service of their own.

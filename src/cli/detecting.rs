@@ -15,7 +15,7 @@ use super::error::{CommandError, UsageError};
 use super::findings::SuppressionArgs;
 use crate::baseline::{Model, Stage};
 use crate::detect::words;
-use crate::engine::{Detection, Policies, Reporting};
+use crate::engine::{Detection, Incidents, Policies};
 use crate::finding::{DeskOptions, Findings, Line};
 use crate::review::report::Anomalies;
 
@@ -51,7 +51,7 @@ impl DetectionArgs {
         policies: Option<Arc<Policies>>,
         quiet: bool,
         err: &mut dyn Write,
-    ) -> Result<Option<Detection<Reporting>>, CommandError> {
+    ) -> Result<Option<Detection<Incidents>>, CommandError> {
         let Some(path) = &self.baseline else {
             return Ok(None);
         };
@@ -65,7 +65,7 @@ impl DetectionArgs {
             suppressions: self.suppressions.load(now, quiet, err)?,
             ..DeskOptions::default()
         };
-        let reporting = Reporting::new(options);
+        let reporting = Incidents::new(options);
         let detection = Detection::new(baseline.model, baseline.names, reporting);
         Ok(Some(detection.with_policies(policies)))
     }
@@ -87,7 +87,7 @@ impl DetectionArgs {
     /// [`CommandError`] for a file that cannot be written.
     pub(super) fn end(
         &self,
-        mut detection: Detection<Reporting>,
+        mut detection: Detection<Incidents>,
     ) -> Result<Anomalies, CommandError> {
         detection.finish();
         let blind = detection.blind();
@@ -98,7 +98,7 @@ impl DetectionArgs {
         );
         let found = detection.found();
         found.finish();
-        let lines = found.take();
+        let lines = found.drain();
         if let Some(mut file) = self.file()? {
             for line in &lines {
                 file.write(line)?;

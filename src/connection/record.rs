@@ -170,10 +170,6 @@ pub struct JudgedSide {
 
 /// What comes out of the fold.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "passed on at once; most of them are connections"
-)]
 pub enum Folded {
     /// A connection as it was [`super::OPENING`] after it began, or when it ended before.
     /// Each one comes once, before it comes as ended; only where that is asked for.

@@ -35,8 +35,8 @@ impl Detector for Forbidden {
                 words::place(scene.peers, one.key(), Some((port, protocol)))
             ));
             observation.evidence.push(one.sentence());
-            observation.normal =
-                "if it is meant to be, take `forbidden` out of the baseline file".to_owned();
+            "if it is meant to be, take `forbidden` out of the baseline file"
+                .clone_into(&mut observation.normal);
             out.push(observation);
         }
     }

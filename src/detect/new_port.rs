@@ -110,7 +110,7 @@ impl NewPort {
         let mut observation = one.observation(Kind::NewPort, p);
         (observation.subject, observation.peer) = (server, Some(one.client()));
         observation.expected = share;
-        observation.key = "listener".to_owned();
+        "listener".clone_into(&mut observation.key);
         observation.evidence.push(format!(
             "{} answers on {}/{}; until now it was only reached on {} ({} observed).",
             words::who(scene.peers, server),

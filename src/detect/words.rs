@@ -23,11 +23,10 @@ pub fn who(peers: &Peers, id: PeerId) -> String {
 pub fn place(peers: &Peers, id: PeerId, port: Option<(u16, Protocol)>) -> String {
     let peer = peers.get(id);
     match port {
-        None => peer.to_string(),
+        None | Some((0, Protocol::None)) => peer.to_string(),
         Some((kind, protocol @ (Protocol::Icmpv4 | Protocol::Icmpv6))) => {
             format!("{peer} {} type {kind}", protocol.name())
         }
-        Some((0, Protocol::None)) => peer.to_string(),
         Some((port, protocol)) => format!("{peer}:{port}/{}", protocol.name()),
     }
 }

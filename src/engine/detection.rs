@@ -315,7 +315,7 @@ fn said(one: &Observation, sides: &[(Direction, &Side); 2]) -> Vec<String> {
 }
 
 /// The earliest connection of a tick that an observation is about.
-fn sample<'a>(one: &Observation, tick: &'a Tick) -> Option<&'a Connection> {
+pub(super) fn sample<'a>(one: &Observation, tick: &'a Tick) -> Option<&'a Connection> {
     let of = |client: PeerId| {
         let from = tick.groups.partition_point(|group| group.client < client);
         tick.groups[from..]

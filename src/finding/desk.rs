@@ -16,7 +16,7 @@ use super::correlate::Correlation;
 use super::kind::{KindInfo, sensitivity};
 use super::observe::observe;
 use super::open::{Member, Open};
-use super::record::{Alert, Evidence, Finding, Incident, Line, VERSION, target};
+use super::record::{Alert, Evidence, Finding, Incident, Line, Reading, VERSION, target};
 use super::release;
 use super::seen::Seen;
 use super::severity::{Severity, Term, significant, sum};
@@ -128,7 +128,7 @@ impl Desk {
         self.expire(now, out);
         for one in seen {
             self.counts.seen += 1;
-            self.take(one, out);
+            self.take(one, now, out);
         }
         for gone in self.correlation.evict() {
             self.counts.evicted += 1;
@@ -168,7 +168,7 @@ impl Desk {
         self.known.len() + self.correlation.held()
     }
 
-    fn take(&mut self, mut seen: Seen, out: &mut Vec<Line>) {
+    fn take(&mut self, mut seen: Seen, now: i64, out: &mut Vec<Line>) {
         let kind = seen.kind;
         seen.p = proper(seen.p);
         let p = if seen.fixed {
@@ -195,7 +195,7 @@ impl Desk {
             .is_some_and(|known| seen.from.saturating_sub(known.finding.last) <= COOL_DOWN);
         if cool {
             self.counts.repeated += 1;
-            self.go_on(&id, seen, raw, out);
+            self.go_on(&id, &seen, raw, out);
             return;
         }
         let mut finding = match &mut group {
@@ -228,6 +228,7 @@ impl Desk {
             }
         }
         finding.incident = joined.id;
+        finding.raised = now;
         out.push(Line::Finding(Box::new(finding.clone())));
         let told = finding.p;
         self.known.insert(
@@ -244,17 +245,16 @@ impl Desk {
 
     /// A finding that is known goes on: it is given out again when it got much less likely,
     /// or when it is a release that has another edge.
-    fn go_on(&mut self, id: &str, seen: Seen, raw: f64, out: &mut Vec<Line>) {
+    fn go_on(&mut self, id: &str, seen: &Seen, raw: f64, out: &mut Vec<Line>) {
         let Some(known) = self.known.get_mut(id) else {
             return;
         };
         let finding = &mut known.finding;
-        let grew = match &mut known.release {
-            Some(group) => group.add(&seen, raw, finding),
-            None => {
-                repeat(finding, &seen, raw);
-                false
-            }
+        let grew = if let Some(group) = &mut known.release {
+            group.add(seen, raw, finding)
+        } else {
+            repeat(finding, seen, raw);
+            false
         };
         finding.suppressed = self.suppressions.covers(finding);
         known.dirty = true;
@@ -364,6 +364,11 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
     let protocol = seen.port.map(|(_, protocol)| protocol.name().to_owned());
     let port = seen.port.map(|(port, _)| port);
     let target = target(seen.peer.as_ref(), port, protocol.as_deref());
+    let mut title = seen.kind.title(&seen.subject, target.as_deref());
+    // What tries many targets, or is denied what was normal, says so already.
+    if reading(seen) == Reading::Attempted && !seen.kind.breadth {
+        title.push_str(" (denied)");
+    }
     let (terms, score) = scored(seen);
     let finite = |value: f64| value.is_finite().then(|| significant(value));
     Finding {
@@ -371,12 +376,13 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
         id,
         detector: seen.kind.detector.to_owned(),
         kind: seen.kind.name.to_owned(),
-        title: seen.kind.title(&seen.subject, target.as_deref()),
+        title,
         severity: Severity::of(score),
         score,
         terms,
         first: seen.from,
         last: seen.to,
+        raised: seen.to,
         subject: seen.subject.clone(),
         peer: seen.peer.clone(),
         port,
@@ -426,9 +432,10 @@ fn repeat(finding: &mut Finding, seen: &Seen, raw: f64) {
     let mut next = written(seen, raw, finding.id.clone());
     let count = finding.evidence.count.saturating_add(next.evidence.count);
     let last = finding.last.max(next.last);
-    let weaker = next.score < finding.score || (next.score == finding.score && next.p >= finding.p);
-    if !weaker {
+    let stronger = next.score.total_cmp(&finding.score);
+    if stronger.then(finding.p.total_cmp(&next.p)).is_gt() {
         next.first = finding.first;
+        next.raised = finding.raised;
         next.incident.clone_from(&finding.incident);
         std::mem::swap(finding, &mut next);
     }

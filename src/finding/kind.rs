@@ -180,10 +180,10 @@ kinds! {
         "asks {} for what it never asked" / "asks for what it never asked":
         "Requests fail more than usual, or are of a kind never seen.";
     "D15" "metadata" Credentials ["T1552.005"] "access to cloud metadata"
-        "reached the metadata service {}" / "reached the metadata service":
+        "asked the metadata service {}" / "asked the metadata service":
         "A workload talks to the cloud's metadata service, which it never did.";
     "D16" "control-plane" Discovery ["T1613", "T1552.007"] "access to the control plane"
-        "reached {} of the control plane" / "reached the control plane":
+        "asked for {} of the control plane" / "asked for the control plane":
         "A workload talks to the API server, a kubelet or etcd, which it never did.";
     "D17" "mining" Impact ["T1496"] "a mining pool"
         "contacted {}, as miners do" / "contacted a mining pool":
@@ -204,7 +204,7 @@ kinds! {
         "talks to {} without encryption" / "talks without encryption":
         "Traffic between two nodes was encrypted, and is not any more.";
     "F" "forbidden" Movement ["T1021"] "a forbidden edge"
-        "reached {}, which the baseline forbids" / "did what the baseline forbids":
+        "called {}, which the baseline forbids" / "did what the baseline forbids":
         "An edge that somebody forbade in the baseline is used.";
     "R" "rule" Change [] "a rule of yours"
         "fits one of your rules, with {}" / "fits one of your rules":

@@ -12,6 +12,10 @@ pub fn text(nanos: i64) -> String {
         .to_string()
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
 pub(super) fn serialize<S: Serializer>(nanos: &i64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&text(*nanos))
 }

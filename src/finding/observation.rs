@@ -69,13 +69,11 @@ fn around(observation: &Observation, scene: &Scene<'_>) -> Around {
     });
     let loss = scene.sight.loss();
     Around {
-        gap: observation.gap.then(|| {
-            if observation.rules.is_empty() {
-                Gap::NotSelected
-            } else {
-                Gap::OnlyBroad
-            }
-        }),
+        gap: match (observation.gap, observation.rules.is_empty()) {
+            (false, _) => None,
+            (true, true) => Some(Gap::NotSelected),
+            (true, false) => Some(Gap::OnlyBroad),
+        },
         rules: observation.rules.iter().map(RuleRef::from).collect(),
         prevalence,
         age,

@@ -23,16 +23,18 @@ pub(super) fn observe(seen: &Seen) -> String {
         command.push(' ');
         command.push_str(flag);
     };
-    end("from", &seen.subject)
-        .into_iter()
-        .for_each(|flag| add(&flag));
+    for flag in end("from", &seen.subject) {
+        add(&flag);
+    }
     let asks_dns = matches!(seen.kind.name, "dns-exfiltration" | "dga");
     if asks_dns {
         add("--protocol dns");
         return command;
     }
     if let Some(peer) = &seen.peer {
-        end("to", peer).into_iter().for_each(|flag| add(&flag));
+        for flag in end("to", peer) {
+            add(&flag);
+        }
     }
     match seen.port {
         Some((port, Protocol::Tcp | Protocol::Udp | Protocol::Sctp)) => {

@@ -49,6 +49,9 @@ pub struct Finding {
     /// End.
     #[serde(with = "moment")]
     pub last: i64,
+    /// When it was first given out: the end of the minute that told it.
+    #[serde(with = "moment")]
+    pub raised: i64,
     /// Who did it.
     pub subject: Party,
     /// With whom; `None` where there are many.

@@ -65,6 +65,7 @@ impl Group {
         let grew = self.note(seen, raw);
         let mut next = self.written(seen);
         next.first = finding.first.min(next.first);
+        next.raised = finding.raised;
         next.last = finding.last.max(next.last);
         next.incident.clone_from(&finding.incident);
         next.evidence.count = finding.evidence.count.saturating_add(seen.count);
@@ -103,19 +104,15 @@ impl Group {
         if self.edges > 1 {
             (group.peer, group.port) = (None, None);
         }
-        let edges = if self.edges == 1 {
-            "1 new edge"
-        } else {
-            "new edges"
+        let some = |count: u64, one: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
         };
-        let count = if self.edges == 1 {
-            String::new()
-        } else {
-            format!("{} ", self.edges)
-        };
-        let minutes = (seen.to.saturating_sub(self.at)).max(0) / 60_000_000_000;
+        let minutes = seen.to.saturating_sub(self.at).max(0) / 60_000_000_000;
         group.evidence = vec![format!(
-            "{count}{edges} in the {minutes} minutes since {} was released at {}",
+            "{} in the {} since {} was released at {}",
+            some(self.edges, "new edge"),
+            some(minutes.unsigned_abs(), "minute"),
             seen.subject,
             moment::text(self.at),
         )];
@@ -124,8 +121,8 @@ impl Group {
         if more > 0 {
             group.evidence.push(format!("and {more} more"));
         }
-        group.normal =
-            "accept the edges of this release, if they are what it was made for".to_owned();
+        "accept the edges of this release, if they are what it was made for"
+            .clone_into(&mut group.normal);
         let id = self.id(&seen.subject);
         written(&group, raw, id)
     }

@@ -60,7 +60,7 @@ pub enum ReadFindingsError {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
     /// By incident and id, with the line of the file.
-    findings: BTreeMap<(String, String), (Finding, u64)>,
+    all: BTreeMap<(String, String), (Finding, u64)>,
     incidents: BTreeMap<String, Incident>,
     /// Incidents that became part of another.
     merged: BTreeMap<String, String>,
@@ -126,10 +126,11 @@ impl Findings {
     fn take_at(&mut self, line: Line, at: u64) {
         match line {
             Line::Finding(mut finding) => {
-                finding.incident = self.current(&finding.incident).to_owned();
+                let incident = self.current(&finding.incident).to_owned();
+                finding.incident = incident;
                 let key = (finding.incident.clone(), finding.id.clone());
-                self.findings.insert(key, (*finding, at));
-                if self.findings.len() > MOST_FINDINGS + MOST_FINDINGS / 4 {
+                self.all.insert(key, (*finding, at));
+                if self.all.len() > MOST_FINDINGS + MOST_FINDINGS / 4 {
                     self.bound();
                 }
             }
@@ -165,7 +166,7 @@ impl Findings {
     /// The findings of an incident, by time.
     pub fn of<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Finding> + 'a {
         let mut all: Vec<&Finding> = self
-            .findings
+            .all
             .range((incident.id.clone(), String::new())..)
             .take_while(|((id, _), _)| *id == incident.id)
             .map(|(_, (finding, _))| finding)
@@ -178,7 +179,7 @@ impl Findings {
     #[must_use]
     pub fn findings(&self) -> Vec<(&Finding, u64)> {
         let mut all: Vec<(&Finding, u64)> = self
-            .findings
+            .all
             .values()
             .map(|(finding, line)| (finding, *line))
             .collect();
@@ -189,7 +190,7 @@ impl Findings {
     /// The findings of an id, in every incident.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Vec<&Finding> {
-        let all = self.findings.values().map(|(finding, _)| finding);
+        let all = self.all.values().map(|(finding, _)| finding);
         let mut found: Vec<&Finding> = all.filter(|finding| finding.id == id).collect();
         found.sort_by_key(|finding| finding.first);
         found
@@ -198,7 +199,7 @@ impl Findings {
     /// The ids that begin with a text, of findings and incidents.
     #[must_use]
     pub fn ids(&self, prefix: &str) -> BTreeSet<&str> {
-        let findings = self.findings.keys().map(|(_, id)| id.as_str());
+        let findings = self.all.keys().map(|(_, id)| id.as_str());
         let incidents = self.incidents.keys().map(String::as_str);
         findings
             .chain(incidents)
@@ -229,14 +230,14 @@ impl Findings {
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.findings.is_empty() && self.incidents.is_empty()
+        self.all.is_empty() && self.incidents.is_empty()
     }
 
     /// Applies what is known and meant by now: a file may be older than the suppressions.
     /// An incident all of whose findings are meant alerts nobody.
     pub fn suppress(&mut self, suppressions: &Suppressions) {
         let mut touched: BTreeMap<&str, bool> = BTreeMap::new();
-        for ((incident, _), (finding, _)) in &mut self.findings {
+        for ((incident, _), (finding, _)) in &mut self.all {
             if finding.suppressed.is_none() {
                 finding.suppressed = suppressions.covers(finding);
             }
@@ -260,7 +261,7 @@ impl Findings {
             .collect();
         self.incidents.retain(|id, _| !gone.contains(id));
         let incidents = &self.incidents;
-        self.findings
+        self.all
             .retain(|(incident, _), _| incidents.contains_key(incident));
     }
 
@@ -295,26 +296,26 @@ impl Findings {
         self.incidents.remove(id);
         let into = self.current(into).to_owned();
         let moved: Vec<((String, String), (Finding, u64))> = self
-            .findings
+            .all
             .extract_if((id.to_owned(), String::new()).., |(incident, _), _| {
                 incident == id
             })
             .collect();
         for ((_, finding), (mut one, line)) in moved {
             one.incident.clone_from(&into);
-            self.findings.insert((into.clone(), finding), (one, line));
+            self.all.insert((into.clone(), finding), (one, line));
         }
     }
 
     fn bound(&mut self) {
-        let mut scores: Vec<f64> = self.findings.values().map(|(one, _)| one.score).collect();
+        let mut scores: Vec<f64> = self.all.values().map(|(one, _)| one.score).collect();
         let gone = scores.len().saturating_sub(MOST_FINDINGS);
         if gone == 0 {
             return;
         }
         let lowest = *scores.select_nth_unstable_by(gone - 1, f64::total_cmp).1;
         let mut left = gone;
-        self.findings.retain(|_, (one, _)| {
+        self.all.retain(|_, (one, _)| {
             let goes = left > 0 && one.score <= lowest;
             left -= usize::from(goes);
             !goes
@@ -452,7 +453,7 @@ mod tests {
             one.score = at as f64;
             all.take(Line::Finding(Box::new(one.clone())));
         }
-        assert_eq!(all.findings.len(), MOST_FINDINGS);
+        assert_eq!(all.all.len(), MOST_FINDINGS);
         assert_eq!(all.beyond(), (count - MOST_FINDINGS) as u64);
         assert!(all.by_id(&format!("{:016x}", count - 1)).len() == 1);
         assert!(all.by_id(&format!("{:016x}", 0)).is_empty());

@@ -133,7 +133,7 @@ fn below_key(text: &str, key: &str, item: &str, node: &Node) -> Result<String, E
     written.push_str(name);
     written.push(':');
     if !comment.is_empty() {
-        written.push_str(" ");
+        written.push(' ');
         written.push_str(comment);
     }
     written.push('\n');

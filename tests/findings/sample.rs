@@ -155,7 +155,11 @@ fn story() -> Vec<Seen> {
         "it was resolved by DNS; volume unknown (Hubble has no bytes)".to_owned(),
     ];
     contact.normal = "accept q7x2-sync.edge.example for shop/checkout, or name it in the policy instead of *.edge.example".to_owned();
-    contact.flows = flows(&["checkout-7d5b9c6f48-hx2vp", "q7x2-sync.edge.example"]);
+    contact.flows = flows(&[
+        "checkout-7d5b9c6f48-hx2vp",
+        "q7x2-sync.edge.example",
+        "\"TCP\"",
+    ]);
     contact.policies = vec!["shop/checkout".to_owned()];
     contact.around.rules = pattern();
     contact.around.prevalence = Some(0.0);

@@ -67,9 +67,9 @@ pub fn edit(text: &str, name: &str, decision: &Edited) -> Result<String, EditErr
     };
     let again = super::read(&changed, name).map_err(|_| error())?;
     let done = again.workloads.iter().any(|entry| {
-        same_peer(&Some(entry.peer.clone()), &Some(decision.client.clone()))
+        same_peer(Some(&entry.peer), Some(&decision.client))
             && entry.calls.iter().any(|call| {
-                same_peer(&call.to, &decision.to)
+                same_peer(call.to.as_ref(), decision.to.as_ref())
                     && call.port == decision.port
                     && call.status == decision.status
             })
@@ -86,7 +86,7 @@ fn owner(file: &BaselineFile, client: &Peer) -> Option<usize> {
         } else {
             without_cluster(&entry.peer)
         };
-        same_peer(&Some(known), &Some(client.clone()))
+        same_peer(Some(&known), Some(client))
     })
 }
 
@@ -130,7 +130,9 @@ fn change(
     cluster: &str,
 ) -> Place {
     let entry = &file.workloads[owner];
-    let same = |call: &&CallEntry| same_peer(&call.to, &decision.to) && call.port == decision.port;
+    let same = |call: &&CallEntry| {
+        same_peer(call.to.as_ref(), decision.to.as_ref()) && call.port == decision.port
+    };
     if let Some(call) = entry.calls.iter().find(same) {
         let new = CallEntry {
             status: decision.status,
@@ -263,7 +265,7 @@ fn add_workload(
             .iter()
             .position(|line| line.trim_start().starts_with("workloads:"))
     {
-        lines[key] = "workloads:".to_owned();
+        "workloads:".clone_into(&mut lines[key]);
         at = key + 1;
     } else if file.workloads.is_empty() {
         lines.push("workloads:".to_owned());

@@ -2,6 +2,7 @@
 //!
 //! Owns both directions of each.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::connection::Peer;
@@ -158,7 +159,7 @@ pub(super) fn scalar(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             letter if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
             }
             letter => quoted.push(letter),
         }

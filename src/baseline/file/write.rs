@@ -143,7 +143,9 @@ fn keep_decisions(entry: &mut WorkloadEntry, old: &WorkloadEntry) {
         .iter()
         .filter(|call| call.status != Status::Learned)
     {
-        let same = |one: &&mut CallEntry| same_peer(&one.to, &call.to) && one.port == call.port;
+        let same = |one: &&mut CallEntry| {
+            same_peer(one.to.as_ref(), call.to.as_ref()) && one.port == call.port
+        };
         match entry.calls.iter_mut().find(same) {
             Some(known) => {
                 known.status = call.status;
@@ -155,7 +157,7 @@ fn keep_decisions(entry: &mut WorkloadEntry, old: &WorkloadEntry) {
 }
 
 /// Whether two are the same, where a file does not say the kind.
-pub(super) fn same_peer(one: &Option<Peer>, other: &Option<Peer>) -> bool {
+pub(super) fn same_peer(one: Option<&Peer>, other: Option<&Peer>) -> bool {
     match (one, other) {
         (
             Some(Peer::Workload {

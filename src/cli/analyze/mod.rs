@@ -23,7 +23,7 @@ use super::signal::Interrupt;
 use super::sink;
 use super::time_arg::parse_time;
 use crate::connection::{Connection, Exchange, Peers};
-use crate::engine::{Detection, JudgedBatch, Observer, Reporting};
+use crate::engine::{Detection, Incidents, JudgedBatch, Observer};
 use crate::filter::Filters;
 use crate::finding::Alert;
 use crate::render::report as forms;
@@ -202,7 +202,7 @@ impl AnalyzeArgs {
     fn read(
         &self,
         reads: &Reads,
-        detection: Option<Detection<Reporting>>,
+        detection: Option<Detection<Incidents>>,
         bar: &ProgressBar,
         interrupt: &Interrupt,
     ) -> Result<Report, CommandError> {
@@ -275,7 +275,7 @@ impl AnalyzeArgs {
 /// Who counts, and who looks for what is unusual.
 struct Observers {
     gatherer: Gatherer,
-    detection: Option<Detection<Reporting>>,
+    detection: Option<Detection<Incidents>>,
 }
 
 impl Observer for Observers {

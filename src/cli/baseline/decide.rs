@@ -135,8 +135,11 @@ impl DecideArgs {
     }
 }
 
+/// A peer, `None` for all, and a port, `None` for all.
+type Target = (Option<Peer>, Option<(u16, Protocol)>);
+
 /// `shop/pay`, `shop/pay:443`, `shop/pay:443/TCP`, `2001:db8::/48`.
-fn target(text: &str) -> Result<(Option<Peer>, Option<(u16, Protocol)>), UsageError> {
+fn target(text: &str) -> Result<Target, UsageError> {
     if text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok() {
         return Ok((parse_peer(text, ""), None));
     }

@@ -382,12 +382,11 @@ impl<'a> Screen<'a> {
             self.batches += 1;
         }
         self.writer.batch(&batch, text);
-        let watched = match &mut self.watching {
-            Some(watching) => watching.batch(batch, self.err),
-            None => {
-                self.builder.recycle(batch);
-                Ok(())
-            }
+        let watched = if let Some(watching) = &mut self.watching {
+            watching.batch(batch, self.err)
+        } else {
+            self.builder.recycle(batch);
+            Ok(())
         };
         if let Err(error) = watched {
             self.watching = None;

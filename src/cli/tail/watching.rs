@@ -10,7 +10,7 @@ use super::super::detecting::{DetectionArgs, FindingsFile};
 use super::super::error::CommandError;
 use super::super::sink::say;
 use crate::connection::FoldOptions;
-use crate::engine::{Detection, JudgedBatch, Pass, Reporting};
+use crate::engine::{Detection, Incidents, JudgedBatch, Pass};
 use crate::finding::{Alert, Line};
 use crate::flow::FlowBatch;
 use crate::render::findings::incident_line;
@@ -18,7 +18,7 @@ use crate::render::findings::incident_line;
 /// Detection over a stream.
 pub(super) struct Watching {
     pass: Pass,
-    detection: Detection<Reporting>,
+    detection: Detection<Incidents>,
     file: Option<FindingsFile>,
     color: bool,
 }
@@ -82,7 +82,7 @@ impl Watching {
     }
 
     fn tell(&mut self, err: &mut dyn Write) -> Result<(), CommandError> {
-        for line in self.detection.found().take() {
+        for line in self.detection.found().drain() {
             if let Line::Incident(incident) = &line
                 && incident.alert == Alert::Raised
             {

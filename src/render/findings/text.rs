@@ -1,7 +1,9 @@
 //! Incidents and findings on a terminal: what happened, why it matters, what shows it.
 
+use std::fmt::Write as _;
+
 use super::words::{equation, findings, meaning, missing, reading, span, suppressed};
-use crate::finding::{Alert, Finding, Findings, Incident, Severity};
+use crate::finding::{Alert, FLOOR, Finding, Findings, Incident, Severity};
 use crate::render::report::words::{clock, counted, harmless};
 
 const BOLD: &str = "\x1b[1m";
@@ -150,7 +152,7 @@ impl Page {
     fn heading(&mut self, severity: Severity, title: &str) {
         let name = self.paint(&severity.name().to_uppercase(), paint(severity));
         let title = self.paint(&harmless(title), BOLD);
-        self.out.push_str(&format!("{name}  {title}\n"));
+        let _ = writeln!(self.out, "{name}  {title}");
     }
 
     /// A field whose text goes over as many lines as it takes.
@@ -186,7 +188,7 @@ impl Page {
 
     fn named(&mut self, name: &str, line: &str) {
         let name = self.paint(&format!("{name:<FIELD$}"), DIM);
-        self.out.push_str(&format!("  {name}{line}\n"));
+        let _ = writeln!(self.out, "  {name}{line}");
     }
 
     fn line(&mut self, text: &str) {
@@ -204,7 +206,11 @@ impl Page {
     }
 }
 
-/// `71 connections; 71 observed, 3.5 expected; p 2e-6`.
+/// `71 events; 71 observed, 3.5 expected; p 2e-6`.
+#[expect(
+    clippy::float_cmp,
+    reason = "equal only where one was taken from the other"
+)]
 fn counted_words(finding: &Finding) -> String {
     let mut parts = Vec::new();
     if finding.evidence.count > 0 {
@@ -218,13 +224,15 @@ fn counted_words(finding: &Finding) -> String {
             short(expected)
         ));
     }
-    let source = match (
-        finding.fixed,
-        (finding.p - finding.p_raw).abs() < f64::EPSILON,
-    ) {
-        (true, _) => ", set by the rule",
-        (false, true) => "",
-        (false, false) => ", calibrated",
+    let raw = finding.p_raw;
+    let source = if finding.fixed {
+        ", set by the rule".to_owned()
+    } else if finding.p == raw {
+        String::new()
+    } else if finding.p == FLOOR && raw < FLOOR {
+        format!(", the least before it is calibrated ({raw:.0e} by the detector)")
+    } else {
+        format!(", calibrated ({raw:.0e} by the detector)")
     };
     parts.push(format!("p {:.0e}{source}", finding.p));
     parts.join("; ")

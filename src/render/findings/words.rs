@@ -32,7 +32,8 @@ pub(super) fn equation(score: f64, terms: &[Term]) -> String {
         };
         let space = if at == 0 { " " } else { "" };
         let name = term.name.replace('-', " ");
-        text.push_str(&format!("{space}{sign} {name} {:.2}", term.value.abs()).replace("  ", " "));
+        let term = format!("{space}{sign} {name} {:.2}", term.value.abs());
+        text.push_str(&term.replace("  ", " "));
     }
     text
 }
@@ -65,7 +66,15 @@ pub(in crate::render) fn reading(finding: &Finding) -> String {
         Reading::PolicyGap if named.is_empty() => {
             "policy gap: it passed, and no policy asks about it".to_owned()
         }
-        Reading::PolicyGap => format!("policy gap: only a broad rule lets it pass{}", by(",")),
+        Reading::PolicyGap if finding.terms.iter().any(|term| term.name == "broad-rule") => {
+            format!("policy gap: only a broad rule lets it pass, {}", by("of"))
+        }
+        Reading::PolicyGap => {
+            format!(
+                "policy gap: on one side no policy asks about it; {} let it pass",
+                by("on the other")
+            )
+        }
         Reading::Allowed => format!("allowed{}", by(" by")),
         Reading::Attempted => format!("attempted, and denied{}", by(" by")),
         Reading::WouldBeBlocked => {

@@ -82,7 +82,7 @@ pub(in crate::render) fn of(
     };
     let incidents = all.incidents();
     for (alert, id, title) in [
-        (Alert::Raised, "incidents", "Incidents"),
+        (Alert::Raised, "incidents", "Worth an alert"),
         (
             Alert::Ranked,
             "ranked",
@@ -134,9 +134,9 @@ fn table(id: &'static str, title: &'static str) -> Table {
         id,
         title,
         &[
+            text("WHO"),
             fixed("SEVERITY"),
             number("SCORE"),
-            text("WHAT"),
             fixed("SINCE"),
             fixed("FOR"),
             number("FINDINGS"),
@@ -146,10 +146,10 @@ fn table(id: &'static str, title: &'static str) -> Table {
 }
 
 fn row(incident: &Incident, all: &Findings, next: &impl Fn(&Finding) -> Option<String>) -> Row {
-    let mut below = Vec::new();
+    let mut below = vec![incident.title.clone()];
     let leading = leading(incident, all);
     if let Some(leading) = leading {
-        // Of several findings, who did what is not in the title.
+        // Of several findings, the one that leads is not in the title.
         if incident.stages.len() > 1 {
             below.push(leading.title.clone());
         }
@@ -163,9 +163,9 @@ fn row(incident: &Incident, all: &Findings, next: &impl Fn(&Finding) -> Option<S
     let length = incident.last.saturating_sub(incident.first);
     Row {
         cells: vec![
+            who(incident),
             incident.severity.name().to_owned(),
             format!("{:.1}", incident.score),
-            incident.title.clone(),
             clock(incident.first, true),
             if length < 1_000_000_000 {
                 String::new()
@@ -182,6 +182,12 @@ fn row(incident: &Incident, all: &Findings, next: &impl Fn(&Finding) -> Option<S
         },
         below,
     }
+}
+
+/// `shop/web`, `shop/web and 2 more`.
+fn who(incident: &Incident) -> String {
+    let names: Vec<String> = incident.subjects.iter().map(ToString::to_string).collect();
+    listed(&names, 1)
 }
 
 /// The finding that a person should see first.
