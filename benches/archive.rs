@@ -110,7 +110,7 @@ fn reading(archive: &Archive, folder: &Path, flows: usize) {
 fn passing(archive: &Archive, mut policies: Vec<Arc<Policies>>, flows: usize) {
     let [plain, judged, read] = best([
         &mut || pass(archive, None, flows),
-        &mut || pass(archive, policies.pop(), flows),
+        &mut || pass(archive, policies.pop().as_ref(), flows),
         &mut || assert_eq!(self::read(archive, &query()), flows),
     ]);
     println!(
@@ -201,8 +201,8 @@ fn read_plainly(archive: &Archive, folder: &Path) -> usize {
 }
 
 /// What `analyze` does of an archive, on one thread.
-fn pass(archive: &Archive, policies: Option<Arc<Policies>>, flows: usize) {
-    let mut judge = policies.clone().map(BatchJudge::new);
+fn pass(archive: &Archive, policies: Option<&Arc<Policies>>, flows: usize) {
+    let mut judge = policies.cloned().map(BatchJudge::new);
     let mut rows = RowReader::default();
     let mut reading = Reading::default();
     let mut gatherer = Gatherer::default();
@@ -225,7 +225,7 @@ fn pass(archive: &Archive, policies: Option<Arc<Policies>>, flows: usize) {
         pass.push(0, judged, &mut gatherer);
     }
     pass.finish(&mut gatherer);
-    let report = gatherer.finish(reading, pass.peers(), policies.as_deref());
+    let report = gatherer.finish(reading, pass.peers(), policies.map(AsRef::as_ref));
     assert_eq!(report.reading.flows, flows as u64);
 }
 
@@ -240,6 +240,6 @@ fn policies(traffic: &Traffic) -> Arc<Policies> {
         options,
         ..Given::default()
     });
-    policies.cluster(Some(cluster));
+    let _ = policies.cluster(Some(cluster));
     Arc::new(policies)
 }

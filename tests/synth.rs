@@ -273,7 +273,12 @@ fn incidents_agree_with_policies_and_with_their_labels() {
             "type": "incident", "version": 1, "id": id, "severity": "high", "score": 9.0,
             "first": one["start"], "last": one["end"], "title": id, "subjects": [one["subject"]],
         });
-        findings.extend([finding.to_string(), "\n".into(), incident.to_string(), "\n".into()]);
+        findings.extend([
+            finding.to_string(),
+            "\n".into(),
+            incident.to_string(),
+            "\n".into(),
+        ]);
     }
     fs::write(at("findings.jsonl"), findings).unwrap();
     let score = |more: &str| {

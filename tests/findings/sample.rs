@@ -175,7 +175,8 @@ fn story() -> Vec<Seen> {
         "shop/checkout first-contacted 81 pairs of address and port in 21 s, all of them failed (81 denied by policy)".to_owned(),
         "healthy first contacts in this cluster succeed 98.7 % of the time; the targets answer others normally".to_owned(),
     ];
-    "name it as a scanner that is meant, in a suppression with its window".clone_into(&mut scan.normal);
+    "name it as a scanner that is meant, in a suppression with its window"
+        .clone_into(&mut scan.normal);
     scan.flows = flows(&["checkout-7d5b9c6f48-hx2vp", "POLICY_DENIED"]);
     scan.passed = Passed::Denied;
     scan.around.rules = denied();
@@ -195,7 +196,8 @@ fn story() -> Vec<Seen> {
         "shop/checkout tried the API server; never in 14 days, and none of its siblings does"
             .to_owned(),
     ];
-    "accept it, if the workload has become one that talks to the API server".clone_into(&mut server.normal);
+    "accept it, if the workload has become one that talks to the API server"
+        .clone_into(&mut server.normal);
     server.flows = flows(&[
         "checkout-7d5b9c6f48-hx2vp",
         "POLICY_DENIED",
@@ -212,7 +214,8 @@ fn story() -> Vec<Seen> {
         "every 30 s ±2 % for 11 min (23 callbacks, none missed) to q7x2-sync.edge.example:443, used by 1 of 5 workloads, first seen today".to_owned(),
         "random arrivals would look this regular with p < 1e-7".to_owned(),
     ];
-    "accept q7x2-sync.edge.example for shop/checkout, if it is a heartbeat that is meant".clone_into(&mut beacon.normal);
+    "accept q7x2-sync.edge.example for shop/checkout, if it is a heartbeat that is meant"
+        .clone_into(&mut beacon.normal);
     beacon.flows.clone_from(&contact.flows);
     beacon.around = contact.around.clone();
     beacon.around.completeness = lost;
