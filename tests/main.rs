@@ -32,6 +32,7 @@ mod proto;
 #[cfg(feature = "polars")]
 mod query;
 mod readme;
+mod recording;
 mod redact;
 mod reload;
 mod render;

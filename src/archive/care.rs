@@ -31,7 +31,18 @@ pub struct Keep {
 /// # Errors
 /// [`ArchiveError`] when the manifest cannot be written: then nothing is deleted.
 pub fn retain(store: &mut Store, keep: Keep) -> Result<Vec<FileEntry>, ArchiveError> {
-    let now = jiff::Timestamp::now();
+    retain_at(store, keep, jiff::Timestamp::now())
+}
+
+/// As [`retain`], at another time than now.
+///
+/// # Errors
+/// As [`retain`].
+pub fn retain_at(
+    store: &mut Store,
+    keep: Keep,
+    now: jiff::Timestamp,
+) -> Result<Vec<FileEntry>, ArchiveError> {
     let removed = to_remove(store.manifest(), keep, now);
     if !removed.is_empty() {
         let paths: Vec<String> = removed.iter().map(|file| file.path.clone()).collect();

@@ -18,9 +18,9 @@ mod rollup;
 mod store;
 mod writer;
 
-pub use care::{BadFile, Keep, compact, retain, verify};
+pub use care::{BadFile, Keep, compact, retain, retain_at, verify};
 pub use policies::Recorded as RecordedPolicies;
-pub use recorder::{Pace, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
+pub use recorder::{Pace, PushError, Recorder, Recovery, SEAL_BYTES, SYNC_EVERY, WRITE_EVERY};
 pub use rollup::{
     Answer, Began, Encryption, MOST_ROWS, Made, Maker, ROLLUP_VERSION, RollupError, RollupKey,
     RollupRow, RollupSide, RollupSums, Rollups, Staleness, is_settled, read_rollup, rollup_schema,

@@ -24,8 +24,17 @@ pub const SEAL_BYTES: u64 = 64 << 20;
 pub const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// Rows that wait at most.
 const MOST_WAITING: usize = 8192;
-/// Rows that are kept while the journal cannot be written.
+/// Rows and notices that are kept while the journal cannot be written.
 const MOST_KEPT: usize = 64 << 10;
+/// How long after a failure what waits is left alone at least, unless there is too much of
+/// it.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The same, for each unit of time that the attempt took.
+const REST: u32 = 10;
+/// How often journals that could not be sealed are tried again.
+const SEAL_AGAIN_EVERY: Duration = Duration::from_secs(30);
+/// How long a journal is written at most, by a clock that does not jump.
+const JOURNAL_AGE: Duration = Duration::from_hours(1);
 /// Bytes of dictionaries of what waits.
 const DICTIONARY_BYTES: usize = 16 << 20;
 
@@ -58,12 +67,31 @@ pub struct Recovery {
     pub torn_bytes: u64,
 }
 
+/// Something that could not be written when a batch came.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct PushError {
+    /// What, and why.
+    pub cause: ArchiveError,
+    /// Whether the batch was taken all the same, and waits to be written.
+    pub is_taken: bool,
+}
+
 /// Records batches into an archive.
 #[derive(Debug)]
 pub struct Recorder {
     store: Store,
     options: WriterOptions,
     journal: Option<Journal>,
+    /// When it was begun.
+    begun: Instant,
+    /// Journals that were ended and could not be sealed, and when that was tried last.
+    unsealed: Vec<String>,
+    sealed: Instant,
+    /// When the journal, which could not be written, is to be tried again.
+    failed: Option<Instant>,
+    /// Time of the earliest row that is in no recording yet.
+    oldest: Option<i64>,
     /// Rows and notices that are not in the journal yet.
     collector: Collector,
     waiting: LooseRows,
@@ -88,6 +116,11 @@ impl Recorder {
             store: Store::open(folder)?,
             options,
             journal: None,
+            begun: Instant::now(),
+            unsealed: Vec::new(),
+            sealed: Instant::now(),
+            failed: None,
+            oldest: None,
             collector: Collector::new(DICTIONARY_BYTES),
             waiting: LooseRows::default(),
             notices: Vec::new(),
@@ -131,33 +164,56 @@ impl Recorder {
     /// called.
     ///
     /// # Errors
-    /// [`ArchiveError`] when something cannot be written. What was taken waits to be
-    /// tried again, unless there is too much of it: then this batch is not taken, and
-    /// [`Recorder::rows`] stays as it was.
-    pub fn push(&mut self, batch: &FlowBatch) -> Result<(), ArchiveError> {
+    /// [`PushError`] when something cannot be written. What was taken waits to be tried
+    /// again. A batch is taken unless too much waits already; one whose predecessors could
+    /// not be sealed goes to a journal of its own.
+    pub fn push(&mut self, batch: &FlowBatch) -> Result<(), PushError> {
+        let refused = |cause| PushError {
+            cause,
+            is_taken: false,
+        };
+        if self.is_crowded() {
+            self.write().map_err(refused)?;
+        }
         let hour = newest_hour(batch);
-        if let (Some(hour), Some(before)) = (hour, self.hour)
-            && hour > before
-        {
-            self.seal()?;
-        }
-        if self.waiting.len() >= MOST_KEPT {
-            self.write()?;
-        }
+        let ended = match (hour, self.hour) {
+            (Some(hour), Some(before)) if hour > before => self.seal(),
+            _ => Ok(()),
+        };
+        self.take(batch, hour);
+        ended
+            .and_then(|()| self.after())
+            .map_err(|cause| PushError {
+                cause,
+                is_taken: true,
+            })
+    }
+
+    /// Whether so much waits that nothing more is taken.
+    fn is_crowded(&self) -> bool {
+        let is_full = self.failed.is_some() && self.collector.is_full();
+        is_full || self.waiting.len() + self.notices.len() >= MOST_KEPT
+    }
+
+    fn take(&mut self, batch: &FlowBatch, hour: Option<i64>) {
         let rows: Vec<u32> = (0..batch.len() as u32).collect();
         self.collector.push(batch, &rows, &mut self.waiting);
         let placed = self.placed(batch);
         self.notices.extend(placed);
+        let times = batch.rows().filter_map(|row| row.time());
+        self.oldest = self.oldest.into_iter().chain(times).min();
         self.hour = self.hour.max(hour);
         self.rows += batch.len() as u64;
-        if self.waiting.len() >= MOST_WAITING || self.collector.is_full() {
+    }
+
+    /// Writes and seals what has become enough.
+    fn after(&mut self) -> Result<(), ArchiveError> {
+        let is_enough = self.waiting.len() >= MOST_WAITING || self.collector.is_full();
+        if is_enough && !self.rests() {
             self.write()?;
         }
-        if self
-            .journal
-            .as_ref()
-            .is_some_and(|journal| journal.bytes() >= self.pace.seal_bytes)
-        {
+        let journal = self.journal.as_ref();
+        if journal.is_some_and(|journal| journal.bytes() >= self.pace.seal_bytes) {
             self.seal()?;
         }
         Ok(())
@@ -166,7 +222,7 @@ impl Recorder {
     /// Writes down that something may be missing.
     ///
     /// # Errors
-    /// As [`Recorder::push`].
+    /// [`ArchiveError`] when the system cannot; it waits to be tried again then.
     pub fn hole(
         &mut self,
         node: &str,
@@ -195,7 +251,7 @@ impl Recorder {
     /// # Errors
     /// [`ArchiveError`] when the system cannot.
     pub fn tick(&mut self) -> Result<(), ArchiveError> {
-        if self.written.elapsed() >= self.pace.write_every {
+        if self.written.elapsed() >= self.pace.write_every && !self.rests() {
             self.write()?;
         }
         if self.synced.elapsed() >= SYNC_EVERY {
@@ -204,7 +260,24 @@ impl Recorder {
                 journal.sync()?;
             }
         }
+        let is_old = self.journal.is_some() && self.begun.elapsed() >= JOURNAL_AGE;
+        let is_due = !self.unsealed.is_empty() && self.sealed.elapsed() >= SEAL_AGAIN_EVERY;
+        if is_old || is_due {
+            self.seal()?;
+        }
         Ok(())
+    }
+
+    /// Up to when all flows that came by `now` are in recordings, in nanoseconds.
+    #[must_use]
+    pub fn sealed_until(&self, now: i64) -> i64 {
+        self.oldest.map_or(now, |oldest| oldest.min(now))
+    }
+
+    /// Whether something that should be written or sealed could not be.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.failed.is_some() || !self.unsealed.is_empty()
     }
 
     /// Writes what waits to the journal.
@@ -213,28 +286,46 @@ impl Recorder {
     /// [`ArchiveError`] when the system cannot; it still waits then.
     pub fn write(&mut self) -> Result<(), ArchiveError> {
         self.written = Instant::now();
-        if !self.waiting.is_empty() {
-            self.journal()?;
-            let batch = self.collector.batch(std::mem::take(&mut self.waiting));
-            let Some(journal) = &mut self.journal else {
-                return Ok(());
-            };
-            if let Err(error) = journal.flows(&batch) {
-                let rows: Vec<u32> = (0..batch.len() as u32).collect();
-                self.collector.reset();
-                self.collector.push(&batch, &rows, &mut self.waiting);
-                return Err(error);
-            }
-            if self.collector.is_full() {
-                self.collector.reset();
-            }
+        let written = self.write_rows().and_then(|()| self.write_notices());
+        let rest = RETRY_AFTER.max(self.written.elapsed() * REST);
+        self.failed = written.is_err().then(|| Instant::now() + rest);
+        written
+    }
+
+    /// Whether the last attempt to write failed a moment ago.
+    fn rests(&self) -> bool {
+        self.failed.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn write_rows(&mut self) -> Result<(), ArchiveError> {
+        if self.waiting.is_empty() {
+            return Ok(());
         }
-        if !self.notices.is_empty() {
-            self.journal()?;
-            if let Some(journal) = &mut self.journal {
-                journal.notices(&self.notices)?;
-                self.notices.clear();
-            }
+        self.journal()?;
+        let batch = self.collector.batch(std::mem::take(&mut self.waiting));
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        if let Err(error) = journal.flows(&batch) {
+            let rows: Vec<u32> = (0..batch.len() as u32).collect();
+            self.collector.reset();
+            self.collector.push(&batch, &rows, &mut self.waiting);
+            return Err(error);
+        }
+        if self.collector.is_full() {
+            self.collector.reset();
+        }
+        Ok(())
+    }
+
+    fn write_notices(&mut self) -> Result<(), ArchiveError> {
+        if self.notices.is_empty() {
+            return Ok(());
+        }
+        self.journal()?;
+        if let Some(journal) = &mut self.journal {
+            journal.notices(&self.notices)?;
+            self.notices.clear();
         }
         Ok(())
     }
@@ -242,16 +333,20 @@ impl Recorder {
     /// Puts what the journal has into recordings.
     ///
     /// # Errors
-    /// [`ArchiveError`]; the journal is then still there, and sealed at the next start.
+    /// [`ArchiveError`]; the journal is then still there, and sealed later: by this recorder
+    /// once it works again, else at the next start.
     pub fn seal(&mut self) -> Result<(), ArchiveError> {
         self.write()?;
-        let Some(mut journal) = self.journal.take() else {
-            return Ok(());
-        };
-        journal.sync()?;
-        let id = journal.id().to_owned();
-        drop(journal);
-        seal(&mut self.store, &id, self.options)?;
+        self.sealed = Instant::now();
+        if let Some(mut journal) = self.journal.take() {
+            self.unsealed.push(journal.id().to_owned());
+            journal.sync()?;
+        }
+        while let Some(id) = self.unsealed.first() {
+            seal(&mut self.store, id, self.options)?;
+            self.unsealed.remove(0);
+        }
+        self.oldest = None;
         Ok(())
     }
 
@@ -292,6 +387,7 @@ impl Recorder {
             let id = format!("{now:014}-{:08x}", rand::random::<u32>());
             let journal = Journal::create(self.store.folder(), id, self.options.with_uuid)?;
             self.journal = Some(journal);
+            self.begun = Instant::now();
         }
         Ok(())
     }
@@ -327,6 +423,7 @@ fn newest_hour(batch: &FlowBatch) -> Option<i64> {
     Some(newest.min(now.div_euclid(HOUR)))
 }
 
+#[derive(Default)]
 struct Sealed {
     rows: u64,
     torn_bytes: u64,
@@ -335,6 +432,12 @@ struct Sealed {
 /// Journal to Parquet, commit, delete.
 fn seal(store: &mut Store, id: &str, options: WriterOptions) -> Result<Sealed, ArchiveError> {
     let folder = store.folder().to_owned();
+    if store.manifest().sealed.iter().any(|sealed| sealed == id) {
+        // Committed, and then not deleted.
+        journal::delete(&folder, id)?;
+        store.forget_sealed(|sealed| sealed != id);
+        return Ok(Sealed::default());
+    }
     let mut writer = store.writer(options);
     let mut last = NO_TIME;
     let flows = journal::read_flows(&folder, id, |batch| {

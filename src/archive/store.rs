@@ -222,6 +222,22 @@ impl Store {
         Ok(true)
     }
 
+    /// Says under which options policies judge, beside those that are among the documents.
+    /// Sums that were judged under others are stale from then on. Returns whether that is
+    /// something new.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn judge_under(&mut self, options: Vec<String>) -> Result<bool, ArchiveError> {
+        if self.manifest.options == options {
+            return Ok(false);
+        }
+        let mut manifest = self.manifest.clone();
+        manifest.options = options;
+        self.replace(manifest)?;
+        Ok(true)
+    }
+
     /// Writes a manifest, and goes on with it.
     fn replace(&mut self, mut manifest: Manifest) -> Result<(), ArchiveError> {
         manifest.generator = generator();

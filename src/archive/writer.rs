@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::part::Part;
 use crate::flow::{Collector, Encoder, FileEntry, FlowBatch, HOUR, NO_TIME, Notice, StrId};
-use crate::source::archive::ArchiveError;
+use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
 
 /// Recordings that are written at once.
 const MOST_OPEN: usize = 24;
@@ -46,6 +46,8 @@ pub struct FlowWriter {
     encoder: Encoder,
     open: Vec<OpenPart>,
     done: Vec<FileEntry>,
+    /// Paths of all recordings without their endings, until they are whole.
+    stems: Vec<String>,
     clusters: Vec<String>,
     rows: u64,
     /// Time of the row before, for notices that have none.
@@ -74,6 +76,7 @@ impl FlowWriter {
             encoder: Encoder::new(options.with_uuid),
             open: Vec::new(),
             done: Vec::new(),
+            stems: Vec::new(),
             clusters: Vec::new(),
             rows: 0,
             last: NO_TIME,
@@ -139,7 +142,8 @@ impl FlowWriter {
         for open in std::mem::take(&mut self.open) {
             self.close(open)?;
         }
-        Ok(self.done)
+        self.stems.clear();
+        Ok(std::mem::take(&mut self.done))
     }
 
     fn notices(&mut self, batch: &FlowBatch) -> Result<(), ArchiveError> {
@@ -236,6 +240,7 @@ impl FlowWriter {
         let number = self.done.len() + self.open.len();
         let name = &self.clusters[cluster];
         let stem = format!("{}/{}-{number:04}", folder(name, hour), self.name);
+        self.stems.push(stem.clone());
         let part = Part::new(&self.folder, stem, name.clone(), self.options.with_uuid);
         self.open.push(OpenPart {
             cluster,
@@ -257,6 +262,18 @@ impl FlowWriter {
             open.part.write(&mut self.collector, &mut self.encoder, 0)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for FlowWriter {
+    /// Removes the files of what was not finished: where a disk is full they are in the way.
+    fn drop(&mut self) {
+        for stem in &self.stems {
+            for ending in [PART_ENDING, NOTICES_ENDING] {
+                // What is left is removed at the next start.
+                let _ = std::fs::remove_file(self.folder.join(format!("{stem}{ending}")));
+            }
+        }
     }
 }
 

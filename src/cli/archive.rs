@@ -131,10 +131,11 @@ fn rolled(args: &RollupArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result
     // What was done by then is kept.
     let interrupt = Interrupt::listen();
     let is_over = || interrupt.happened();
+    let agent = rollup::agent_of(&mut store, &args.agent)?;
     let made = if args.all {
-        rollup::remake(&mut store, &args.agent, &is_over)
+        rollup::remake(&mut store, &agent, &is_over)
     } else {
-        rollup::refresh(&mut store, &args.agent, &is_over)
+        rollup::refresh(&mut store, &agent, &is_over)
     };
     let text = if made.hours == 0 && made.failed.is_empty() {
         "every hour is summed up\n".to_owned()
@@ -190,6 +191,9 @@ fn derived(manifest: &Manifest, text: &mut String) {
             None => "the beginning".to_owned(),
         };
         let _ = writeln!(text, "policies since {since}: {}", policies.path());
+    }
+    if !manifest.options.is_empty() {
+        let _ = writeln!(text, "judged under: {}", manifest.options.join(", "));
     }
     let hours = manifest.hours().len() as u64;
     let stale = stale_hours(manifest);

@@ -17,6 +17,12 @@ use crate::inventory::Inventory;
 use crate::manifest::LoadOptions;
 use crate::policy::Options;
 
+/// Words of what was said, beside the agents' options.
+const VERSION: &str = "cilium-version=";
+const NAMESPACE: &str = "policy-namespace=";
+const COMPLETE: &str = "cluster-complete";
+const STRICT: &str = "strict";
+
 /// Policy flags as typed.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Policies")]
@@ -153,8 +159,88 @@ impl AgentArgs {
         Ok(options)
     }
 
+    /// What the flags and the configuration file say that verdicts hang on, each as
+    /// [`Self::again`] takes it.
+    ///
+    /// # Errors
+    /// [`CommandError`] for what cannot be taken.
+    pub(super) fn said(&self) -> Result<Vec<String>, CommandError> {
+        let config = self.config()?;
+        let options = self.options(&config, &Inventory::default())?;
+        let settings = options.settings().into_iter();
+        let mut said: Vec<String> = settings
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if self.cilium_version.is_some() || config.cilium.version_given {
+            said.push(format!("{VERSION}{}", options.version));
+        }
+        said.extend(
+            self.policy_namespace
+                .iter()
+                .map(|name| format!("{NAMESPACE}{name}")),
+        );
+        said.extend(self.cluster_complete.then(|| COMPLETE.to_owned()));
+        said.extend(self.strict.then(|| STRICT.to_owned()));
+        Ok(said)
+    }
+
+    /// What was [said](Self::said) before, in place of what is.
+    pub(super) fn again(&self, said: &[String]) -> Self {
+        let mut again = Self {
+            config: self.config.clone(),
+            ..Self::default()
+        };
+        for word in said {
+            if let Some(version) = word.strip_prefix(VERSION) {
+                again.cilium_version = Some(version.to_owned());
+            } else if let Some(name) = word.strip_prefix(NAMESPACE) {
+                again.policy_namespace = Some(name.to_owned());
+            } else if word == COMPLETE {
+                again.cluster_complete = true;
+            } else if word == STRICT {
+                again.strict = true;
+            } else {
+                again.cilium_option.push(word.clone());
+            }
+        }
+        again
+    }
+
     /// Whether a verdict that hangs on an option nobody gave is unknown.
     pub(super) fn is_strict(&self) -> bool {
         self.strict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_said_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("flowwatch.yaml");
+        let text = "cilium:\n  version: 1.18.2\n  options:\n    enable-policy: always\n";
+        std::fs::write(&config, text).unwrap();
+        let args = AgentArgs {
+            policy_namespace: Some("shop".to_owned()),
+            cilium_option: vec!["cluster-name=a b".to_owned()],
+            cluster_complete: true,
+            strict: true,
+            config: Some(config),
+            ..AgentArgs::default()
+        };
+        let said = args.said().unwrap();
+        let expected = [
+            "cluster-name=a b",
+            "enable-policy=always",
+            "cilium-version=1.18.2",
+            "policy-namespace=shop",
+            "cluster-complete",
+            "strict",
+        ];
+        assert_eq!(said, expected);
+        let again = AgentArgs::default().again(&said);
+        assert_eq!(again.said().unwrap(), said);
     }
 }

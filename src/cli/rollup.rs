@@ -16,6 +16,20 @@ use crate::archive::{Made, Maker, Store};
 use crate::engine::Policies;
 use crate::render::thousands;
 
+/// The flags by which an archive is judged: these, where they or the configuration file say
+/// anything, and from now on; else those of before.
+///
+/// # Errors
+/// [`CommandError`] for flags that cannot be taken, and where the archive cannot be written.
+pub(super) fn agent_of(store: &mut Store, agent: &AgentArgs) -> Result<AgentArgs, CommandError> {
+    let said = agent.said()?;
+    if said.is_empty() {
+        return Ok(agent.again(&store.manifest().options));
+    }
+    store.judge_under(said).map_err(CommandError::failed)?;
+    Ok(agent.clone())
+}
+
 /// Makes what is stale of an archive.
 pub(super) fn refresh(store: &mut Store, agent: &AgentArgs, is_over: &dyn Fn() -> bool) -> Made {
     let mut load = |path: &Path| load(agent, path);

@@ -34,6 +34,9 @@ pub struct Manifest {
     pub rollups: Vec<RollupEntry>,
     /// Policies that are or were in force, by when that began.
     pub policies: Vec<PoliciesEntry>,
+    /// What was said of the agents and of how to judge beside the policies, each in the
+    /// words of whoever said it. Sums are to be of these.
+    pub options: Vec<String>,
 }
 
 /// One recording.
@@ -224,6 +227,7 @@ impl Manifest {
             sealed: sealed.collect::<Result<_, _>>()?,
             rollups: derived::rollups(&at)?,
             policies: derived::policies(&at)?,
+            options: derived::options(&at)?,
         })
     }
 }

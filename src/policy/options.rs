@@ -261,6 +261,43 @@ impl Options {
         Ok(())
     }
 
+    /// The options that were given, by the agent's names, as [`Options::set`] takes them.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let given = OptionName::ALL.iter();
+        let given = given.filter(|(_, option)| self.given.contains(option));
+        given.map(|&(name, _)| (name, self.setting(name))).collect()
+    }
+
+    fn setting(&self, name: &str) -> String {
+        let text = match name {
+            "cluster-name" => &self.cluster_name,
+            "enable-policy" => match self.enforcement {
+                Enforcement::Default => "default",
+                Enforcement::Always => "always",
+                Enforcement::Never => "never",
+            },
+            "allow-localhost" => match self.allow_localhost {
+                AllowLocalhost::Auto => "auto",
+                AllowLocalhost::Always => "always",
+                AllowLocalhost::Policy => "policy",
+            },
+            "policy-cidr-match-mode" if self.cidr_match_nodes => "nodes",
+            "policy-cidr-match-mode" => "",
+            "tofqdns-min-ttl" => return self.min_ttl.to_string(),
+            "tofqdns-idle-connection-grace-period" => return format!("{}s", self.idle_grace),
+            "policy-default-local-cluster" => truth(self.default_local_cluster),
+            "enable-ipv4" => truth(self.ipv4),
+            "enable-ipv6" => truth(self.ipv6),
+            "enable-host-firewall" => truth(self.host_firewall),
+            "enable-node-selector-labels" => truth(self.node_selector_labels),
+            "enable-non-default-deny-policies" => truth(self.non_default_deny),
+            "enable-l7-proxy" => truth(self.l7_proxy),
+            _ => truth(self.extended_ip_protocols),
+        };
+        text.to_owned()
+    }
+
     /// Takes the options that another set was given.
     pub fn take(&mut self, other: &Self) {
         for option in &other.given {
@@ -306,6 +343,10 @@ impl Options {
         }
         Ok(self)
     }
+}
+
+fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 impl std::str::FromStr for Version {
@@ -361,6 +402,35 @@ mod tests {
         assert_eq!(options.enforcement, Enforcement::Always);
         assert!(options.cidr_match_nodes);
         assert_eq!(options.given.len(), 3);
+    }
+
+    #[test]
+    fn what_was_given_is_given_again_by_its_settings() {
+        let mut options = Options::default();
+        for (name, value) in [
+            ("cluster-name", "prod"),
+            ("policy-default-local-cluster", "false"),
+            ("enable-policy", "never"),
+            ("allow-localhost", "policy"),
+            ("enable-ipv6", "false"),
+            ("enable-host-firewall", "true"),
+            ("enable-node-selector-labels", "true"),
+            ("enable-non-default-deny-policies", "false"),
+            ("enable-l7-proxy", "false"),
+            ("enable-extended-ip-protocols", "true"),
+            ("policy-cidr-match-mode", "nodes"),
+            ("tofqdns-min-ttl", "30"),
+            ("tofqdns-idle-connection-grace-period", "1m30s"),
+        ] {
+            assert!(!options.settings().iter().any(|(known, _)| *known == name));
+            options.set(name, value).unwrap();
+            let mut again = Options::default();
+            for (name, value) in options.settings() {
+                again.set(name, &value).unwrap();
+            }
+            assert_eq!(again, options, "{name}");
+        }
+        assert!(Options::default().settings().is_empty());
     }
 
     #[test]

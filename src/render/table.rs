@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, Write};
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2_iter};
 
 use super::line::{LineFormat, LineOptions, LineRenderer};
 use crate::flow::{Notice, RowRef};
@@ -101,22 +101,28 @@ impl TableWriter {
     /// # Errors
     /// Those of `out` and of the temporary file.
     pub fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let mut aligned = Vec::new();
+        let mut aligned = Aligned {
+            widths: &self.widths,
+            column: 0,
+            width: 0,
+            text: Vec::new(),
+            out,
+        };
         if let Some(mut file) = self.spilled.take() {
             file.rewind()?;
             let mut file = BufReader::with_capacity(CHUNK, file);
-            let mut row = Vec::new();
-            while file.read_until(b'\n', &mut row)? > 0 {
-                self.align(&row, &mut aligned);
-                row.clear();
-                flush_beyond(CHUNK, &mut aligned, out)?;
+            loop {
+                let block = file.fill_buf()?;
+                if block.is_empty() {
+                    break;
+                }
+                aligned.rows(block)?;
+                let length = block.len();
+                file.consume(length);
             }
         }
-        for row in self.rows.split_inclusive(|&byte| byte == b'\n') {
-            self.align(row, &mut aligned);
-            flush_beyond(CHUNK, &mut aligned, out)?;
-        }
-        flush_beyond(0, &mut aligned, out)?;
+        aligned.rows(&self.rows)?;
+        aligned.flush_beyond(0)?;
         self.rows.clear();
         self.widths.clear();
         Ok(())
@@ -141,16 +147,68 @@ impl TableWriter {
         self.rows.clear();
         Ok(file)
     }
+}
 
-    fn align(&self, row: &[u8], out: &mut Vec<u8>) {
-        let mut end = 0;
-        for (cell, widest) in cells(row).zip(&self.widths) {
-            out.extend_from_slice(cell);
-            let spaces = widest + PADDING - characters(cell).min(*widest);
-            out.resize(out.len() + spaces, b' ');
-            end += cell.len() + 1;
+/// Rows on their way out. They come in blocks of any size: a row of unusual length is never
+/// in memory as a whole.
+struct Aligned<'a> {
+    widths: &'a [usize],
+    /// The cell that is being written, and how wide it is so far.
+    column: usize,
+    width: usize,
+    /// What waits to be written.
+    text: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+impl Aligned<'_> {
+    fn rows(&mut self, block: &[u8]) -> io::Result<()> {
+        let mut start = 0;
+        for end in memchr2_iter(b'\t', b'\n', block) {
+            self.part(&block[start..end])?;
+            start = end + 1;
+            match (block[end], self.widths.get(self.column)) {
+                (b'\t', Some(&widest)) => {
+                    self.spaces(widest + PADDING - self.width.min(widest))?;
+                    self.column += 1;
+                }
+                (b'\t', None) => self.text.push(b'\t'),
+                _ => {
+                    self.text.push(b'\n');
+                    self.column = 0;
+                }
+            }
+            self.width = 0;
         }
-        out.extend_from_slice(&row[end..]);
+        self.part(&block[start..])
+    }
+
+    /// A cell, or a part of it.
+    fn part(&mut self, part: &[u8]) -> io::Result<()> {
+        self.width += characters(part);
+        for part in part.chunks(CHUNK) {
+            self.text.extend_from_slice(part);
+            self.flush_beyond(CHUNK)?;
+        }
+        Ok(())
+    }
+
+    fn spaces(&mut self, mut count: usize) -> io::Result<()> {
+        while count > 0 {
+            let some = count.min(CHUNK);
+            self.text.resize(self.text.len() + some, b' ');
+            self.flush_beyond(CHUNK)?;
+            count -= some;
+        }
+        Ok(())
+    }
+
+    fn flush_beyond(&mut self, bytes: usize) -> io::Result<()> {
+        if self.text.len() > bytes {
+            self.out.write_all(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
     }
 }
 
@@ -180,14 +238,6 @@ fn cells(row: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Characters of UTF-8 text.
 fn characters(text: &[u8]) -> usize {
     text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
-}
-
-fn flush_beyond(bytes: usize, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
-    if text.len() > bytes {
-        out.write_all(text)?;
-        text.clear();
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub fn json_to_wire(
 /// [`JsonError`] when it is not JSON or not such a message.
 pub fn object_to_wire(text: &[u8], full_name: &str) -> Result<Vec<u8>, JsonError> {
     let json: Value = serde_json::from_slice(text).map_err(JsonProblem::Syntax)?;
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(text.len());
     if let Some(shape) = shape::by_full_name(full_name) {
         json_to_wire(shape, &json, &ReadOptions::default(), &mut out)?;
     }

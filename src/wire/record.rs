@@ -46,7 +46,7 @@ pub fn read_record(text: &[u8], options: &ReadOptions) -> Result<(Record, ReadRe
     let object = json_scalar::object(&json)?;
     let mut reader = Reader::new(*options);
     let record = match form(object) {
-        Form::Response => Record::Response(response(object, &mut reader)?),
+        Form::Response => Record::Response(response(object, room(text), &mut reader)?),
         Form::AgentEvent => {
             let (node, time) = node_and_time(object)?;
             Record::AgentEvent(node, time)
@@ -55,10 +55,16 @@ pub fn read_record(text: &[u8], options: &ReadOptions) -> Result<(Record, ReadRe
             let (node, time) = node_and_time(object)?;
             Record::DebugEvent(node, time)
         }
-        Form::BareFlow => Record::BareFlow(bare(FLOW, shape::flow(), object, &mut reader)?),
-        Form::BareLostEvents => {
-            Record::Response(bare(LOST_EVENTS, shape::lost_event(), object, &mut reader)?)
+        Form::BareFlow => {
+            Record::BareFlow(bare(FLOW, shape::flow(), object, room(text), &mut reader)?)
         }
+        Form::BareLostEvents => Record::Response(bare(
+            LOST_EVENTS,
+            shape::lost_event(),
+            object,
+            room(text),
+            &mut reader,
+        )?),
         Form::None => Record::NotARecord,
     };
     Ok((record, reader.report))
@@ -118,8 +124,17 @@ fn has(object: &Map<String, Value>, name: &str, json_name: &str) -> bool {
     object.contains_key(name) || object.contains_key(json_name)
 }
 
-fn response(object: &Map<String, Value>, reader: &mut Reader) -> Result<Vec<u8>, JsonError> {
-    let mut out = Vec::with_capacity(512);
+/// Room that a message is given at once. It is seldom longer than its text, and a long one
+/// is not copied on the way to its length.
+fn room(text: &[u8]) -> Vec<u8> {
+    Vec::with_capacity(text.len().max(512))
+}
+
+fn response(
+    object: &Map<String, Value>,
+    mut out: Vec<u8>,
+    reader: &mut Reader,
+) -> Result<Vec<u8>, JsonError> {
     // The lines of exported files are a superset; what only they have was told apart
     // before, but for a line that has both.
     reader.fields(shape::export_event(), object, |_| false, 0, &mut out)?;
@@ -131,9 +146,9 @@ fn bare(
     number: u32,
     shape: Message,
     object: &Map<String, Value>,
+    mut out: Vec<u8>,
     reader: &mut Reader,
 ) -> Result<Vec<u8>, JsonError> {
-    let mut out = Vec::with_capacity(512);
     put::key(number, put::DELIMITED, &mut out);
     put::delimited(&mut out, |out| {
         reader.fields(shape, object, |_| false, 0, out)

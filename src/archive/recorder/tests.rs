@@ -239,3 +239,86 @@ fn a_new_hour_and_a_full_journal_are_sealed() {
     crash(recorder);
     assert!(journal::journals(folder.path()).unwrap().is_empty());
 }
+
+/// Scenario: an hour ends, and its recording cannot be written where it belongs.
+/// Guarantees: the next hour goes to another journal, nothing half-written stays, and both
+/// hours are sealed once they can be; a journal that was not deleted is not sealed twice.
+#[test]
+fn what_cannot_be_sealed_is_sealed_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut recorder, _) = Recorder::open(folder.path(), UUIDS).unwrap();
+    let wrong = folder.path().join("cluster=c");
+    fs::write(&wrong, "").unwrap();
+    recorder.push(&at_times("c/n", [TEN])).unwrap();
+    let error = recorder
+        .push(&at_times("c/n", [TEN + 3600 * SECOND]))
+        .unwrap_err();
+    assert!(error.is_taken, "{error}");
+    assert!(error.to_string().contains("cluster=c"), "{error}");
+    recorder.write().unwrap();
+    assert!(recorder.is_behind());
+    assert_eq!(recorder.rows(), 2);
+    assert_eq!(journal::journals(folder.path()).unwrap().len(), 2);
+    fs::remove_file(&wrong).unwrap();
+
+    // Sealed by now, but for its deletion.
+    let id = recorder.unsealed[0].clone();
+    let mut writer = recorder.store.writer(UUIDS);
+    journal::read_flows(folder.path(), &id, |batch| writer.push(&batch)).unwrap();
+    let entries = writer.finish().unwrap();
+    recorder
+        .store
+        .commit_sealed(entries, &[], Some(id))
+        .unwrap();
+
+    recorder.seal().unwrap();
+    assert!(!recorder.is_behind());
+    assert!(journal::journals(folder.path()).unwrap().is_empty());
+    drop(recorder);
+    let all = [
+        at_times("c/n", [TEN]),
+        at_times("c/n", [TEN + 3600 * SECOND]),
+    ];
+    assert_eq!(described(&everything(folder.path())), described(&all));
+}
+
+/// Guarantees: what a writer has written and nobody committed is removed with it.
+#[test]
+fn a_writer_that_is_given_up_leaves_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut writer = store.writer(UUIDS);
+    for hour in 0..30 {
+        writer
+            .push(&at_times("c/n", [TEN + hour * 3600 * SECOND]))
+            .unwrap();
+    }
+    let written = || {
+        let dates = fs::read_dir(folder.path().join("cluster=c")).unwrap();
+        let hours = dates.flat_map(|date| fs::read_dir(date.unwrap().path()).unwrap());
+        hours
+            .map(|hour| fs::read_dir(hour.unwrap().path()).unwrap().count())
+            .sum::<usize>()
+    };
+    assert!(written() > 0);
+    drop(writer);
+    assert_eq!(written(), 0);
+}
+
+/// Guarantees: an hour is not taken for done while flows are in no recording.
+#[test]
+fn it_says_up_to_when_all_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut recorder, _) = Recorder::open(folder.path(), UUIDS).unwrap();
+    assert_eq!(recorder.sealed_until(7), 7);
+    recorder
+        .push(&at_times("c/n", [TEN + SECOND, TEN, TEN + 2 * SECOND]))
+        .unwrap();
+    assert_eq!(recorder.sealed_until(TEN + 9 * SECOND), TEN);
+    recorder
+        .push(&at_times("c/n", [TEN + 3600 * SECOND]))
+        .unwrap();
+    assert_eq!(recorder.sealed_until(i64::MAX), TEN + 3600 * SECOND);
+    recorder.seal().unwrap();
+    assert_eq!(recorder.sealed_until(7), 7);
+}

@@ -2,8 +2,8 @@
 //!
 //! Owns when a rollup is stale, and the stretches of time in which hours are judged by one
 //! set of policies. A rollup is fresh as long as the recordings it was made from, those
-//! around its hour too, are the ones that are there, and the policies by which it was judged
-//! the ones that were in force.
+//! around its hour too, are the ones that are there, the policies by which it was judged the
+//! ones that were in force, and the options those that were given last.
 
 use super::HOUR;
 use super::columns::ROLLUP_VERSION;
@@ -25,6 +25,8 @@ pub enum Staleness {
     OtherFlows,
     /// Other policies were in force than it was judged by.
     OtherPolicies,
+    /// It was judged under other options than those that were given last.
+    OtherOptions,
     /// It was written by another version of this program.
     OtherVersion,
 }
@@ -38,6 +40,7 @@ impl Staleness {
             Self::Missing => "was not made",
             Self::OtherFlows => "is of other recordings than those that are there",
             Self::OtherPolicies => "was judged by other policies than those in force",
+            Self::OtherOptions => "was judged under other options than those given last",
             Self::OtherVersion => "is of another version",
         }
     }
@@ -57,6 +60,8 @@ pub(super) fn state(manifest: &Manifest, rollup: &RollupEntry) -> Staleness {
         Staleness::OtherFlows
     } else if rollup.policies != policies(manifest, rollup.hour) {
         Staleness::OtherPolicies
+    } else if rollup.options != options(manifest, &rollup.policies) {
+        Staleness::OtherOptions
     } else {
         Staleness::Fresh
     }
@@ -90,6 +95,14 @@ pub(super) fn stamp(manifest: &Manifest, hour: i64) -> String {
 pub(super) fn policies(manifest: &Manifest, hour: i64) -> Vec<String> {
     let stretches = stretches(manifest, &[hour]).into_iter();
     stretches.filter_map(|stretch| stretch.policies).collect()
+}
+
+/// The options that count where these policies are in force: none where there are none.
+pub(super) fn options(manifest: &Manifest, policies: &[String]) -> Vec<String> {
+    if policies.is_empty() {
+        return Vec::new();
+    }
+    manifest.options.clone()
 }
 
 /// Hours, in order, as stretches of time that one pass is to be made over each.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::HOUR;
 use super::columns::{ROLLUP_VERSION, encode};
-use super::fresh::{policies, stale_hours, stamp, stretches};
+use super::fresh::{options, policies, stale_hours, stamp, stretches};
 use super::pass::{Stretch, run};
 use super::row::RollupRow;
 use super::table::{Rows, hour_of};
@@ -37,6 +37,9 @@ pub enum RollupError {
         /// Why not.
         problem: String,
     },
+    /// What is known of the agents cannot be used.
+    #[error("take the options of the agents: {0}")]
+    Options(String),
     /// It was asked to end.
     #[error("interrupted; hours that were not summed up stay to be done")]
     Interrupted,
@@ -222,6 +225,7 @@ impl Writing<'_> {
         writer.write(&record).map_err(failed)?;
         let (bytes, crc32) = close(writer, &path)?;
         let manifest = self.archive.manifest();
+        let policies = policies(manifest, hour);
         Ok(RollupEntry {
             path: name,
             hour,
@@ -230,7 +234,8 @@ impl Writing<'_> {
             bytes,
             crc32,
             schema_version: ROLLUP_VERSION,
-            policies: policies(manifest, hour),
+            options: options(manifest, &policies),
+            policies,
             made_from: stamp(manifest, hour),
         })
     }

@@ -407,6 +407,41 @@ fn policies_that_change_cut_hours_and_no_connection() {
     assert_eq!(counts(&unjudged), BTreeMap::from(expected));
 }
 
+/// Guarantees: sums are stale once other options are given than they were judged under, but
+/// for those that were not judged; and fresh when they are made again.
+#[test]
+fn other_options_make_judged_hours_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let hour = START.div_euclid(HOUR) * HOUR;
+    record(&mut store, &connection(1, &[hour + SECOND]));
+    record(&mut store, &connection(2, &[hour + HOUR + SECOND]));
+    let policies = recorded(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\n\
+         spec: {endpointSelector: {}, ingress: [{}]}\n",
+    );
+    store.record_policies(&policies, Some(hour + HOUR)).unwrap();
+    refresh(&mut store);
+    let always = vec!["enable-policy=always".to_owned()];
+    assert!(store.judge_under(always.clone()).unwrap());
+    assert!(!store.judge_under(always.clone()).unwrap());
+    let manifest = Archive::open(folder.path()).unwrap().manifest().clone();
+    assert_eq!(staleness(&manifest, hour), Staleness::Fresh);
+    assert_eq!(staleness(&manifest, hour + HOUR), Staleness::OtherOptions);
+    assert_eq!(refresh(&mut store).hours, 1);
+    let entry = |of: i64| {
+        let rollups = store.manifest().rollups.iter();
+        rollups
+            .clone()
+            .find(|rollup| rollup.hour == of)
+            .unwrap()
+            .options
+            .clone()
+    };
+    assert_eq!(entry(hour), [""; 0]);
+    assert_eq!(entry(hour + HOUR), always);
+}
+
 #[test]
 fn a_failure_costs_the_hours_that_need_the_file() {
     let folder = tempfile::tempdir().unwrap();

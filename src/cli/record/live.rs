@@ -1,45 +1,39 @@
 //! Recording what servers send, until a signal.
 //!
 //! Owns the way from the streams to the recorder: a thread receives, this one decodes
-//! and writes. The channel between them is bounded. Where the archive cannot be written
-//! (a full disk), what comes meanwhile is counted and not kept, a hole says so once
+//! and writes. Where the archive cannot be written (a full disk), what comes waits as long
+//! as there is room for it; beyond that it is counted and not kept, a hole says so once
 //! writing works again, and the recording goes on.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::clock::{self, Clock};
+use super::outage::Outage;
+use super::receive::{Received, Receiving, Waited};
 use super::rolling::{Background, InForce, Rolling};
 use super::summary;
-use crate::archive::{Keep, Pace, Recorder, WriterOptions, retain};
+use crate::archive::{Keep, Pace, Recorder, WriterOptions, retain_at};
 use crate::cli::error::CommandError;
 use crate::cli::policy_source::say_remarks;
 use crate::cli::policy_watch::Report;
 use crate::cli::rollup::say_made;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::say;
-use crate::flow::{BatchBuilder, FlowBatch, Hole, HoleCause, NO_TIME, Raw};
+use crate::flow::{BatchBuilder, FlowBatch, Hole, NO_TIME, Raw};
 use crate::render::thousands;
 use crate::source::archive::ArchiveError;
-use crate::source::observer::{ConnectConfig, ConnectError, Event, FlowQuery, ObserverSource};
+use crate::source::observer::{ConnectConfig, Event};
 use crate::wire::walk;
 
-/// Batches that may wait to be written.
-const CHANNEL: usize = 64;
-/// How often the journal is looked at while nothing comes.
-const TICK: Duration = Duration::from_millis(500);
 /// How often a terminal is told how it goes.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How often old hours are looked for.
 const RETAIN_EVERY: Duration = Duration::from_mins(10);
-/// How long after a failure writing is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// A step of the clock that is worth a word, beyond what passed.
-const JUMP: i64 = 60_000_000_000;
 
 /// A resolved recording.
 pub(super) struct Plan {
@@ -51,12 +45,7 @@ pub(super) struct Plan {
     pub(super) quiet: bool,
     pub(super) rolling: Rolling,
     pub(super) policies: Option<InForce>,
-}
-
-enum Received {
-    Event(Event),
-    Failed(ConnectError),
-    Interrupted,
+    pub(super) clock: clock::Pace,
 }
 
 /// Records until interrupted, or until every server has ended.
@@ -93,85 +82,18 @@ pub(super) fn run(
     let reports = match &mut plan.policies {
         None => None,
         Some(policies) => {
-            let since = policies.since.or(Some(wall_clock()));
+            let since = policies.since.or(Some(plan.clock.now()));
             policies
                 .record(recorder.store(), since)
                 .map_err(CommandError::failed)?;
             policies.watch(interrupt)?
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CommandError::failed)?;
-    let (sender, mut receiver) = mpsc::channel(CHANNEL);
-    let servers = plan.servers.clone();
-    let theirs = interrupt.clone();
-    let receiving = thread::Builder::new()
-        .name("receive".to_owned())
-        .spawn(move || runtime.block_on(receive(servers, sender, theirs)))
-        .map_err(CommandError::failed)?;
-    let ended = Session::new(&plan, recorder, reports, err).follow(&mut receiver);
-    drop(receiver);
-    if receiving.join().is_err() {
-        return Err(CommandError::failed("the receiving thread broke down"));
-    }
+    let since = jiff::Timestamp::from_nanosecond(plan.clock.now().into()).unwrap_or_default();
+    let mut receiving = Receiving::start(&plan.servers, since, interrupt)?;
+    let ended = Session::new(&plan, recorder, reports, err).follow(&mut receiving);
+    receiving.end()?;
     ended
-}
-
-async fn receive(
-    servers: Vec<ConnectConfig>,
-    sender: mpsc::Sender<Received>,
-    interrupt: Interrupt,
-) {
-    let mut streams = tokio::task::JoinSet::new();
-    for config in servers {
-        let sender = sender.clone();
-        streams.spawn(async move {
-            if let Err(error) = stream(config, &sender).await {
-                let _ = sender.send(Received::Failed(error)).await;
-            }
-        });
-    }
-    tokio::select! {
-        () = interrupt.wait_for() => {
-            let _ = sender.send(Received::Interrupted).await;
-        }
-        () = sender.closed() => {}
-        () = async { while streams.join_next().await.is_some() {} } => {}
-    }
-    streams.abort_all();
-}
-
-async fn stream(
-    config: ConnectConfig,
-    sender: &mpsc::Sender<Received>,
-) -> Result<(), ConnectError> {
-    let source = ObserverSource::connect(config).await?;
-    let query = FlowQuery {
-        follow: true,
-        since: Some(jiff::Timestamp::now()),
-        ..FlowQuery::default()
-    };
-    let (events, mut received) = mpsc::channel(2);
-    let passing = async {
-        while let Some(event) = received.recv().await {
-            if sender.send(Received::Event(event)).await.is_err() {
-                break;
-            }
-        }
-    };
-    let (result, ()) = tokio::join!(source.run(query, events), passing);
-    result
-}
-
-/// What could not be written since the archive failed.
-struct Outage {
-    since: Instant,
-    tried: Instant,
-    events: u64,
-    first: i64,
-    last: i64,
 }
 
 struct Session<'a> {
@@ -184,11 +106,13 @@ struct Session<'a> {
     undecoded: u64,
     holes: u64,
     outage: Option<Outage>,
+    /// What was said of something that cannot be written, once for as long as it is so.
+    trouble: Option<String>,
     lost: u64,
     began: Instant,
     told: Instant,
     retained: Instant,
-    clock: (Instant, i64),
+    clock: Clock,
     background: Background,
     /// Policies that were read again.
     reports: Option<mpsc::Receiver<Report>>,
@@ -212,20 +136,21 @@ impl<'a> Session<'a> {
             undecoded: 0,
             holes: 0,
             outage: None,
+            trouble: None,
             lost: 0,
             began: now,
             told: now,
             retained: now,
-            clock: (now, wall_clock()),
-            background: Background::new(plan.rolling.clone()),
+            clock: Clock::new(plan.clock),
+            background: Background::new(plan.rolling.clone(), plan.clock),
             reports,
         }
     }
 
-    fn follow(mut self, receiver: &mut mpsc::Receiver<Received>) -> Result<(), CommandError> {
+    fn follow(mut self, receiving: &mut Receiving) -> Result<(), CommandError> {
         self.retain();
         while self.running > 0 {
-            match wait(receiver) {
+            match receiving.wait() {
                 Waited::Got(Received::Event(event)) => self.event(event),
                 Waited::Got(Received::Failed(error)) => {
                     self.failed += 1;
@@ -284,58 +209,72 @@ impl<'a> Session<'a> {
     }
 
     fn batch(&mut self, batch: &FlowBatch) {
+        self.clock.saw(batch);
         if let Some(outage) = &mut self.outage {
-            if outage.tried.elapsed() < RETRY_AFTER {
-                outage.add(batch);
-                return;
-            }
-            outage.tried = Instant::now();
-            let (first, last, events) = (outage.first, outage.last, outage.events);
-            let said = self
-                .recorder
-                .hole("", HoleCause::Recorder, Some(events), (first, last));
-            if said.is_err() {
-                outage.add(batch);
-                return;
-            }
-            self.lost += events;
-            let seconds = outage.since.elapsed().as_secs_f64();
-            self.outage = None;
-            say(
-                self.err,
-                &format!(
-                    "writing works again after {seconds:.0} s; {} events are missing, which a \
-                     hole in the archive says",
-                    thousands(events)
-                ),
-            );
+            outage.add(batch);
+            return;
         }
-        let before = self.recorder.rows();
         if let Err(error) = self.recorder.push(batch) {
-            // A seal that fails after the rows were written loses none of them.
-            let kept = self.recorder.rows() > before;
-            self.outage(&error, (!kept).then_some(batch));
+            if error.is_taken {
+                self.trouble(&error.cause);
+            } else {
+                let mut outage = Outage::new(self.clock.now());
+                outage.add(batch);
+                self.outage = Some(outage);
+                say(
+                    self.err,
+                    &format!(
+                        "flowwatch: {error}; too much waits to be written: what comes is not \
+                         kept until that works again"
+                    ),
+                );
+            }
         }
     }
 
-    fn outage(&mut self, error: &ArchiveError, batch: Option<&FlowBatch>) {
+    /// Says what cannot be written, and that it will be.
+    fn trouble(&mut self, error: &ArchiveError) {
         let hint = if error.is_disk_full() {
-            "; what comes is not kept until there is room"
+            "it waits until there is room"
         } else {
-            "; trying again"
+            "trying again"
         };
-        say(self.err, &format!("flowwatch: {error}{hint}"));
-        let now = Instant::now();
-        let time = wall_clock();
-        let outage = self.outage.get_or_insert(Outage {
-            since: now,
-            tried: now,
-            events: 0,
-            first: time,
-            last: time,
-        });
-        if let Some(batch) = batch {
-            outage.add(batch);
+        let line = format!("flowwatch: {error}; {hint}");
+        if self.trouble.as_ref() != Some(&line) {
+            say(self.err, &line);
+            self.trouble = Some(line);
+        }
+    }
+
+    /// Writes what waits, and the hole, where that works again.
+    fn recover(&mut self) {
+        if !self.outage.as_mut().is_some_and(Outage::is_due) {
+            return;
+        }
+        if let Err(error) = self.recorder.write() {
+            self.trouble(&error);
+            return;
+        }
+        if let Some(outage) = self.outage.take() {
+            self.lost += outage.events;
+            self.trouble = None;
+            say(
+                self.err,
+                &format!(
+                    "writing works again after {:.0} s; {} events are missing, which a hole in \
+                     the archive says",
+                    outage.seconds(),
+                    thousands(outage.events)
+                ),
+            );
+            self.leave(&outage);
+        }
+    }
+
+    /// Writes the hole of what was not kept.
+    fn leave(&mut self, outage: &Outage) {
+        if let Some(hole) = outage.hole() {
+            self.hole("", &hole);
         }
     }
 
@@ -343,19 +282,31 @@ impl<'a> Session<'a> {
         let time = |at: jiff::Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(NO_TIME);
         let span = (time(hole.span.start()), time(hole.span.end()));
         if let Err(error) = self.recorder.hole(node, hole.cause, hole.events, span) {
-            self.outage(&error, None);
+            self.trouble(&error);
         }
     }
 
     fn housekeeping(&mut self) {
-        if self.outage.is_none()
-            && let Err(error) = self.recorder.tick()
-        {
-            self.outage(&error, None);
+        if self.outage.is_some() {
+            self.recover();
+        } else {
+            match self.recorder.tick() {
+                Ok(()) if self.recorder.is_behind() => {}
+                Ok(()) => {
+                    if self.trouble.take().is_some() {
+                        say(self.err, "writing works again; nothing is missing");
+                    }
+                }
+                Err(error) => self.trouble(&error),
+            }
         }
-        self.look_at_clock();
+        if let Some(line) = self.clock.look() {
+            say(self.err, &line);
+        }
         self.policies();
-        if let Some(made) = self.background.step(self.recorder.store(), wall_clock()) {
+        // What is in no recording yet may belong to an hour that would else be done.
+        let now = self.recorder.sealed_until(self.clock.now());
+        if let Some(made) = self.background.step(self.recorder.store(), now) {
             say_made(&made, true, self.err);
         }
         if self.retained.elapsed() >= RETAIN_EVERY {
@@ -387,34 +338,18 @@ impl<'a> Session<'a> {
             say_remarks(&report.remarks, self.err);
         }
         if let Some(policies) = &report.recorded {
+            let now = self.clock.now();
             let store = self.recorder.store();
-            if let Err(error) = store.record_policies(policies, Some(wall_clock())) {
+            if let Err(error) = store.record_policies(policies, Some(now)) {
                 say(self.err, &format!("flowwatch: {error}"));
             }
         }
     }
 
-    /// Our clock going elsewhere changes which hours are old; a person wants to know.
-    fn look_at_clock(&mut self) {
-        let (then, before) = self.clock;
-        let now = wall_clock();
-        let passed = i64::try_from(then.elapsed().as_nanos()).unwrap_or(i64::MAX);
-        let step = now.saturating_sub(before).saturating_sub(passed);
-        if step.abs() > JUMP {
-            say(
-                self.err,
-                &format!(
-                    "this machine's clock jumped by {} s; flows keep the times of their nodes",
-                    step / 1_000_000_000
-                ),
-            );
-        }
-        self.clock = (Instant::now(), now);
-    }
-
     fn retain(&mut self) {
         self.retained = Instant::now();
-        match retain(self.recorder.store(), self.plan.keep) {
+        let now = self.clock.for_retention(self.recorder.manifest());
+        match retain_at(self.recorder.store(), self.plan.keep, now) {
             Ok(removed) if removed.is_empty() => {}
             Ok(removed) => {
                 let text = format!("removed {}", summary::of(&removed));
@@ -429,12 +364,7 @@ impl<'a> Session<'a> {
         if let Some(outage) = self.outage.take() {
             self.lost += outage.events;
             // If this fails too, the message is all there is.
-            let _ = self.recorder.hole(
-                "",
-                HoleCause::Recorder,
-                Some(outage.events),
-                (outage.first, outage.last),
-            );
+            self.leave(&outage);
         }
         let rows = self.recorder.rows();
         let (nothing, failed) = (rows == 0, self.failed);
@@ -479,41 +409,6 @@ impl<'a> Session<'a> {
     fn note(&mut self, line: &str) {
         if !self.plan.quiet {
             say(self.err, line);
-        }
-    }
-}
-
-impl Outage {
-    fn add(&mut self, batch: &FlowBatch) {
-        self.events += batch.rows().map(|row| u64::from(row.weight())).sum::<u64>();
-        for time in batch.rows().filter_map(|row| row.time()) {
-            self.first = self.first.min(time);
-            self.last = self.last.max(time);
-        }
-    }
-}
-
-fn wall_clock() -> i64 {
-    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
-}
-
-enum Waited {
-    Got(Received),
-    Nothing,
-    Closed,
-}
-
-/// The next event, or nothing after a while.
-fn wait(receiver: &mut mpsc::Receiver<Received>) -> Waited {
-    let until = Instant::now() + TICK;
-    loop {
-        match receiver.try_recv() {
-            Ok(received) => return Waited::Got(received),
-            Err(mpsc::error::TryRecvError::Disconnected) => return Waited::Closed,
-            Err(mpsc::error::TryRecvError::Empty) if Instant::now() >= until => {
-                return Waited::Nothing;
-            }
-            Err(mpsc::error::TryRecvError::Empty) => thread::sleep(Duration::from_millis(5)),
         }
     }
 }

@@ -3,8 +3,11 @@
 //! Owns the arguments and what they mean. Converting is `files`', recording `live`'s;
 //! what is written and when is the room `archive`'s.
 
+mod clock;
 mod files;
 mod live;
+mod outage;
+mod receive;
 mod rolling;
 mod summary;
 
@@ -53,6 +56,9 @@ pub(super) struct RecordArgs {
     /// Bytes of the journal at which it becomes Parquet; for tests
     #[arg(long, value_name = "BYTES", value_parser = size, hide = true)]
     seal_bytes: Option<u64>,
+    /// The clock runs so many times as fast, and is right at a time; for tests
+    #[arg(long, value_name = "TIMES@TIME", value_parser = clock::Pace::parse, hide = true)]
+    clock: Option<clock::Pace>,
     /// Do not sum up the connections of each hour; `flowwatch archive rollup` does it later
     #[arg(long)]
     no_rollup: bool,
@@ -115,6 +121,7 @@ impl RecordArgs {
                 quiet: self.quiet,
                 rolling,
                 policies: self.read_policies(true, err)?,
+                clock: self.clock.unwrap_or_default(),
             };
             return live::run(plan, err, interrupt);
         }

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::archive::{Made, Maker, RecordedPolicies, Store, is_settled, stale_hours};
+use super::clock::Pace;
+use crate::archive::{Made, Maker, RecordedPolicies, RollupError, Store, is_settled, stale_hours};
 use crate::cli::error::CommandError;
 use crate::cli::policy_args::AgentArgs;
 use crate::cli::policy_source::PolicySource;
 use crate::cli::policy_watch::{PolicyWatch, Report};
 use crate::cli::rollup;
 use crate::cli::signal::Interrupt;
+use crate::cli::sink::say;
 use crate::engine::Current;
 use crate::flow::RollupEntry;
 use crate::source::archive::ArchiveError;
@@ -45,9 +47,15 @@ impl Rolling {
         err: &mut dyn Write,
         is_over: &dyn Fn() -> bool,
     ) {
-        if !self.off {
-            let made = rollup::refresh(store, &self.agent, is_over);
-            rollup::say_made(&made, quiet, err);
+        if self.off {
+            return;
+        }
+        match rollup::agent_of(store, &self.agent) {
+            Ok(agent) => {
+                let made = rollup::refresh(store, &agent, is_over);
+                rollup::say_made(&made, quiet, err);
+            }
+            Err(error) => say(err, &format!("rollups: {error}")),
         }
     }
 }
@@ -103,6 +111,7 @@ impl InForce {
 /// Rollups that are made while the recording goes on.
 pub(super) struct Background {
     rolling: Rolling,
+    every: Duration,
     looked: Option<Instant>,
     running: Option<JoinHandle<(Vec<RollupEntry>, Made)>>,
     is_over: Arc<AtomicBool>,
@@ -110,16 +119,18 @@ pub(super) struct Background {
 
 impl Background {
     /// Nothing is made yet.
-    pub(super) fn new(rolling: Rolling) -> Self {
+    pub(super) fn new(rolling: Rolling, clock: Pace) -> Self {
         Self {
             rolling,
+            every: clock.real(LOOK_EVERY),
             looked: None,
             running: None,
             is_over: Arc::default(),
         }
     }
 
-    /// Commits what is done, and begins what is to be done. Returns what was made.
+    /// Commits what is done, and begins what is to be done. Returns what was made. All flows
+    /// of before `now` are in recordings.
     pub(super) fn step(&mut self, store: &mut Store, now: i64) -> Option<Made> {
         if self.rolling.off {
             return None;
@@ -134,7 +145,7 @@ impl Background {
         }
         let is_due = self
             .looked
-            .is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
+            .is_none_or(|looked| looked.elapsed() >= self.every);
         if self.running.is_some() || !is_due {
             return None;
         }
@@ -144,7 +155,17 @@ impl Background {
         if hours.is_empty() {
             return None;
         }
-        let (archive, agent) = (store.archive(), self.rolling.agent.clone());
+        let agent = match rollup::agent_of(store, &self.rolling.agent) {
+            Ok(agent) => agent,
+            Err(error) => {
+                let failed = vec![RollupError::Options(error.to_string())];
+                return Some(Made {
+                    failed,
+                    ..Made::default()
+                });
+            }
+        };
+        let archive = store.archive();
         let is_over = self.is_over.clone();
         let work = move || {
             let mut entries = Vec::new();

@@ -37,6 +37,9 @@ pub struct RollupEntry {
     /// Hashes of the policies by which the connections were judged, in the order of time;
     /// none where nothing was judged.
     pub policies: Vec<String>,
+    /// The options under which they were, as [`Manifest::options`] has them; empty where
+    /// nothing was judged.
+    pub options: Vec<String>,
     /// [`Manifest::stamp`] of the recordings it was made from.
     pub made_from: String,
 }
@@ -109,7 +112,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(super) fn to_json(manifest: &Manifest, whole: &mut Value) {
     if !manifest.rollups.is_empty() {
         let rollups = manifest.rollups.iter().map(|rollup| {
-            json!({
+            let mut entry = json!({
                 "path": rollup.path,
                 "hour": time_text(rollup.hour),
                 "rows": rollup.rows,
@@ -119,10 +122,13 @@ pub(super) fn to_json(manifest: &Manifest, whole: &mut Value) {
                 "schema_version": rollup.schema_version,
                 "policies": rollup.policies,
                 "made_from": rollup.made_from,
-            })
+            });
+            put_options(&mut entry, &rollup.options);
+            entry
         });
         whole["rollups"] = rollups.collect();
     }
+    put_options(whole, &manifest.options);
     if !manifest.policies.is_empty() {
         let policies = manifest.policies.iter().map(|policies| {
             let mut entry = json!({"hash": policies.hash});
@@ -133,6 +139,24 @@ pub(super) fn to_json(manifest: &Manifest, whole: &mut Value) {
         });
         whole["policies"] = policies.collect();
     }
+}
+
+fn put_options(out: &mut Value, options: &[String]) {
+    if !options.is_empty() {
+        out["options"] = options.into();
+    }
+}
+
+/// The options of an object; none where it says nothing of them.
+pub(super) fn options(at: &Place<'_>) -> Result<Vec<String>, ManifestError> {
+    if at.get("options").is_none() {
+        return Ok(Vec::new());
+    }
+    let options = at.array("options")?.iter().map(|option| {
+        let option = option.as_str().map(str::to_owned);
+        option.ok_or_else(|| at.wrong("options"))
+    });
+    options.collect()
 }
 
 pub(super) fn rollups(whole: &Place<'_>) -> Result<Vec<RollupEntry>, ManifestError> {
@@ -152,6 +176,7 @@ pub(super) fn rollups(whole: &Place<'_>) -> Result<Vec<RollupEntry>, ManifestErr
             crc32: at.crc32()?,
             schema_version: u32::try_from(version).map_err(|_| at.wrong("schema_version"))?,
             policies: policies.collect::<Result<_, _>>()?,
+            options: options(at)?,
             made_from: at.text("made_from")?.to_owned(),
         })
     });
@@ -211,6 +236,7 @@ mod tests {
                 crc32: 4,
                 schema_version: 5,
                 policies: vec!["0f".repeat(32)],
+                options: vec!["enable-policy=always".to_owned()],
                 made_from: "6".to_owned(),
             }],
             policies: vec![
@@ -223,6 +249,7 @@ mod tests {
                     since: Some(7),
                 },
             ],
+            options: vec!["enable-policy=always".to_owned(), "strict".to_owned()],
             ..Manifest::default()
         }
     }
@@ -236,6 +263,8 @@ mod tests {
             ("rollup/a", "../a", "rollups[0].path"),
             ("1e1e", "/e1e", "policies[1].hash"),
             ("\"rows\": 1", "\"rows\": \"1\"", "rollups[0].rows"),
+            ("\"enable-policy=always\"", "7", "rollups[0].options"),
+            ("\"strict\"", "7", "manifest's options"),
         ] {
             let error = Manifest::from_json(text.replace(from, to).as_bytes()).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");

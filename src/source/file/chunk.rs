@@ -10,13 +10,15 @@ use std::io::{self, Read};
 use bytes::Bytes;
 
 use super::decode;
+use super::room::Room;
 
 /// Bytes a piece has at least, except the last.
 const CHUNK: usize = 512 << 10;
-/// Longest line or object that is kept: 64 times what the Hubble CLI reads.
-/// While it is worked on there are about five copies of it (read, beside the beginning of
-/// the next piece, written, and in the dictionaries as text and as bytes).
-pub const MAX_LINE: usize = 4 << 20;
+/// Longest line or object that is kept: 256 times what the Hubble CLI reads.
+/// While it is worked on there are about four copies of it (read, written, and in the
+/// dictionaries as text and as bytes); one that is not as Hubble writes it is a fifth and
+/// sixth time there, as JSON and as a message.
+pub const MAX_LINE: usize = 16 << 20;
 
 /// A piece of a file.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ pub struct Chunk {
 pub struct ChunkReader<R> {
     reader: R,
     size: usize,
-    carry: Vec<u8>,
+    carry: Room,
     layout: Option<Layout>,
     finished: bool,
     eager: bool,
@@ -58,7 +60,7 @@ impl<R: Read> ChunkReader<R> {
         Self {
             reader,
             size,
-            carry: Vec::new(),
+            carry: Room::default(),
             layout: None,
             finished: false,
             eager: false,
@@ -80,6 +82,7 @@ impl<R: Read> ChunkReader<R> {
         let mut damaged = None;
         let mut bytes = std::mem::take(&mut self.carry);
         let mut scanned = 0;
+        let mut searched = 0;
         loop {
             let wanted = if bytes.len() < self.size {
                 self.size
@@ -96,27 +99,37 @@ impl<R: Read> ChunkReader<R> {
                 break;
             }
             if self.eager
-                && memchr::memchr(b'\n', &bytes[scanned..]).is_none()
+                && memchr::memchr(b'\n', &bytes[searched..]).is_none()
                 && bytes.len() <= MAX_LINE
             {
+                searched = bytes.len();
                 continue;
             }
-            self.layout = self.layout.or_else(|| sniff(&bytes));
+            if self.layout.is_none() {
+                self.layout = sniff(&bytes);
+                // Another layout looks for other ends.
+                scanned = 0;
+            }
             let layout = self.layout.unwrap_or(Layout::Lines);
             if let Some(end) = self.cut(layout, &bytes, &mut scanned) {
-                self.carry = Vec::with_capacity(self.size + (bytes.len() - end));
-                self.carry.extend_from_slice(&bytes[end..]);
+                let mut carry = Vec::with_capacity(self.size + (bytes.len() - end));
+                carry.extend_from_slice(&bytes[end..]);
+                self.carry = Room::Usual(carry);
                 bytes.truncate(end);
                 break;
             }
             if bytes.len() > MAX_LINE {
                 dropped += 1;
+                (scanned, searched) = (0, 0);
                 // Not its room either: that would go along with a small piece.
-                bytes = Vec::new();
-                scanned = 0;
-                if let Err(cause) = self.skip_line(&mut bytes) {
+                let mut rest = Vec::new();
+                bytes = Room::default();
+                if let Err(cause) = self.skip_line(&mut rest) {
                     damaged = Some(cause.to_string());
                     self.finished = true;
+                }
+                if !rest.is_empty() {
+                    bytes = Room::Usual(rest);
                 }
                 self.layout = Some(Layout::Lines);
             }
@@ -125,55 +138,38 @@ impl<R: Read> ChunkReader<R> {
             return None;
         }
         Some(Chunk {
-            bytes: bytes.into(),
+            bytes: bytes.into_bytes(),
             dropped,
             damaged,
         })
     }
 
-    fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
+    fn fill(&mut self, bytes: &mut Room, wanted: usize) -> io::Result<()> {
         if self.eager {
             return self.fill_eagerly(bytes);
         }
         let missing = wanted - bytes.len();
-        self.make_room(bytes, missing);
-        let read = self
-            .reader
-            .by_ref()
-            .take(missing as u64)
-            .read_to_end(bytes)?;
+        bytes.reserve(missing, MAX_LINE + 2 * self.size);
+        let read = bytes.read(&mut self.reader, missing)?;
         self.finished = read < missing;
         Ok(())
     }
 
-    /// Room for `missing` more bytes. A line of unusual length has that of the longest
-    /// at once: pages that are not written cost nothing, copies of its beginning do.
-    fn make_room(&self, bytes: &mut Vec<u8>, missing: usize) {
-        let wanted = bytes.len() + missing;
-        if wanted > 4 * self.size.max(CHUNK) && wanted > bytes.capacity() {
-            bytes.reserve_exact((MAX_LINE + 2 * self.size).saturating_sub(bytes.len()));
-        }
-        bytes.reserve(missing);
-    }
-
     /// Reads until the source has nothing ready, as far as a short read tells.
-    fn fill_eagerly(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+    fn fill_eagerly(&mut self, bytes: &mut Room) -> io::Result<()> {
         const PIPE: usize = 1 << 16;
         let wanted = bytes.len() + CHUNK;
         while bytes.len() < wanted {
-            self.make_room(bytes, PIPE);
-            let start = bytes.len();
-            bytes.resize(start + PIPE, 0);
-            let read = match self.reader.read(&mut bytes[start..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            bytes.reserve(PIPE, MAX_LINE + 2 * self.size);
+            let read = match bytes.read_once(&mut self.reader, PIPE) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Ok(0) => {
                     self.finished = true;
-                    Ok(0)
+                    0
                 }
-                other => other,
+                other => other?,
             };
-            bytes.truncate(start + *read.as_ref().unwrap_or(&0));
-            if read? < PIPE {
+            if read < PIPE {
                 return Ok(());
             }
         }
@@ -188,6 +184,11 @@ impl<R: Read> ChunkReader<R> {
                 memchr::memrchr(b'\n', &bytes[*scanned..]).map(|newline| *scanned + newline + 1)
             }
             Layout::Lines => {
+                // What was looked at ends no piece, but for a line break right at its end,
+                // whose next line was not there.
+                let known = scanned.saturating_sub(1);
+                *scanned = bytes.len();
+                memchr::memchr(b'\n', &bytes[known..])?;
                 let mut end = bytes.len();
                 while let Some(newline) = memchr::memrchr(b'\n', &bytes[..end]) {
                     if bytes.get(newline + 1) == Some(&b'{') {
@@ -245,13 +246,18 @@ fn last_whole_line(bytes: &[u8]) -> Option<usize> {
 
 /// Decides how a file is laid out by its first object that is not empty.
 fn sniff(bytes: &[u8]) -> Option<Layout> {
-    for line in bytes.split(|&byte| byte == b'\n') {
+    let mut lines = bytes.split(|&byte| byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
         let line = line.trim_ascii();
         match line.first() {
             Some(b'[') => return Some(Layout::Documents(Depth::default())),
             Some(b'{') if !is_empty_object(line) => {
                 let mut depth = Depth::default();
-                depth.scan(line);
+                let closed = depth.scan(line);
+                if closed.is_none() && lines.peek().is_none() {
+                    // Its line goes on.
+                    return None;
+                }
                 return Some(if depth.braces == 0 && !depth.in_string {
                     Layout::Lines
                 } else {
@@ -398,5 +404,44 @@ mod tests {
         let room = first.bytes.try_into_mut().map(|bytes| bytes.capacity());
         assert!(room.is_ok_and(|room| room < 2 * CHUNK));
         assert!(reader.next_chunk().is_none());
+    }
+
+    /// Scenario: the first line is longer than a piece, and others follow.
+    /// Guarantees: it is a piece as any other, and the file is still one of lines.
+    #[test]
+    fn a_long_first_line_does_not_make_a_file_pretty() {
+        let long = format!("{{\"a\":{{\"pad\":\"{}\"}}}}\n", "x".repeat(MAX_LINE - 100));
+        let short = "{\"b\":{}}\n".repeat(100_000);
+        let text = format!("{long}{short}{long}");
+        for eager in [false, true] {
+            let mut reader = if eager {
+                ChunkReader::eager(text.as_bytes())
+            } else {
+                ChunkReader::new(text.as_bytes())
+            };
+            let mut whole = Vec::new();
+            while let Some(chunk) = reader.next_chunk() {
+                assert_eq!(chunk.dropped, 0);
+                assert!(chunk.bytes.ends_with(b"\n"));
+                whole.extend_from_slice(&chunk.bytes);
+            }
+            assert!(whole == text.as_bytes(), "eager: {eager}");
+            assert_eq!(reader.layout, Some(Layout::Lines));
+        }
+    }
+
+    /// Scenario: objects follow each other without a line break.
+    /// Guarantees: they are cut between two of them.
+    #[test]
+    fn objects_on_one_endless_line_are_cut_between_them() {
+        let text = "{\"a\":{\"b\":1}}".repeat(2 * CHUNK / 10);
+        let mut reader = ChunkReader::new(text.as_bytes());
+        let mut pieces = 0;
+        while let Some(chunk) = reader.next_chunk() {
+            assert_eq!(chunk.dropped, 0);
+            assert!(chunk.bytes.ends_with(b"}}"));
+            pieces += 1;
+        }
+        assert!(pieces > 1);
     }
 }

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, MAX_LINE};
 use super::clock::Clock;
 use super::cursor::Cursor;
 use super::scan::{self, Form};
@@ -246,7 +246,12 @@ impl LineDecoder {
         };
         if !whole {
             // A line the runtime has cut at its own limit; the pieces follow each other.
-            if self.partial.len() + content.len() <= super::chunk::MAX_LINE {
+            if self.partial.len() + content.len() <= MAX_LINE {
+                // No more than the rest of the piece can follow, and it is not copied again.
+                if text.len() > UNUSUAL && self.partial.is_empty() {
+                    self.partial
+                        .reserve_exact((text.len() - start).min(MAX_LINE));
+                }
                 self.partial.extend_from_slice(content);
             }
             return;

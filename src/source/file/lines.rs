@@ -5,6 +5,9 @@
 
 use super::chunk::{Chunk, MAX_LINE};
 
+/// Bytes of a line of unusual length.
+const UNUSUAL: usize = 2 << 20;
+
 #[derive(Debug, Default)]
 pub(super) struct LineBuffer {
     held: Vec<u8>,
@@ -21,6 +24,11 @@ impl LineBuffer {
         read: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(Option<Chunk>, usize), E> {
         let before = self.held.len();
+        if before > UNUSUAL && self.held.capacity() < MAX_LINE {
+            // Room for the longest at once: pages that are not written cost nothing, copies
+            // on the way do.
+            self.held.reserve_exact(MAX_LINE + UNUSUAL - before);
+        }
         read(&mut self.held)?;
         let added = self.held.len() - before;
         Ok((self.cut(before), added))

@@ -16,6 +16,7 @@ mod grow;
 mod lines;
 mod open;
 mod pipeline;
+mod room;
 mod scan;
 mod series;
 mod skip;

@@ -6,7 +6,8 @@
 //! most [`THREADS`] share [`DICTIONARIES`]. At most [`IN_FLIGHT`] pieces per worker
 //! exist at any time, and beyond one of them not more than [`BYTES`], so a slow consumer
 //! stops the reading and long lines do not add up. Nothing is read beside a piece over
-//! [`LARGE`], which is worth several times its bytes while it is worked on.
+//! [`LARGE`], which is worth several times its bytes while it is worked on; all of these are
+//! worked on by the calling thread, so that the memory one leaves is there for the next.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -26,7 +27,7 @@ const IN_FLIGHT: usize = 3;
 /// Bytes of pieces that are worked on or wait, but for one piece of any size.
 const BYTES: usize = 8 << 20;
 /// Bytes of a piece that holds a line of unusual length.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 2 << 20;
 /// How often a consumer that waits is asked whether it still wants to.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -51,8 +52,15 @@ pub enum Turn<T> {
     Idle,
 }
 
-/// Runs `work` over `pieces` on `threads` threads and gives the results to `consume` in
-/// order, on the calling thread, until that breaks.
+/// What a worker hands over.
+enum Handed<P, T> {
+    Result(T),
+    /// A large piece, to be worked on when it is its turn.
+    Large(P),
+}
+
+/// Runs `worker`'s work over `pieces` on `threads` threads and gives the results to
+/// `consume` in order, on the calling thread, until that breaks.
 ///
 /// `size` tells the bytes of a piece, `worker` makes the state of one thread. After a
 /// break the threads end with the piece they are at; one that waits for a source that
@@ -65,6 +73,7 @@ pub fn ordered<P, T, W, I>(
     mut consume: impl FnMut(Turn<T>) -> ControlFlow<()>,
 ) where
     I: Iterator<Item = P> + Send + 'static,
+    P: Send + 'static,
     T: Send + 'static,
     W: FnMut(P) -> T,
 {
@@ -84,7 +93,7 @@ pub fn ordered<P, T, W, I>(
         budget: budget.clone(),
     }));
     let worker = Arc::new(worker);
-    let (send, results) = sync_channel::<(usize, usize, T)>(permits);
+    let (send, results) = sync_channel::<(usize, usize, Handed<P, T>)>(permits);
     for _ in 0..threads {
         let (send, source, worker) = (send.clone(), source.clone(), worker.clone());
         thread::spawn(move || {
@@ -94,7 +103,12 @@ pub fn ordered<P, T, W, I>(
                 let Some((number, bytes, piece)) = next else {
                     break;
                 };
-                if send.send((number, bytes, work(piece))).is_err() {
+                let handed = if bytes > LARGE {
+                    Handed::Large(piece)
+                } else {
+                    Handed::Result(work(piece))
+                };
+                if send.send((number, bytes, handed)).is_err() {
                     break;
                 }
             }
@@ -102,11 +116,12 @@ pub fn ordered<P, T, W, I>(
     }
     drop(send);
     let mut waiting = BTreeMap::new();
+    let mut own = None;
     let mut turn = 0;
     loop {
         match results.recv_timeout(IDLE) {
-            Ok((number, bytes, result)) => {
-                waiting.insert(number, (bytes, result));
+            Ok((number, bytes, handed)) => {
+                waiting.insert(number, (bytes, handed));
             }
             Err(RecvTimeoutError::Timeout) => {
                 if consume(Turn::Idle).is_break() {
@@ -115,8 +130,12 @@ pub fn ordered<P, T, W, I>(
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        while let Some((bytes, result)) = waiting.remove(&turn) {
+        while let Some((bytes, handed)) = waiting.remove(&turn) {
             turn += 1;
+            let result = match handed {
+                Handed::Result(result) => result,
+                Handed::Large(piece) => own.get_or_insert_with(|| worker())(piece),
+            };
             if consume(Turn::Result(result)).is_break() {
                 return;
             }
