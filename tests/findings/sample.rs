@@ -187,8 +187,8 @@ fn story() -> Vec<Seen> {
         Some(Party::Entity {
             name: "kube-apiserver".to_owned(),
         }),
-        "14:10:05.330",
-        "14:10:05.330",
+        "14:10:19.270",
+        "14:10:19.270",
     );
     server.port = Some((6443, Protocol::Tcp));
     server.fixed = true;

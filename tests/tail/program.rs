@@ -17,6 +17,7 @@ fn help_groups_the_flags_and_shows_examples() {
         [
             "Arguments:",
             "Options:",
+            "Anomalies:",
             "Policies:",
             "Selectors:",
             "Server:",
