@@ -122,6 +122,15 @@ pub enum Fate {
     Missed,
 }
 
+impl Group {
+    /// Whether it is questions to a resolver. They come in clumps by nature, a few for each
+    /// search suffix and type, and say nothing of how often a workload connects.
+    #[must_use]
+    pub fn is_lookup(&self) -> bool {
+        self.port == 53 && matches!(self.protocol, Protocol::Udp | Protocol::Tcp)
+    }
+}
+
 impl Fate {
     /// Whether it is a connection that was asked for now.
     #[must_use]

@@ -13,6 +13,9 @@
 //! workloads fall at once, or where events are lost; expectations shrink by the share that is
 //! lost.
 //!
+//! Questions to resolvers are not counted: one look-up is a clump of them, and what is odd in
+//! names is D10's and D11's.
+//!
 //! Counts, not bytes: Hubble has none. Blind for workloads seen for less than three days, and
 //! for changes that take many days.
 //!
@@ -68,8 +71,9 @@ impl Detector for Rate {
                 continue;
             }
             let mut account = Account::default();
-            let new = groups.iter().filter(|group| group.fate.is_new());
-            new.for_each(|group| account.add(group));
+            for group in groups.iter().filter(|group| counts(group)) {
+                account.add(group);
+            }
             seen.push((client, account));
         }
         for (client, account) in seen {
@@ -162,11 +166,16 @@ impl Rate {
 /// Connections that came in to each destination.
 fn inbound(tick: &Tick) -> BTreeMap<PeerId, f64> {
     let mut inbound = BTreeMap::new();
-    let new = |group: &&Group| group.fate.is_new() && group.client != group.key;
+    let new = |group: &&Group| counts(group) && group.client != group.key;
     for group in tick.groups.iter().filter(new) {
         *inbound.entry(group.key).or_default() += group.count as f64;
     }
     inbound
+}
+
+/// Whether a group is part of a rate: it began, and is more than looking up a name.
+fn counts(group: &Group) -> bool {
+    group.fate.is_new() && !group.is_lookup()
 }
 
 fn is_warm(client: PeerId, scene: &Scene<'_>) -> bool {

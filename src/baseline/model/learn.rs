@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Counts new connections of a workload.
+    /// Counts new connections of a workload; questions to a resolver are none of its rate.
     fn count(&mut self, start: i64, client: PeerId, groups: &[Group]) {
         let full = self.workloads.len() >= self.options.workloads;
         if full && !self.workloads.contains_key(&client) {
@@ -135,7 +135,9 @@ impl Model {
                 }
             };
             *counter = counter.saturating_add(group.count);
-            new += group.count;
+            if !group.is_lookup() {
+                new += group.count;
+            }
         }
         profile.rates.add(start, new);
     }
