@@ -22,7 +22,6 @@ mod progress;
 mod query;
 mod record;
 mod redact;
-mod replay;
 mod report;
 mod rollup;
 pub mod selection;

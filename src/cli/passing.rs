@@ -1,16 +1,16 @@
 //! Recordings in one pass, for whoever counts connections.
 //!
 //! Owns the threads: pieces in the order of their times, decoded, filtered and judged on
-//! every core, folded on one, in order. What is made of connections is the observer's.
+//! every core, folded on one, in order. Who judges is the caller's, what is made of
+//! connections the observer's.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
 use super::signal::Interrupt;
 use crate::connection::FoldOptions;
-use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, Policies, UNUSED_COLUMNS};
+use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::render::thousands;
@@ -50,35 +50,71 @@ struct DonePiece {
 pub(super) struct Reads {
     pub(super) inputs: Vec<Input>,
     pub(super) filters: Filters,
+    /// First and last time, in nanoseconds since 1970 UTC.
     pub(super) since: Option<i64>,
     pub(super) until: Option<i64>,
-    /// Flows are judged by these.
-    pub(super) policies: Option<Arc<Policies>>,
+    /// Flows are judged, and so those are read too that tell about others.
+    pub(super) judged: bool,
     /// Give connections out near their beginning too, and take the same flow once.
     pub(super) for_detection: bool,
 }
 
+/// Who judges batches; one a thread.
+pub(super) trait Judging {
+    /// Begins a piece of an input, of which these are all batches.
+    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]);
+    /// Judges the rows for which `kept` says yes; an empty one keeps all.
+    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch;
+}
+
+/// By policies, where there are any.
+impl Judging for Option<BatchJudge> {
+    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
+        if let Some(judge) = self {
+            judge.begin(piece, input, batches);
+        }
+    }
+
+    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
+        match self {
+            Some(judge) => judge.judge(batch, kept),
+            None => JudgedBatch::unjudged(batch).keeping(kept),
+        }
+    }
+}
+
+impl Reads {
+    fn times(&self) -> (i64, i64) {
+        (
+            self.since.unwrap_or(i64::MIN),
+            self.until.unwrap_or(i64::MAX),
+        )
+    }
+}
+
 /// Reads all of the inputs, or until the person has had enough. What the observer has then
 /// is complete; the pass tells who the peers are.
-pub(super) fn read<O: Observer>(
+pub(super) fn read<J: Judging, O: Observer>(
     plan: &Reads,
+    judge: impl Fn() -> J + Send + Sync + 'static,
     observer: O,
     progress: &ProgressBar,
     interrupt: &Interrupt,
 ) -> (Reading, Pass, O) {
+    let times = plan.times();
     let query = Query {
-        since: plan.since.unwrap_or(i64::MIN),
-        until: plan.until.unwrap_or(i64::MAX),
+        since: times.0,
+        until: times.1,
         projection: if plan.filters.is_empty() {
             Projection::Without(UNUSED_COLUMNS)
         } else {
             // A filter may ask for any of them.
             Projection::All
         },
-        // Flows that are judged need those that tell about others, and so all of them.
-        wanted: match plan.policies {
-            None => plan.filters.wanted(),
-            Some(_) => Wanted::default(),
+        wanted: if plan.judged {
+            Wanted::default()
+        } else {
+            plan.filters.wanted()
         },
     };
     let series = Series::new(&plan.inputs, query);
@@ -94,8 +130,7 @@ pub(super) fn read<O: Observer>(
         pass,
         observer,
         skips: vec![(0, Skips::default()); plan.inputs.len()],
-        since: plan.since.unwrap_or(i64::MIN),
-        until: plan.until.unwrap_or(i64::MAX),
+        times,
     };
     for (input, start) in series.starts().enumerate() {
         if let Some(start) = start {
@@ -114,7 +149,7 @@ pub(super) fn read<O: Observer>(
         }
         step => Work::Other(step),
     });
-    let maker = Worker::maker(plan);
+    let filters = plan.filters.clone();
     ordered(
         threads(),
         work,
@@ -124,7 +159,13 @@ pub(super) fn read<O: Observer>(
             Work::Other(_) => 0,
         },
         move || {
-            let mut worker = maker();
+            let mut worker = Worker {
+                decoder: LineDecoder::new(BatchBuilder::new(dictionary_bytes(threads()))),
+                filters: filters.clone(),
+                times,
+                rows: RowReader::default(),
+                judge: judge(),
+            };
             move |work| match work {
                 Work::Piece(number, input, chunk) => {
                     Done::Piece(Box::new(worker.piece(number, input, &chunk)))
@@ -146,7 +187,7 @@ pub(super) fn read<O: Observer>(
             ControlFlow::Continue(())
         },
     );
-    state.finish(plan)
+    state.finish(&plan.inputs)
 }
 
 struct State<O> {
@@ -155,8 +196,7 @@ struct State<O> {
     observer: O,
     /// Lines and skips of each input.
     skips: Vec<(u64, Skips)>,
-    since: i64,
-    until: i64,
+    times: (i64, i64),
 }
 
 impl<O: Observer> State<O> {
@@ -165,7 +205,7 @@ impl<O: Observer> State<O> {
             Done::Piece(piece) => {
                 for batch in &piece.batches {
                     for notice in batch.batch.notices() {
-                        if (self.since..=self.until).contains(&notice.time) {
+                        if (self.times.0..=self.times.1).contains(&notice.time) {
                             self.reading.notice(notice);
                         }
                     }
@@ -195,11 +235,10 @@ impl<O: Observer> State<O> {
         }
     }
 
-    fn finish(mut self, plan: &Reads) -> (Reading, Pass, O) {
+    fn finish(mut self, inputs: &[Input]) -> (Reading, Pass, O) {
         self.pass.finish(&mut self.observer);
         self.reading.late = self.pass.late();
-        self.reading.skips = plan
-            .inputs
+        self.reading.skips = inputs
             .iter()
             .zip(self.skips)
             .filter(|(_, (_, skips))| !skips.is_empty())
@@ -210,32 +249,15 @@ impl<O: Observer> State<O> {
 }
 
 /// Decodes, filters and judges the pieces a thread takes.
-struct Worker {
+struct Worker<J> {
     decoder: LineDecoder,
     filters: Filters,
-    since: i64,
-    until: i64,
+    times: (i64, i64),
     rows: RowReader,
-    judge: Option<BatchJudge>,
+    judge: J,
 }
 
-impl Worker {
-    /// What makes the worker of a thread.
-    fn maker(plan: &Reads) -> impl Fn() -> Self + Send + Sync + 'static {
-        let filters = plan.filters.clone();
-        let since = plan.since.unwrap_or(i64::MIN);
-        let until = plan.until.unwrap_or(i64::MAX);
-        let policies: Option<Arc<Policies>> = plan.policies.clone();
-        move || Self {
-            decoder: LineDecoder::new(BatchBuilder::new(dictionary_bytes(threads()))),
-            filters: filters.clone(),
-            since,
-            until,
-            rows: RowReader::default(),
-            judge: policies.clone().map(BatchJudge::new),
-        }
-    }
-
+impl<J: Judging> Worker<J> {
     fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
         let mut held: Vec<FlowBatch> = Vec::new();
         let report = self.decoder.decode(chunk, |_, batch| held.push(batch));
@@ -268,27 +290,22 @@ impl Worker {
         held: Vec<FlowBatch>,
     ) -> (Reading, Vec<JudgedBatch>) {
         let mut reading = Reading::default();
-        if let Some(judge) = &mut self.judge {
-            judge.begin(number, input, &held);
-        }
+        self.judge.begin(number, input, &held);
         let mut batches = Vec::with_capacity(held.len());
         for batch in held {
             let kept = self.kept(&batch);
             self.rows.batch(&batch, &kept, &mut reading);
-            batches.push(match &mut self.judge {
-                Some(judge) => judge.judge(batch, kept),
-                None => JudgedBatch::unjudged(batch).keeping(kept),
-            });
+            batches.push(self.judge.judge(batch, kept));
         }
         (reading, batches)
     }
 
     /// Which rows take part; empty for all.
     fn kept(&mut self, batch: &FlowBatch) -> Vec<bool> {
-        if self.filters.is_empty() && self.since == i64::MIN && self.until == i64::MAX {
+        if self.filters.is_empty() && self.times == (i64::MIN, i64::MAX) {
             return Vec::new();
         }
-        let times = self.since..=self.until;
+        let times = self.times.0..=self.times.1;
         batch
             .rows()
             .map(|row| times.contains(&row.time().unwrap_or(0)) && self.filters.matches(row))

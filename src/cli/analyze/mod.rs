@@ -23,7 +23,7 @@ use super::signal::Interrupt;
 use super::sink;
 use super::time_arg::parse_time;
 use crate::connection::{Connection, Exchange, Peers};
-use crate::engine::{Detection, Incidents, JudgedBatch, Observer};
+use crate::engine::{BatchJudge, Detection, Incidents, JudgedBatch, Observer, Policies};
 use crate::filter::Filters;
 use crate::finding::Alert;
 use crate::render::report as forms;
@@ -115,6 +115,8 @@ enum FailOn {
 /// A resolved `analyze`.
 struct Plan {
     reads: Reads,
+    /// Flows are judged by these.
+    policies: Option<Arc<Policies>>,
     remarks: Vec<String>,
 }
 
@@ -134,9 +136,9 @@ impl AnalyzeArgs {
             say_remarks(&plan.remarks, err);
         }
         let bar = progress::bar(&plan.reads.inputs, !self.quiet);
-        let policies = plan.reads.policies.clone();
+        let policies = plan.policies.clone();
         let detection = self.detection.begin(policies, self.quiet, err)?;
-        let report = self.read(&plan.reads, detection, &bar, interrupt);
+        let report = self.read(&plan, detection, &bar, interrupt);
         bar.finish_and_clear();
         let report = report?;
         let text = self.text(&report)?;
@@ -191,9 +193,10 @@ impl AnalyzeArgs {
                 filters,
                 since,
                 until,
-                policies,
+                judged: policies.is_some(),
                 for_detection: self.detection.is_wanted(),
             },
+            policies,
             remarks,
         })
     }
@@ -201,7 +204,7 @@ impl AnalyzeArgs {
     /// Reads all of it into a report.
     fn read(
         &self,
-        reads: &Reads,
+        plan: &Plan,
         detection: Option<Detection<Incidents>>,
         bar: &ProgressBar,
         interrupt: &Interrupt,
@@ -210,12 +213,15 @@ impl AnalyzeArgs {
             gatherer: Gatherer::default(),
             detection,
         };
-        let (reading, pass, observers) = passing::read(reads, observers, bar, interrupt);
+        let policies = plan.policies.clone();
+        let judge = move || policies.clone().map(BatchJudge::new);
+        let (reading, pass, observers) =
+            passing::read(&plan.reads, judge, observers, bar, interrupt);
         let Observers {
             gatherer,
             detection,
         } = observers;
-        let mut report = gatherer.finish(reading, pass.peers(), reads.policies.as_deref());
+        let mut report = gatherer.finish(reading, pass.peers(), plan.policies.as_deref());
         if let Some(detection) = detection {
             report.anomalies = Some(self.detection.end(detection)?);
         }

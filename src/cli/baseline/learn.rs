@@ -18,7 +18,7 @@ use super::super::time_arg::parse_time;
 use super::named;
 use crate::baseline::{Baseline, DAY, Held, Stage, statistics_path};
 use crate::detect::words;
-use crate::engine::Detection;
+use crate::engine::{BatchJudge, Detection};
 use crate::filter::Filters;
 use crate::source::file::inputs;
 
@@ -95,7 +95,8 @@ impl LearnArgs {
         );
         let bar = progress::bar(&reads.inputs, !self.quiet);
         let detection = Detection::new(model, names, Vec::new());
-        let (reading, _, mut detection) = passing::read(&reads, detection, &bar, interrupt);
+        let (reading, _, mut detection) =
+            passing::read(&reads, || None::<BatchJudge>, detection, &bar, interrupt);
         detection.finish();
         bar.finish_and_clear();
         if reading.interrupted {
@@ -141,7 +142,7 @@ impl LearnArgs {
             until: time("until", &self.until)?,
             inputs: inputs(&paths).map_err(CommandError::failed)?,
             filters,
-            policies: None,
+            judged: false,
             for_detection: true,
         })
     }

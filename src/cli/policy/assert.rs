@@ -12,13 +12,12 @@ use clap::{Args, ValueEnum};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::fold::{self, Fold};
 use crate::cli::format::Color;
+use crate::cli::passing::{self, Reads};
 use crate::cli::policy_args::PolicyArgs;
 use crate::cli::policy_source::say_remarks;
-use crate::cli::replay::{Recordings, replay};
 use crate::cli::signal::Interrupt;
 use crate::cli::{progress, sink};
 use crate::engine::Policies;
-use crate::filter::Filters;
 use crate::flow::FlowBatch;
 use crate::manifest::read_keyed;
 use crate::render::assert as forms;
@@ -133,19 +132,18 @@ impl AssertArgs {
         interrupt: &Interrupt,
     ) -> Result<Vec<crate::review::assert::PastHolds>, CommandError> {
         let bar = progress::bar(&inputs, !self.quiet);
-        let recordings = Recordings {
+        let reads = Reads {
             inputs,
-            filters: Filters::default(),
-            since: None,
-            until: None,
+            judged: true,
+            ..Reads::default()
         };
         let cases = Arc::<Cases>::default();
-        let mut history = History::new(assertions.to_vec(), cases.clone());
+        let history = History::new(assertions.to_vec(), cases.clone());
         let policies = policies.clone();
-        let (reading, _) = replay(
-            &recordings,
+        let (reading, _, history) = passing::read(
+            &reads,
             move || PairJudge::new(policies.clone(), policies.clone(), cases.clone()),
-            &mut history,
+            history,
             &bar,
             interrupt,
         );

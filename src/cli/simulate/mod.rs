@@ -1,7 +1,7 @@
 //! `flowwatch simulate`: what other policies would have done to recorded connections.
 //!
 //! Owns the arguments, what they mean, and when the command fails. Where sets of policies
-//! come from is `tree`'s, what they are made of `sets`'s, reading is `replay`'s; what is
+//! come from is `tree`'s, what they are made of `sets`'s, reading is `passing`'s; what is
 //! compared is `review::simulate`'s, its forms are `render::simulate`'s.
 
 mod alter;
@@ -19,8 +19,8 @@ use clap::{Args, ValueEnum};
 use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
+use super::passing::{self, Judging, Reads};
 use super::policy_args::AgentArgs;
-use super::replay::{Judging, Recordings, replay};
 use super::signal::Interrupt;
 use super::time_arg::parse_time;
 use super::{progress, sink};
@@ -119,7 +119,7 @@ enum Form {
 /// A resolved `simulate`.
 struct Plan {
     sets: Sets,
-    recordings: Recordings,
+    reads: Reads,
     acceptance: Option<Acceptance>,
 }
 
@@ -138,7 +138,7 @@ impl SimulateArgs {
         if !self.quiet {
             plan.sets.say(err);
         }
-        let bar = progress::bar(&plan.recordings.inputs, !self.quiet);
+        let bar = progress::bar(&plan.reads.inputs, !self.quiet);
         let simulation = simulate(&mut plan, &bar, interrupt);
         bar.finish_and_clear();
         let text = self.text(&simulation, &plan)?;
@@ -181,11 +181,13 @@ impl SimulateArgs {
         let head = head.beside(&base)?;
         Ok(Plan {
             sets: Sets::load(&base, &head, &self.with, alterations, &self.agent)?,
-            recordings: Recordings {
+            reads: Reads {
                 inputs,
                 filters,
                 since,
                 until,
+                judged: true,
+                ..Reads::default()
             },
             acceptance,
         })
@@ -236,11 +238,10 @@ fn simulate(plan: &mut Plan, bar: &indicatif::ProgressBar, interrupt: &Interrupt
         plan.sets.head.clone(),
         cases.clone(),
     );
-    let mut gatherer = Gatherer::new(cases);
-    let (reading, pass) = replay(
-        &plan.recordings,
+    let (reading, pass, gatherer) = passing::read(
+        &plan.reads,
         move || PairJudge::new(base.clone(), head.clone(), shared.clone()),
-        &mut gatherer,
+        Gatherer::new(cases),
         bar,
         interrupt,
     );
