@@ -13,6 +13,7 @@ use clap::Args;
 use super::baseline;
 use super::error::{CommandError, UsageError};
 use super::findings::SuppressionArgs;
+use super::time_arg;
 use crate::baseline::{Model, Stage};
 use crate::detect::words;
 use crate::engine::{Detection, Incidents, Policies};
@@ -59,7 +60,7 @@ impl DetectionArgs {
             return Err(UsageError::new("--alerts-per-day must be more than 0").into());
         }
         let baseline = baseline::read(path, err)?;
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
+        let now = time_arg::now();
         let options = DeskOptions {
             per_day: self.alerts_per_day,
             suppressions: self.suppressions.load(now, quiet, err)?,

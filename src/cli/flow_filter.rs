@@ -17,6 +17,8 @@ mod tests;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::error::UsageError;
+use crate::filter::Filters;
 use crate::proto::flow as pb;
 
 pub use error::{FlagError, RawFilterError};
@@ -39,6 +41,19 @@ pub struct FlowFilterArgs {
 pub type AllowAndDeny = (Vec<pb::FlowFilter>, Vec<pb::FlowFilter>);
 
 impl FlowFilterArgs {
+    /// The filters of the flags and the environment, compiled, and as they are sent.
+    ///
+    /// # Errors
+    /// [`UsageError`] for flags that make no filter, and for filters that mean nothing.
+    pub(super) fn compile(&self) -> Result<(Filters, AllowAndDeny), UsageError> {
+        let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
+        let (allow, deny) = self
+            .filters(|name| std::env::var(name).ok())
+            .map_err(|error| usage(&error))?;
+        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
+        Ok((filters, (allow, deny)))
+    }
+
     /// The filters of the flags, then the raw ones.
     ///
     /// `environment` answers for `FLOWWATCH_ALLOWLIST` and `FLOWWATCH_DENYLIST`, then

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::error::{CommandError, UsageError};
 use super::policy_source::PolicySource;
-use super::time_arg::parse_time;
+use super::time_arg::{self, parse_time};
 use crate::config::{Config, FILE_NAME};
 use crate::inventory::Inventory;
 use crate::manifest::LoadOptions;
@@ -89,7 +89,7 @@ impl PolicyArgs {
     }
 
     fn since(&self) -> Result<Option<i64>, UsageError> {
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
+        let now = time_arg::now();
         let time = self.policies_since.as_deref();
         time.map(|text| parse_time(text, now))
             .transpose()

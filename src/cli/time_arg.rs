@@ -6,6 +6,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 
+use super::error::UsageError;
 use crate::filter::parse_go_duration;
 
 /// A text that is no point in time.
@@ -28,6 +29,21 @@ pub fn parse_time(text: &str, now: i64) -> Result<i64, TimeArgError> {
     iso(text)
         .or_else(|| rfc1123(text))
         .ok_or_else(|| TimeArgError(text.to_owned()))
+}
+
+/// Now, in nanoseconds since 1970 UTC.
+pub(super) fn now() -> i64 {
+    jiff::Timestamp::now().as_nanosecond() as i64
+}
+
+/// A bound of time as typed, `None` where there is none; `name` is that of its flag.
+///
+/// # Errors
+/// [`UsageError`] for a text that is no point in time.
+pub(super) fn bound(name: &str, text: Option<&str>, now: i64) -> Result<Option<i64>, UsageError> {
+    text.map(|text| parse_time(text, now))
+        .transpose()
+        .map_err(|error| UsageError::new(format!("failed to parse the {name} time: {error}")))
 }
 
 /// `2006-01-02[T15[:04[:05[.999]]]zone]`.

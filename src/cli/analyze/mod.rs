@@ -21,10 +21,9 @@ use super::policy_source::{LoadedPolicies, say_remarks};
 use super::progress;
 use super::signal::Interrupt;
 use super::sink;
-use super::time_arg::parse_time;
+use super::time_arg;
 use crate::connection::{Connection, Exchange, Peers};
 use crate::engine::{BatchJudge, Detection, Incidents, JudgedBatch, Observer, Policies};
-use crate::filter::Filters;
 use crate::finding::Alert;
 use crate::render::report as forms;
 use crate::render::thousands;
@@ -149,26 +148,16 @@ impl AnalyzeArgs {
 
     /// What the arguments mean, all conflicts found.
     fn plan(&self) -> Result<Plan, CommandError> {
-        let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
         let paths: Vec<PathBuf> = self.paths.iter().chain(&self.input_file).cloned().collect();
         if paths.is_empty() {
             return Err(UsageError::new("give a recording: a file, a directory, or -").into());
         }
-        let (allow, deny) = self
-            .filters
-            .filters(|name| std::env::var(name).ok())
-            .map_err(|error| usage(&error))?;
-        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
-        let time = |name: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| parse_time(text, now))
-                .transpose()
-                .map_err(|error| {
-                    UsageError::new(format!("failed to parse the {name} time: {error}"))
-                })
-        };
-        let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
+        let (filters, _) = self.filters.compile()?;
+        let now = time_arg::now();
+        let (since, until) = (
+            time_arg::bound("since", self.since.as_deref(), now)?,
+            time_arg::bound("until", self.until.as_deref(), now)?,
+        );
         let loaded = match self.policies.source()? {
             Some(mut source) => Some(source.load()?),
             None => None,

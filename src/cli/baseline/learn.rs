@@ -14,12 +14,11 @@ use super::super::passing::{self, Reads};
 use super::super::progress;
 use super::super::signal::Interrupt;
 use super::super::sink::{self, say};
-use super::super::time_arg::parse_time;
+use super::super::time_arg;
 use super::named;
 use crate::baseline::{Baseline, DAY, Held, Stage, statistics_path};
 use crate::detect::words;
 use crate::engine::{BatchJudge, Detection};
-use crate::filter::Filters;
 use crate::source::file::inputs;
 
 /// Arguments of `baseline learn`.
@@ -118,28 +117,15 @@ impl LearnArgs {
     }
 
     fn reads(&self) -> Result<Reads, CommandError> {
-        let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
         let paths: Vec<PathBuf> = self.paths.iter().chain(&self.input_file).cloned().collect();
         if paths.is_empty() {
             return Err(UsageError::new("give a recording: a file, a directory, or -").into());
         }
-        let (allow, deny) = self
-            .filters
-            .filters(|name| std::env::var(name).ok())
-            .map_err(|error| usage(&error))?;
-        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
-        let time = |name: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| parse_time(text, now))
-                .transpose()
-                .map_err(|error| {
-                    UsageError::new(format!("failed to parse the {name} time: {error}"))
-                })
-        };
+        let (filters, _) = self.filters.compile()?;
+        let now = time_arg::now();
         Ok(Reads {
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
+            since: time_arg::bound("since", self.since.as_deref(), now)?,
+            until: time_arg::bound("until", self.until.as_deref(), now)?,
             inputs: inputs(&paths).map_err(CommandError::failed)?,
             filters,
             judged: false,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{SuppressionArgs, now, read};
+use super::{SuppressionArgs, read};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::format::Color;
 use crate::cli::sink;
-use crate::cli::time_arg::parse_time;
+use crate::cli::time_arg;
 use crate::finding::{Findings, KINDS, KindInfo, Severity};
 use crate::render::findings::{lines, sarif};
 use crate::render::report::{FindingsShown, Options, Paths, findings_markdown, findings_terminal};
@@ -95,7 +95,7 @@ impl ListArgs {
     /// # Errors
     /// [`CommandError`], whose code is the exit code.
     pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
-        let now = now();
+        let now = time_arg::now();
         let question = self.question(now)?;
         let suppressions = self.suppressions.load(now, self.quiet, err)?;
         let mut all = read(&self.file)?;
@@ -125,18 +125,10 @@ impl ListArgs {
                 ))
             })
         });
-        let time = |name: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| parse_time(text, now))
-                .transpose()
-                .map_err(|error| {
-                    UsageError::new(format!("failed to parse the {name} time: {error}"))
-                })
-        };
         Ok(Question {
             kinds: kinds.collect::<Result<_, _>>()?,
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
+            since: time_arg::bound("since", self.since.as_deref(), now)?,
+            until: time_arg::bound("until", self.until.as_deref(), now)?,
         })
     }
 

@@ -127,7 +127,3 @@ fn meant<'a>(all: &'a Findings, typed: &str) -> Result<Meant<'a>, CommandError> 
         None => Meant::Finding(all.by_id(id)),
     })
 }
-
-fn now() -> i64 {
-    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
-}

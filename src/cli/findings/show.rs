@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Meant, SuppressionArgs, meant, now, read};
+use super::{Meant, SuppressionArgs, meant, read};
 use crate::cli::error::CommandError;
 use crate::cli::format::Color;
 use crate::cli::sink;
+use crate::cli::time_arg;
 use crate::finding::{Findings, Line};
 use crate::render::findings::{finding_text, incident_markdown, incident_text};
 
@@ -57,7 +58,7 @@ impl ShowArgs {
     /// # Errors
     /// [`CommandError`], whose code is the exit code.
     pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CommandError> {
-        let suppressions = self.suppressions.load(now(), self.quiet, err)?;
+        let suppressions = self.suppressions.load(time_arg::now(), self.quiet, err)?;
         let mut all = read(&self.file)?;
         all.suppress(&suppressions);
         let mut shown = Vec::new();

@@ -20,6 +20,7 @@ use super::policy_source::{LoadedPolicies, say_remarks};
 use super::progress;
 use super::signal::Interrupt;
 use super::sink;
+use crate::cli::time_arg;
 use crate::engine::Policies;
 use crate::render::report::{Options, Paths, periodic as forms};
 use crate::render::thousands;
@@ -213,11 +214,7 @@ impl ReportArgs {
             ReportCommand::Weekly(_) => 7,
             ReportCommand::Quarterly(_) => QUARTER,
         };
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
-        let until = match &common.until {
-            Some(text) => Some(span::until(text, now)?),
-            None => None,
-        };
+        let until = time_arg::bound("until", common.until.as_deref(), time_arg::now())?;
         let loaded = match common.policies.source()? {
             Some(mut source) => Some(source.load()?),
             None => None,

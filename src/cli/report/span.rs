@@ -7,7 +7,6 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
 use crate::cli::error::UsageError;
-use crate::cli::time_arg::parse_time;
 use crate::review::periodic::Times;
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -41,15 +40,6 @@ pub(super) fn rounded_end(first: i64, last: i64) -> i64 {
     } else {
         midnight
     }
-}
-
-/// A time as typed.
-///
-/// # Errors
-/// [`UsageError`] for a text that is none.
-pub(super) fn until(text: &str, now: i64) -> Result<i64, UsageError> {
-    parse_time(text, now)
-        .map_err(|error| UsageError::new(format!("failed to parse the until time: {error}")))
 }
 
 /// The week from Monday to Sunday that has a day, and the one before.
@@ -109,6 +99,7 @@ fn midnight(day: Date) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::time_arg::parse_time;
 
     fn at(text: &str) -> i64 {
         parse_time(text, 0).unwrap()

@@ -16,16 +16,15 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::error::{CommandError, UsageError};
+use super::error::CommandError;
 use super::flow_filter::FlowFilterArgs;
 use super::format::Color;
 use super::passing::{self, Judging, Reads};
 use super::policy_args::AgentArgs;
 use super::signal::Interrupt;
-use super::time_arg::parse_time;
+use super::time_arg;
 use super::{progress, sink};
 use crate::engine::JudgedBatch;
-use crate::filter::Filters;
 use crate::flow::FlowBatch;
 use crate::render::simulate as forms;
 use crate::review::simulate::{Acceptance, Cases, Gatherer, PairJudge, Simulation, jobs};
@@ -154,22 +153,12 @@ impl SimulateArgs {
 
     /// What the arguments mean, all conflicts found.
     fn plan(&self) -> Result<Plan, CommandError> {
-        let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
-        let (allow, deny) = self
-            .filters
-            .filters(|name| std::env::var(name).ok())
-            .map_err(|error| usage(&error))?;
-        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
-        let time = |name: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| parse_time(text, now))
-                .transpose()
-                .map_err(|error| {
-                    UsageError::new(format!("failed to parse the {name} time: {error}"))
-                })
-        };
-        let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
+        let (filters, _) = self.filters.compile()?;
+        let now = time_arg::now();
+        let (since, until) = (
+            time_arg::bound("since", self.since.as_deref(), now)?,
+            time_arg::bound("until", self.until.as_deref(), now)?,
+        );
         let alterations = alter::parse(&self.relabel, &self.r#move)?;
         let (base, head) = (Tree::parse(&self.base)?, Tree::parse(&self.head)?);
         let acceptance = match &self.accept {

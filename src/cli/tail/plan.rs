@@ -9,6 +9,7 @@ use crate::cli::format::{Output, OutputForm};
 use crate::cli::policy_source::PolicySource;
 use crate::cli::policy_watch::PolicyWatch;
 use crate::cli::selection::{Count, Selection};
+use crate::cli::time_arg;
 use crate::engine::Current;
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
@@ -104,12 +105,8 @@ impl TailArgs {
     /// [`CommandError::Usage`] for whatever is wrong with them, before anything is read.
     pub(super) fn plan(&self) -> Result<Plan, CommandError> {
         let usage = |error: &dyn std::fmt::Display| UsageError::new(error.to_string());
-        let (allow, deny) = self
-            .filters
-            .filters(|name| std::env::var(name).ok())
-            .map_err(|error| usage(&error))?;
-        let filters = Filters::compile(&allow, &deny).map_err(|error| usage(&error))?;
-        let now = jiff::Timestamp::now().as_nanosecond() as i64;
+        let (filters, (allow, deny)) = self.filters.compile()?;
+        let now = time_arg::now();
         let selection = self
             .selection
             .resolve(now)
