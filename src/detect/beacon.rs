@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::account::Account;
 use super::gate::{self, Place};
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, mining, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, figures, words};
 use crate::baseline::stat::{Beat, LEAST_STARTS, beat};
 use crate::baseline::{DAY, Group, HOUR, Status, Tick};
 use crate::connection::{Edge, Peer, PeerId};
@@ -98,7 +98,7 @@ impl Detector for Beacon {
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         // Without names, destinations outside are prefixes: several share one.
-        mining::no_dns(Kind::Beacon, scene).map(|blind| Blindness {
+        gate::no_dns(Kind::Beacon, scene).map(|blind| Blindness {
             why: format!(
                 "{}: destinations there are told apart by prefix only",
                 blind.why

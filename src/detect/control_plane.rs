@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gate::{self, NewEdges, Place};
+use super::gate::{self, NewEdges, Place, Said};
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, figures, words};
 use crate::baseline::stat::NegativeBinomial;
@@ -89,11 +89,7 @@ impl Detector for ControlPlane {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        (!gate::is_watched_for_a_day(scene)).then(|| Blindness {
-            kind: Kind::ControlPlane,
-            why: "the cluster was watched for less than a day".to_owned(),
-            share: 1.0,
-        })
+        (!gate::is_watched_for_a_day(scene)).then(|| gate::young(Kind::ControlPlane))
     }
 
     fn held(&self) -> usize {
@@ -105,38 +101,29 @@ impl ControlPlane {
     fn first_calls(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
         let edges = NewEdges::of(tick, scene, |group| Part::of(group, scene));
         let nodes = kubelets(tick, scene);
-        for (place, account, part) in edges.iter() {
+        let told = &mut self.told;
+        edges.tell(Kind::ControlPlane, told, scene, out, |who, place, account, part| {
             let (client, key, port, protocol) = *place;
-            if !self
-                .told
-                .tells((client, key, Some((port, protocol))), account.from)
-            {
-                continue;
-            }
-            let who = words::who(scene.peers, client);
             let reached = nodes.get(&client).copied().unwrap_or_default();
             let sweep = *part == Part::Kubelet && reached >= SWEEP;
-            let decreed = if sweep { P_SWEEP } else { P };
-            let p = edges.p(decreed, place, scene);
-            let mut one = gate::observation(Kind::ControlPlane, place, account, p);
-            let part_name = if sweep {
+            let called = if sweep {
                 format!("the kubelets of {reached} nodes")
             } else {
                 part.name().to_owned()
             };
-            one.evidence.push(format!(
-                "{who} called {part_name} ({}) {}. {}",
-                words::place(scene.peers, key, Some((port, protocol))),
-                words::count(account.count, "time", "times"),
-                edges.history(place, scene)
-            ));
-            one.evidence.push(account.verdict());
-            one.normal = format!(
-                "if {who} is meant to work with {}, approve the edge; else deny it by policy",
-                part.name()
-            );
-            out.push(one);
-        }
+            Said {
+                decreed: if sweep { P_SWEEP } else { P },
+                did: format!(
+                    "{who} called {called} ({}) {}",
+                    words::place(scene.peers, key, Some((port, protocol))),
+                    words::count(account.count, "time", "times"),
+                ),
+                normal: format!(
+                    "if {who} is meant to work with {}, approve the edge; else deny it by policy",
+                    part.name()
+                ),
+            }
+        });
     }
 }
 

@@ -17,7 +17,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::mining::no_dns;
 use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, places, words};
 use crate::baseline::stat::{Decayed, Sprt, Verdict, likeness};
 use crate::baseline::{DAY, HOUR, Tick};
@@ -107,7 +106,7 @@ impl Detector for Dga {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        no_dns(Kind::Dga, scene)
+        gate::no_dns(Kind::Dga, scene)
     }
 
     fn held(&self) -> usize {

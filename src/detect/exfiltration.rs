@@ -23,7 +23,6 @@ mod pair;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::mining::no_dns;
 use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, places, words};
 use crate::baseline::{DAY, DnsGroup, HOUR, Tick};
 use crate::connection::PeerId;
@@ -102,7 +101,7 @@ impl Detector for Exfiltration {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        no_dns(Kind::DnsExfiltration, scene)
+        gate::no_dns(Kind::DnsExfiltration, scene)
     }
 
     fn held(&self) -> usize {

@@ -1,12 +1,14 @@
 //! Whether something is new enough to be told, for detectors that are rules.
 //!
 //! Owns the questions all of them ask: who is looked at, what a person or the baseline says
-//! about an edge, how settled the client is, how many others do the same.
+//! about an edge, how settled the client is, how many others do the same; and what all of
+//! them say alike of an edge, or of what they cannot see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::Account;
-use super::{Observation, Scene, words};
+use super::novel::Told;
+use super::{Blindness, Kind, Observation, Scene, words};
 use crate::baseline::{DAY, Group, Stage, Status, Tick};
 use crate::connection::{Peer, PeerId};
 use crate::flow::Protocol;
@@ -23,6 +25,16 @@ pub(super) type Place = (PeerId, PeerId, u16, Protocol);
 pub(super) struct NewEdges<T> {
     edges: BTreeMap<Place, (Account, T)>,
     clients: BTreeMap<PeerId, BTreeSet<PeerId>>,
+}
+
+/// What a rule says of an edge.
+pub(super) struct Said {
+    /// How probable it is by decree.
+    pub(super) decreed: f64,
+    /// What the client did, without its full stop.
+    pub(super) did: String,
+    /// What would make it normal.
+    pub(super) normal: String,
 }
 
 /// The place of a group.
@@ -100,16 +112,36 @@ impl<T: Ord> NewEdges<T> {
         found
     }
 
-    /// Edges in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Place, &Account, &T)> {
-        self.edges
-            .iter()
-            .map(|(place, (account, said))| (place, account, said))
+    /// Observations of the edges that are not told already, in order. `say` is given who the
+    /// client is.
+    pub(super) fn tell(
+        &self,
+        kind: Kind,
+        told: &mut Told,
+        scene: &Scene<'_>,
+        out: &mut Vec<Observation>,
+        say: impl Fn(&str, &Place, &Account, &T) -> Said,
+    ) {
+        for (place, (account, picked)) in &self.edges {
+            let (client, key, port, protocol) = *place;
+            if !told.tells((client, key, Some((port, protocol))), account.from) {
+                continue;
+            }
+            let who = words::who(scene.peers, client);
+            let said = say(&who, place, account, picked);
+            let p = self.p(said.decreed, place, scene);
+            let mut one = observation(kind, place, account, p);
+            let history = self.history(place, scene);
+            one.evidence.push(format!("{}. {history}", said.did));
+            one.evidence.push(account.verdict());
+            one.normal = said.normal;
+            out.push(one);
+        }
     }
 
     /// A probability by decree, less surprising for a client that has not settled, and where
     /// many begin the same at once.
-    pub(super) fn p(&self, decreed: f64, place: &Place, scene: &Scene<'_>) -> f64 {
+    fn p(&self, decreed: f64, place: &Place, scene: &Scene<'_>) -> f64 {
         let mut p = decreed;
         if !is_settled(place.0, scene) {
             p *= DISCOUNT;
@@ -121,7 +153,7 @@ impl<T: Ord> NewEdges<T> {
     }
 
     /// Workloads that begin to call the same destination, this one among them.
-    pub(super) fn crowd(&self, place: &Place, scene: &Scene<'_>) -> usize {
+    fn crowd(&self, place: &Place, scene: &Scene<'_>) -> usize {
         let (client, key, port, protocol) = *place;
         let now = self.clients.get(&key).map_or(1, BTreeSet::len);
         let novelty = scene.model.novelty(client, key, port, protocol);
@@ -129,7 +161,7 @@ impl<T: Ord> NewEdges<T> {
     }
 
     /// `It never did in 31 days; 2 of 312 workloads do.`: what is known beside.
-    pub(super) fn history(&self, place: &Place, scene: &Scene<'_>) -> String {
+    fn history(&self, place: &Place, scene: &Scene<'_>) -> String {
         let (client, key, port, protocol) = *place;
         let novelty = scene.model.novelty(client, key, port, protocol);
         let observed = scene.model.readiness(client).observed;
@@ -153,12 +185,7 @@ impl<T: Ord> NewEdges<T> {
 }
 
 /// Fills what all rules about new edges say alike.
-pub(super) fn observation(
-    kind: super::Kind,
-    place: &Place,
-    account: &Account,
-    p: f64,
-) -> Observation {
+pub(super) fn observation(kind: Kind, place: &Place, account: &Account, p: f64) -> Observation {
     let (client, key, port, protocol) = *place;
     Observation {
         peer: Some(key),
@@ -166,5 +193,28 @@ pub(super) fn observation(
         p,
         fixed: true,
         ..account.observation(kind, client)
+    }
+}
+
+/// That names cannot be seen of workloads whose DNS is not visible.
+pub(super) fn no_dns(kind: Kind, scene: &Scene<'_>) -> Option<Blindness> {
+    let (all, visible) = scene.sight.dns_coverage(scene.now);
+    (visible < all).then(|| Blindness {
+        kind,
+        why: format!(
+            "DNS is not visible for {} of {}",
+            words::number((all - visible) as u64),
+            words::count(all as u64, "workload", "workloads")
+        ),
+        share: (all - visible) as f64 / all as f64,
+    })
+}
+
+/// That everything is new in a cluster that was watched for less than a day.
+pub(super) fn young(kind: Kind) -> Blindness {
+    Blindness {
+        kind,
+        why: "the cluster was watched for less than a day".to_owned(),
+        share: 1.0,
     }
 }

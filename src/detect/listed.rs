@@ -18,7 +18,6 @@ use ipnet::IpNet;
 
 use super::account::Account;
 use super::gate::{self, Place};
-use super::mining::no_dns;
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::{Group, Status, Tick};
@@ -289,7 +288,7 @@ impl Detector for Listed {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        no_dns(Kind::Listed, scene)
+        gate::no_dns(Kind::Listed, scene)
     }
 
     fn held(&self) -> usize {

@@ -9,7 +9,7 @@
 //! an SDK that is rolled out looks like that. Cannot see which path was asked for without
 //! HTTP visibility, nor what a workload does that always asked; its rate is D6's.
 
-use super::gate::{self, NewEdges};
+use super::gate::{NewEdges, Said};
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, places, words};
 use crate::baseline::Tick;
@@ -36,30 +36,28 @@ impl Detector for Metadata {
                 .then(|| places::metadata(group, scene.peers))
                 .flatten()
         });
-        for (place, account, address) in edges.iter() {
-            let (client, key, port, protocol) = *place;
-            if !self
-                .told
-                .tells((client, key, Some((port, protocol))), account.from)
-            {
-                continue;
-            }
-            let who = words::who(scene.peers, client);
-            let mut one =
-                gate::observation(Kind::Metadata, place, account, edges.p(P, place, scene));
-            one.evidence.push(format!(
-                "{who} called the cloud's metadata service at {address}:{port}/{} {}. {}",
-                protocol.name(),
-                words::count(account.count, "time", "times"),
-                edges.history(place, scene)
-            ));
-            one.evidence.push(account.verdict());
-            one.normal = format!(
-                "if {who} needs credentials of its node, approve the edge; better is an identity \
-                 of its own, and a policy that denies {address}"
-            );
-            out.push(one);
-        }
+        let told = &mut self.told;
+        edges.tell(
+            Kind::Metadata,
+            told,
+            scene,
+            out,
+            |who, place, account, address| {
+                let (_, _, port, protocol) = *place;
+                Said {
+                    decreed: P,
+                    did: format!(
+                        "{who} called the cloud's metadata service at {address}:{port}/{} {}",
+                        protocol.name(),
+                        words::count(account.count, "time", "times"),
+                    ),
+                    normal: format!(
+                        "if {who} needs credentials of its node, approve the edge; better is an \
+                     identity of its own, and a policy that denies {address}"
+                    ),
+                }
+            },
+        );
     }
 
     fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {

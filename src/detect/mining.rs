@@ -5,11 +5,11 @@
 //! workload. Names beat ports: a pool on 443 is seen by its name only, so where DNS is not
 //! visible and flows carry no names, this sees ports alone.
 //!
-//! Lists age; `detect/intel` takes others' lists.
+//! Lists age; [`super::listed`] takes others' lists.
 
 use std::collections::BTreeMap;
 
-use super::gate::{self, NewEdges};
+use super::gate::{self, NewEdges, Said};
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Passed, Scene, places, words};
 use crate::baseline::{DAY, HOUR, Tick};
@@ -68,7 +68,7 @@ impl Detector for Mining {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        no_dns(Kind::Mining, scene)
+        gate::no_dns(Kind::Mining, scene)
     }
 
     fn held(&self) -> usize {
@@ -88,35 +88,30 @@ impl Mining {
                 && places::mining_port(group.port);
             port.then_some(Sign::Port)
         });
-        for (place, account, sign) in edges.iter() {
-            let (client, key, port, protocol) = *place;
-            if !self
-                .told
-                .tells((client, key, Some((port, protocol))), account.from)
-            {
-                continue;
-            }
-            let who = words::who(scene.peers, client);
-            let decreed = match sign {
-                Sign::Name => P_NAME,
-                Sign::Port => P_PORT,
-            };
-            let p = edges.p(decreed, place, scene);
-            let mut one = gate::observation(Kind::Mining, place, account, p);
-            let why = match sign {
-                Sign::Name => "a name of mining pools",
-                Sign::Port => "a port of mining pools",
-            };
-            one.evidence.push(format!(
-                "{who} called {} {}: {why}. {}",
-                words::place(scene.peers, key, Some((port, protocol))),
-                words::count(account.count, "time", "times"),
-                edges.history(place, scene)
-            ));
-            one.evidence.push(account.verdict());
-            one.normal = format!("if {who} has business with this destination, approve the edge");
-            out.push(one);
-        }
+        edges.tell(
+            Kind::Mining,
+            &mut self.told,
+            scene,
+            out,
+            |who, place, account, sign| {
+                let (_, key, port, protocol) = *place;
+                let (decreed, why) = match sign {
+                    Sign::Name => (P_NAME, "a name of mining pools"),
+                    Sign::Port => (P_PORT, "a port of mining pools"),
+                };
+                Said {
+                    decreed,
+                    did: format!(
+                        "{who} called {} {}: {why}",
+                        words::place(scene.peers, key, Some((port, protocol))),
+                        words::count(account.count, "time", "times"),
+                    ),
+                    normal: format!(
+                        "if {who} has business with this destination, approve the edge"
+                    ),
+                }
+            },
+        );
     }
 
     /// Names of pools that were asked for, whatever the answer was.
@@ -174,20 +169,6 @@ impl Mining {
 fn is_of(known: &str, name: &str) -> bool {
     name.strip_suffix(known)
         .is_some_and(|before| before.is_empty() || before.ends_with('.'))
-}
-
-/// That names cannot be seen of workloads whose DNS is not visible.
-pub(super) fn no_dns(kind: Kind, scene: &Scene<'_>) -> Option<Blindness> {
-    let (all, visible) = scene.sight.dns_coverage(scene.now);
-    (visible < all).then(|| Blindness {
-        kind,
-        why: format!(
-            "DNS is not visible for {} of {}",
-            words::number((all - visible) as u64),
-            words::count(all as u64, "workload", "workloads")
-        ),
-        share: (all - visible) as f64 / all as f64,
-    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@
 //! or are called as resolvers are. A new resolver of the cluster is called by many at once,
 //! which is no surprise. Cannot see DNS over HTTPS to a resolver that is on no list.
 
-use super::gate::{self, NewEdges};
-use super::mining::no_dns;
+use super::gate::{self, NewEdges, Said};
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, places, words};
 use crate::baseline::{Group, Tick};
@@ -43,41 +42,33 @@ impl Detector for ResolverBypass {
             return;
         }
         let edges = NewEdges::of(tick, scene, |group| way(group, scene));
-        for (place, account, way) in edges.iter() {
-            let (client, key, port, protocol) = *place;
-            if !self
-                .told
-                .tells((client, key, Some((port, protocol))), account.from)
-            {
-                continue;
-            }
-            let who = words::who(scene.peers, client);
-            let p = edges.p(P, place, scene);
-            let mut one = gate::observation(Kind::ResolverBypass, place, account, p);
+        let told = &mut self.told;
+        edges.tell(Kind::ResolverBypass, told, scene, out, |who, place, account, way| {
+            let (_, key, port, protocol) = *place;
             let how = match way {
                 Way::Https => "over HTTPS",
                 Way::Tls => "over TLS",
                 Way::Plain => "in the clear",
             };
-            one.evidence.push(format!(
-                "{who} sends DNS {how} to {} instead of the cluster's resolver, {} so far. {}",
-                words::place(scene.peers, key, Some((port, protocol))),
-                words::count(account.count, "connection", "connections"),
-                edges.history(place, scene)
-            ));
-            one.evidence.push(account.verdict());
-            one.normal = format!(
-                "if {who} is a resolver or checks one, approve the edge; else allow port 53 to the \
-                 cluster's resolver only"
-            );
-            out.push(one);
-        }
+            Said {
+                decreed: P,
+                did: format!(
+                    "{who} sends DNS {how} to {} instead of the cluster's resolver, {} so far",
+                    words::place(scene.peers, key, Some((port, protocol))),
+                    words::count(account.count, "connection", "connections"),
+                ),
+                normal: format!(
+                    "if {who} is a resolver or checks one, approve the edge; else allow port 53 \
+                     to the cluster's resolver only"
+                ),
+            }
+        });
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         if gate::is_watched_for_a_day(scene) {
             // Ports are seen anyway: only names of DNS over HTTPS are missed.
-            return no_dns(Kind::ResolverBypass, scene).map(|blind| Blindness {
+            return gate::no_dns(Kind::ResolverBypass, scene).map(|blind| Blindness {
                 why: format!(
                     "{}: DNS over HTTPS there is seen by address only",
                     blind.why
@@ -86,11 +77,7 @@ impl Detector for ResolverBypass {
                 ..blind
             });
         }
-        Some(Blindness {
-            kind: Kind::ResolverBypass,
-            why: "the cluster was watched for less than a day".to_owned(),
-            share: 1.0,
-        })
+        Some(gate::young(Kind::ResolverBypass))
     }
 
     fn held(&self) -> usize {
