@@ -173,7 +173,20 @@ impl fmt::Display for Kind {
 }
 
 /// What was let pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Passed {
     /// It was let pass: anomalous and allowed is a gap of the policies.
     #[default]

@@ -5,6 +5,7 @@
 
 use crate::connection::{Peer, PeerId, Peers};
 use crate::flow::Protocol;
+pub use crate::flow::{counted as count, thousands as number};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -29,30 +30,6 @@ pub fn place(peers: &Peers, id: PeerId, port: Option<(u16, Protocol)>) -> String
         }
         Some((port, protocol)) => format!("{peer}:{port}/{}", protocol.name()),
     }
-}
-
-/// `1 connection`, `12,345 connections`.
-#[must_use]
-pub fn count(n: u64, one: &str, more: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{} {more}", number(n))
-    }
-}
-
-/// With thousands separated.
-#[must_use]
-pub fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `31 days`, `6 hours`, `12 minutes`, `40 seconds`.

@@ -30,6 +30,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use crate::detect::Passed;
 pub use budget::Budget;
 pub use calibrate::{Calibration, FLOOR, LEAST};
 pub use desk::{Desk, DeskCounts, DeskOptions};
@@ -37,8 +38,8 @@ pub use fingerprint::{fingerprint, is_id};
 pub use kind::{KINDS, KindInfo, Tactic, sensitivity};
 pub use party::Party;
 pub use record::{
-    Alert, Completeness, Evidence, Finding, Incident, Line, Passed, Reading, RuleRef, Step,
-    Suppressed, VERSION,
+    Alert, Completeness, Evidence, Finding, Incident, Line, Reading, RuleRef, Step, Suppressed,
+    VERSION,
 };
 pub use seen::{Around, Seen};
 pub use set::{Findings, ReadFindingsError};

@@ -4,7 +4,7 @@
 
 use super::kind::KindInfo;
 use super::party::Party;
-use super::record::{Completeness, Passed, RuleRef};
+use super::record::{Completeness, RuleRef};
 use super::seen::{Around, Seen};
 use crate::baseline::Stage;
 use crate::connection::{Peer, PeerId};
@@ -40,7 +40,7 @@ impl Seen {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            passed: observation.passed.into(),
+            passed: observation.passed,
             policies: observation
                 .policies
                 .iter()
@@ -109,17 +109,6 @@ fn is_exposed(subject: PeerId, scene: &Scene<'_>) -> bool {
             .edge(world, subject, listener.port, listener.protocol)
             .is_some()
     })
-}
-
-impl From<detect::Passed> for Passed {
-    fn from(passed: detect::Passed) -> Self {
-        match passed {
-            detect::Passed::Allowed => Self::Allowed,
-            detect::Passed::Denied => Self::Denied,
-            detect::Passed::Audited => Self::Audited,
-            detect::Passed::Mixed => Self::Mixed,
-        }
-    }
 }
 
 impl From<&detect::RuleAt> for RuleRef {

@@ -5,7 +5,8 @@
 
 use super::moment;
 use super::party::Party;
-use super::record::Passed;
+use crate::detect::Passed;
+
 use super::seen::Seen;
 use crate::flow::Protocol;
 

@@ -10,6 +10,7 @@ use super::kind::{KindInfo, Tactic};
 use super::moment;
 use super::party::Party;
 use super::severity::{Severity, Term};
+use crate::detect::Passed;
 
 /// Version of the form.
 pub const VERSION: u32 = 1;
@@ -163,21 +164,6 @@ pub enum Alert {
     Quiet,
     /// Somebody said that it is meant.
     Suppressed,
-}
-
-/// What the network did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Passed {
-    /// It passed.
-    #[default]
-    Allowed,
-    /// Policy denied it.
-    Denied,
-    /// Audit mode let it pass.
-    Audited,
-    /// Some of it passed.
-    Mixed,
 }
 
 /// What it means that something passed, or did not, when it is unusual, or is not.

@@ -6,7 +6,8 @@
 use super::fingerprint::fingerprint;
 use super::kind::KindInfo;
 use super::party::Party;
-use super::record::{Completeness, Passed, RuleRef};
+use super::record::{Completeness, RuleRef};
+use crate::detect::Passed;
 use crate::flow::Protocol;
 use crate::policy::Gap;
 

@@ -5,9 +5,10 @@
 //! much a finding matters, and every one of them is shown.
 
 use super::kind::{Tactic, sensitivity};
-use super::record::{Passed, Reading};
+use super::record::Reading;
 use super::seen::Seen;
 use super::severity::Term;
+use crate::detect::Passed;
 use crate::policy::Gap;
 
 const MINUTE: i64 = 60_000_000_000;

@@ -2,7 +2,8 @@
 
 use super::kind::KindInfo;
 use super::party::Party;
-use super::record::Passed;
+use crate::detect::Passed;
+
 use super::seen::{Around, Seen};
 use crate::flow::Protocol;
 

@@ -2,7 +2,8 @@
 //!
 //! Owns the schema and its version, [`FlowBatch`] and its builder, ids and
 //! interners, the enums of Hubble's flow API as open numbers, drop classes, holes
-//! and completeness, the reference that names a flow, and how workloads are named. Does no I/O and knows no
+//! and completeness, the reference that names a flow, how workloads are named, and how counts
+//! are written. Does no I/O and knows no
 //! encoding: `wire` and `source` fill the builder.
 
 mod arrow;
@@ -20,6 +21,7 @@ mod manifest;
 mod recent;
 mod reference;
 mod row;
+mod thousands;
 mod url;
 mod wanted;
 mod workload;
@@ -55,6 +57,7 @@ pub use manifest::{
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
+pub use thousands::{counted, thousands};
 pub use url::split_url;
 pub use wanted::Wanted;
 pub use workload::{WorkloadName, template_hash};

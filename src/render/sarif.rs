@@ -1,13 +1,13 @@
 //! SARIF 2.1.0: what all logs of ours have in common.
 //!
-//! Owns the log around rules and results, a rule with its page of the guide, and files as
-//! references. What a rule or a result says is whose finding it is.
+//! Owns the log around rules and results, a rule with its page of the guide, the number that
+//! a result keeps, and files as references. What a rule or a result says is whose finding it is.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-pub(super) const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The log: one run. Places count characters.
 pub(super) fn log(rules: &[Value], results: &[Value]) -> Value {
@@ -62,8 +62,19 @@ pub(super) fn location(file: &str, line: u64, column: u64) -> Value {
     })
 }
 
+/// A number that stays the same for the same texts (FNV-1a).
+pub(super) fn fingerprint(parts: &[&str]) -> String {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    let hash = bytes.fold(OFFSET, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    });
+    format!("{hash:016x}")
+}
+
 /// A path as a relative or absolute reference, what no URI may hold escaped.
-pub(super) fn uri(file: &str) -> String {
+fn uri(file: &str) -> String {
     if matches!(file, "<stdin>" | "-") {
         return "stdin".to_owned();
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::escape::{self, Tab};
 use super::thousands;
+use crate::flow::counted;
 use crate::review::coverage::{Cover, Coverage, Doubt, Score, SideCover, Sum, Without, WorkloadId};
 
 pub use json::json;
@@ -66,12 +67,6 @@ fn doubt_words(doubt: &Doubt) -> String {
         Some(place) => format!("{} at {place}", doubt.cause),
         None => doubt.cause.to_string(),
     }
-}
-
-/// `3 pods`, `1 pod`.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    let word = if count == 1 { one } else { many };
-    format!("{} {word}", thousands(count))
 }
 
 /// One decimal, rounded down, so that 100.0 is everything; `-` where nothing is known.

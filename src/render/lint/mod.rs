@@ -11,6 +11,7 @@ pub use sarif::sarif;
 pub use text::text;
 
 use crate::policy::lint::{LintFinding, Severity};
+use crate::render::sarif as sarif_log;
 
 /// The page of the guide with a section a check.
 const GUIDE: &str = "docs/lint.md";
@@ -48,17 +49,10 @@ impl LintCounts {
 
 /// A number that stays the same for the same finding, wherever in its file it moves to.
 fn fingerprint(finding: &LintFinding) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let parts = [
+    sarif_log::fingerprint(&[
         finding.check.id,
         &*finding.file,
         &*finding.object,
         &*finding.field,
-    ];
-    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
-    let hash = bytes.fold(OFFSET, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-    });
-    format!("{hash:016x}")
+    ])
 }

@@ -7,7 +7,7 @@ use super::words::{change, deciding, request, side, sides};
 use crate::engine::Rule;
 use crate::render::lint::sarif::level;
 use crate::render::report::words::{counted, peer, port};
-use crate::render::sarif::{SCHEMA, uri};
+use crate::render::sarif::{self as log, fingerprint};
 use crate::review::simulate::{Change, ChangeRow, Simulation};
 
 /// The page that says what each rule means.
@@ -31,7 +31,7 @@ pub fn sarif(simulation: &Simulation, options: &Options) -> Value {
                 "{} refuses {}, {}.", kept.by.name(), kept.id, kept.reason
             )},
             "locations": [location(&kept.file, kept.at.line, options)],
-            "partialFingerprints": {"flowwatch/v1": hash(&[REFUSED, &kept.id.to_string()])},
+            "partialFingerprints": {"flowwatch/v1": fingerprint(&[REFUSED, &kept.id.to_string()])},
         }));
     }
     for finding in &simulation.lint {
@@ -40,24 +40,12 @@ pub fn sarif(simulation: &Simulation, options: &Options) -> Value {
             "level": level(finding.severity),
             "message": {"text": format!("{}. Mend: {}.", finding.message, finding.mend)},
             "locations": [location(&finding.file, finding.at.line, options)],
-            "partialFingerprints": {"flowwatch/v1": hash(&[
+            "partialFingerprints": {"flowwatch/v1": fingerprint(&[
                 finding.check.id, &finding.object, &finding.field,
             ])},
         }));
     }
-    json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": env!("CARGO_PKG_NAME"),
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules(simulation),
-            }},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    })
+    log::log(&rules(simulation), &results)
 }
 
 fn rules(simulation: &Simulation) -> Vec<Value> {
@@ -117,7 +105,7 @@ fn result(row: &ChangeRow, options: &Options) -> Value {
         "message": {"text": text},
         "locations": rule.map(|rule| location(&rule.file, rule.line, options))
             .into_iter().collect::<Vec<_>>(),
-        "partialFingerprints": {"flowwatch/v1": hash(&[
+        "partialFingerprints": {"flowwatch/v1": fingerprint(&[
             row.change.name(), &from, &to, &to_port, &request,
         ])},
     });
@@ -141,12 +129,7 @@ fn location(file: &str, line: u32, options: &Options) -> Value {
         .iter()
         .find_map(|prefix| file.strip_prefix(prefix.as_str()))
         .unwrap_or(file);
-    json!({
-        "physicalLocation": {
-            "artifactLocation": {"uri": uri(plain)},
-            "region": {"startLine": line.max(1)},
-        },
-    })
+    log::location(plain, u64::from(line), 0)
 }
 
 fn severity(change: Change) -> &'static str {
@@ -155,15 +138,4 @@ fn severity(change: Change) -> &'static str {
         Change::NewlyAllowed | Change::NewlyUnknown => "warning",
         Change::NoLongerUnknown | Change::OtherRule => "note",
     }
-}
-
-/// A number that stays the same for the same texts (FNV-1a).
-fn hash(parts: &[&str]) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
-    let hash = bytes.fold(OFFSET, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-    });
-    format!("{hash:016x}")
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::party::Party;
-use super::read::{ScoreError, Severity};
+use super::read::ScoreError;
+use crate::finding::Severity;
 
 /// An object with its place, to say what is missing of it.
 pub(super) struct Fields<'a> {

@@ -13,7 +13,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Found, FoundFile, ScoreError, Severity, TruthFile};
+pub use crate::finding::Severity;
+pub use read::{Found, FoundFile, ScoreError, TruthFile};
 pub use tally::{Budget, Calibration, Days, KindScore, Score, Share, Spread};
 
 /// What is compared, and how strictly.

@@ -4,13 +4,12 @@
 //! may be there.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::fields::Fields;
 use super::party::Party;
+use crate::finding::Severity;
 
 /// Why a file cannot be scored.
 #[derive(Debug, thiserror::Error)]
@@ -47,50 +46,6 @@ pub enum ScoreError {
         /// Its version.
         version: u64,
     },
-}
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// In the list.
-    Low,
-    /// Worth telling.
-    Medium,
-    /// Worth telling at once.
-    High,
-    /// Worth waking somebody.
-    Critical,
-}
-
-impl Severity {
-    /// All of them, the least first.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Severity {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|own| own.name() == text);
-        named.ok_or_else(|| format!("'{text}' is not one of low, medium, high, critical"))
-    }
 }
 
 /// A finding, as far as it is compared.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ScoreOptions;
 use super::matching::{change, hits};
-use super::read::{Found, FoundFile, Severity, TruthFile, Was};
+use super::read::{Found, FoundFile, TruthFile, Was};
+use crate::finding::Severity;
 
 const SECOND: f64 = 1e9;
 const DAY: i64 = 86_400_000_000_000;
