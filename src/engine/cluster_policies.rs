@@ -35,6 +35,8 @@ pub struct ClusterPolicies {
     ports: HashMap<Vec<Label>, Vec<NamedPort>, RandomState>,
     /// Policies that were given, by name.
     held: HashMap<Arc<str>, Vec<Held>, RandomState>,
+    /// They pass for holding whatever is asked for.
+    alone: bool,
     /// What is changed about who flows bring.
     alterations: Arc<Alterations>,
 }
@@ -121,13 +123,20 @@ impl ClusterPolicies {
             names_matter,
             ports,
             held,
+            alone: false,
             alterations: Arc::default(),
         }
     }
 
-    /// The same, that passes for holding policies of others too, and changes who flows
-    /// bring.
-    pub(super) fn instead_of(mut self, others: &[ObjectId], changes: Arc<Alterations>) -> Self {
+    /// The same, that passes for holding policies of others too, or all there are, and
+    /// changes who flows bring.
+    pub(super) fn instead_of(
+        mut self,
+        others: &[ObjectId],
+        alone: bool,
+        changes: Arc<Alterations>,
+    ) -> Self {
+        self.alone = alone;
         for id in others {
             let held = self.held.entry(id.name.clone()).or_default();
             held.push((id.kind, Some(id.namespace.clone())));
@@ -178,15 +187,16 @@ impl ClusterPolicies {
     /// Whether a policy was given, by kind, namespace and name.
     #[must_use]
     pub fn holds(&self, kind: &str, namespace: &str, name: &str) -> bool {
-        self.held.get(name).is_some_and(|held| {
-            held.iter().any(|(of_kind, of_namespace)| {
-                let namespace_fits = of_namespace
-                    .as_ref()
-                    // It may be this one.
-                    .is_none_or(|known| **known == *namespace);
-                of_kind.name() == kind && namespace_fits
+        self.alone
+            || self.held.get(name).is_some_and(|held| {
+                held.iter().any(|(of_kind, of_namespace)| {
+                    let namespace_fits = of_namespace
+                        .as_ref()
+                        // It may be this one.
+                        .is_none_or(|known| **known == *namespace);
+                    of_kind.name() == kind && namespace_fits
+                })
             })
-        })
     }
 
     /// Changes whenever decisions made before may not hold any more.

@@ -40,6 +40,8 @@ pub struct Policies {
     ledger: Arc<Ledger>,
     /// Policies of others that flows may name: these are not missing.
     others: Vec<ObjectId>,
+    /// Whatever flows name is not missing.
+    alone: bool,
     alterations: Arc<Alterations>,
 }
 
@@ -120,6 +122,7 @@ impl Policies {
             built: Mutex::default(),
             ledger,
             others: Vec::new(),
+            alone: false,
             alterations: Arc::default(),
         }
     }
@@ -133,6 +136,14 @@ impl Policies {
             .iter()
             .map(|object| object.id.clone())
             .collect();
+        self
+    }
+
+    /// The same, in place of all others: what flows name and was not given is not missing,
+    /// as it would not be there.
+    #[must_use]
+    pub fn by_themselves(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -326,8 +337,11 @@ impl Policies {
             names_complete: self.names_complete,
             ports_complete: self.complete,
         };
-        ClusterPolicies::new(set, world, options)
-            .instead_of(&self.others, Arc::clone(&self.alterations))
+        ClusterPolicies::new(set, world, options).instead_of(
+            &self.others,
+            self.alone,
+            Arc::clone(&self.alterations),
+        )
     }
 }
 

@@ -14,6 +14,8 @@ mod gitops;
 mod keyed;
 mod kinds;
 mod load;
+mod outline;
+mod patch;
 mod placeholder;
 mod read;
 mod rename;
@@ -22,6 +24,7 @@ mod split;
 mod taint;
 mod tree;
 mod value;
+mod write;
 
 pub use document::{Document, Scope};
 pub use edit::{EditError, append_item};
@@ -32,7 +35,9 @@ pub use kinds::is_policy_kind;
 pub use load::{
     FILE_BYTES, LoadError, LoadOptions, Loaded, Repeated, STDIN, Skipped, load, load_with,
 };
+pub use patch::{Patch, PatchError, Step, layout_of, patch};
 pub use placeholder::Placeholder;
 pub use read::{DOCUMENT_BYTES, ReadOutcome, read};
 pub use taint::{Taint, TaintScope};
 pub use value::{Key, Map, Node, Number, Place, Value};
+pub use write::{Block, Content, Layout};

@@ -11,7 +11,7 @@ use super::error::{ReadError, ReadErrorKind};
 use super::kinds::{is_name, is_policy_kind};
 use super::placeholder::placeholder_in;
 use super::split::{Part, line_breaks, parts};
-use super::value::Place;
+use super::value::{Node, Place};
 
 /// Bytes of one document. All of a large cluster's policies fit; nothing larger is an
 /// object, and what it would cost in memory is several times its size.
@@ -65,6 +65,17 @@ pub fn read(text: &str, file: Arc<str>) -> ReadOutcome {
         }
     }
     outcome
+}
+
+/// The one value of a document as it is written, a list of objects in one: `Some(None)` for
+/// an empty document, `None` for what is no single document that can be read.
+pub(super) fn whole(text: &str) -> Option<Option<Node>> {
+    if text.trim_start_matches("---").trim_start().is_empty() {
+        return Some(None);
+    }
+    let aliases = memchr::memchr(b'*', text.as_bytes()).is_some();
+    let composed = compose(text, 1, aliases, Spent::default()).ok()?;
+    composed.rest.is_none().then_some(composed.root)
 }
 
 fn start(line: u32) -> Place {

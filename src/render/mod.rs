@@ -22,9 +22,11 @@ mod sarif;
 pub mod server;
 pub mod simulate;
 mod status;
+pub mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod tighten;
 mod time;
 mod words;
 

@@ -1,7 +1,8 @@
 //! What policies and flows come to, looked at as a whole.
 //!
 //! Owns the values of reports: which workloads policies cover, what a recording tells, what
-//! changed from one period to the next, what other policies would have done to a recording.
+//! changed from one period to the next, what other policies would have done to a recording,
+//! which policies would let just that pass.
 //! Does not show them, and opens no file.
 
 pub mod assert;
@@ -9,4 +10,7 @@ pub mod coverage;
 pub mod periodic;
 pub mod report;
 pub mod simulate;
+pub mod suggest;
+pub mod tighten;
+pub mod usage;
 mod wild;

@@ -4,7 +4,10 @@
 
 mod assert;
 mod coverage;
+mod learning;
 mod lint;
+mod suggest;
+mod tighten;
 
 use std::io::Write;
 
@@ -28,6 +31,10 @@ enum PolicyCommand {
     Assert(Box<assert::AssertArgs>),
     /// Show which workloads policies cover, and which need a policy and have none
     Coverage(Box<coverage::CoverageArgs>),
+    /// Make policies that let just what was used pass, for workloads that have none
+    Suggest(Box<suggest::SuggestArgs>),
+    /// Narrow rules that let more pass than was used, in files as people wrote them
+    Tighten(Box<tighten::TightenArgs>),
 }
 
 impl PolicyArgs {
@@ -45,6 +52,8 @@ impl PolicyArgs {
             PolicyCommand::Assert(args) => args.run(out, err, interrupt),
             PolicyCommand::Coverage(args) => args.run(out, err, interrupt),
             PolicyCommand::Lint(args) => args.run(out, err),
+            PolicyCommand::Suggest(args) => args.run(out, err, interrupt),
+            PolicyCommand::Tighten(args) => args.run(out, err, interrupt),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::tally::{Request, Row};
 use super::{Change, ChangeRow, Fit, Outcome, SideChange, Simulation, Sums, What};
 use crate::connection::{Connection, Edge, Exchange, Outcome as Recorded, Peers};
 use crate::engine::Observer;
-use crate::policy::ObjectId;
+use crate::policy::{ObjectId, Verdict};
 use crate::review::report::Reading;
 use crate::review::report::bounded::Bounded;
 
@@ -212,6 +212,31 @@ impl Gatherer {
         Some((base, head))
     }
 
+    /// What each side of a connection says under both sets, the client's first; `None` where
+    /// no policy is asked on that side.
+    pub(in crate::review) fn verdicts(
+        &mut self,
+        connection: &Connection,
+    ) -> Option<[Option<(Verdict, Verdict)>; 2]> {
+        let marks = [connection.egress.mark, connection.ingress.mark];
+        Some(said(&self.sides(marks, |case| case.sides.clone())?))
+    }
+
+    /// What becomes of a request on a connection that passes, and what each side says of it;
+    /// `None` where the connection itself does not pass under both sets.
+    pub(in crate::review) fn request(&mut self, exchange: &Exchange) -> Option<RequestOutcome> {
+        let [ingress, egress] = exchange.marks;
+        let marks = [egress, ingress];
+        let connection = self.sides(marks, |case| case.sides.clone())?;
+        let (base, head, _) = compared(&connection, true);
+        if base != Outcome::Passes || head != Outcome::Passes {
+            return None;
+        }
+        let sides = self.sides(marks, |case| case.requests.clone().unwrap_or_default())?;
+        let (base, head, _) = compared(&sides, true);
+        Some(((base, head), said(&sides)))
+    }
+
     /// The sides of a connection by the numbers of the cases its sides were seen in. What
     /// is known of a side best is what its own flows say.
     fn sides(
@@ -321,6 +346,16 @@ impl Gatherer {
             accepted: None,
         }
     }
+}
+
+/// What becomes of a request under both sets, and what each side says of it.
+pub(in crate::review) type RequestOutcome = ((Outcome, Outcome), [Option<(Verdict, Verdict)>; 2]);
+
+fn said(sides: &[Option<Both>; 2]) -> [Option<(Verdict, Verdict)>; 2] {
+    [0, 1].map(|at| {
+        let side = sides[at].as_ref()?;
+        Some((side.base.ruling.verdict, side.head.ruling.verdict))
+    })
 }
 
 /// What becomes of something under both sets, and whether one of its sides is decided

@@ -1,0 +1,100 @@
+//! What is mended when a replay shows that something accepted would break.
+//!
+//! Owns which repair answers which break: a server outside whose name a flow did not carry is
+//! allowed by its address too; requests that a list of paths refuses are allowed by what may
+//! follow a path, then by the port alone; names that the list for DNS lacks are everything.
+//! What none of these mends is withheld: a direction of one policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Broken, Draft};
+use crate::connection::Peer;
+use crate::flow::counted;
+use crate::policy::Direction;
+use crate::review::usage::{PortKey, key_of};
+
+/// Namespace and name of a policy.
+pub(super) type DraftName = (Arc<str>, Arc<str>);
+
+/// All repairs so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Addresses to allow beside names, by policy and port.
+    pub(super) addresses: BTreeMap<(DraftName, PortKey), BTreeSet<IpAddr>>,
+    /// Policies whose paths let a query follow.
+    pub(super) queries: BTreeSet<DraftName>,
+    /// Policies without paths.
+    pub(super) no_paths: BTreeSet<DraftName>,
+    /// Policies that let every name be asked for.
+    pub(super) any_name: BTreeSet<DraftName>,
+    /// Directions that are left out, and why.
+    pub(super) withheld: BTreeMap<(DraftName, Direction), String>,
+}
+
+impl Repairs {
+    /// Answers what broke; whether there is anything new to try. With `last` everything that
+    /// breaks is withheld.
+    pub fn take(&mut self, broken: &[Broken], drafts: &[Draft], last: bool) -> bool {
+        let before = self.clone();
+        for one in broken {
+            for direction in &one.sides {
+                let subject = match direction {
+                    Direction::Ingress => &one.server,
+                    Direction::Egress => &one.client,
+                };
+                let Some(key) = key_of(subject) else { continue };
+                for draft in drafts {
+                    let is_its = draft.members.contains(&key) && draft.side(*direction).is_some();
+                    if is_its {
+                        self.answer(one, draft, *direction, last);
+                    }
+                }
+            }
+        }
+        *self != before
+    }
+
+    fn answer(&mut self, one: &Broken, draft: &Draft, direction: Direction, last: bool) {
+        let name: DraftName = (draft.id.namespace.clone(), draft.id.name.clone());
+        let is_outside = matches!(one.server, Peer::Name(_) | Peer::Prefix(_));
+        let is_dns = one.port == 53;
+        if !last {
+            match (&one.request, direction) {
+                (Some(_), _) if is_dns && self.any_name.insert(name.clone()) => return,
+                (Some(_), _) if !is_dns && self.queries.insert(name.clone()) => return,
+                (Some(_), _) if !is_dns && self.no_paths.insert(name.clone()) => return,
+                (None, Direction::Egress) if is_outside => {
+                    let port = (one.port, one.protocol as u8);
+                    let known = self.addresses.entry((name.clone(), port)).or_default();
+                    let size = known.len();
+                    known.extend(&one.addresses);
+                    if known.len() > size {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let what = match &one.request {
+            Some(request) => format!(
+                "{} of {} to {}:{}",
+                counted(one.count, "request", "requests"),
+                request,
+                one.server,
+                one.port
+            ),
+            None => format!(
+                "{} from {} to {}:{}",
+                counted(one.count, "connection", "connections"),
+                one.client,
+                one.server,
+                one.port
+            ),
+        };
+        self.withheld
+            .entry((name, direction))
+            .or_insert_with(|| format!("the replay denies {what}, which was accepted"));
+    }
+}

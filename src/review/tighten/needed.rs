@@ -1,0 +1,156 @@
+//! What each loose rule is needed for.
+//!
+//! Owns counting accepted connections by the loose rules that let them pass. One that a rule
+//! which is not loose lets pass too needs none of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::fits::{Both, Fit, Fits};
+use crate::connection::{Connection, Edge, Exchange, Peers};
+use crate::engine::Observer;
+use crate::review::report::Seen;
+use crate::review::report::bounded::Bounded;
+use crate::review::usage::{Evidence, History, Requests, Use, Why};
+
+/// Edges of rules that are told apart.
+const MOST_EDGES: usize = 1 << 17;
+
+/// Collects what loose rules are needed for.
+#[derive(Debug)]
+pub struct Needed {
+    fits: Arc<Fits>,
+    known: Vec<Both>,
+    loose: Arc<BTreeSet<u32>>,
+    history: Arc<History>,
+    uses: Bounded<(u32, Edge), Evidence>,
+    /// Accepted connections that a loose rule lets pass and another rule too.
+    spared: BTreeMap<u32, u64>,
+    accepted: u64,
+    left_out: BTreeMap<Why, u64>,
+    seen: Seen,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Need {
+    /// By the index of the rule.
+    pub uses: BTreeMap<u32, Vec<Use>>,
+    /// Accepted connections that other rules let pass too, by rule.
+    pub spared: BTreeMap<u32, u64>,
+    /// Accepted connections.
+    pub accepted: u64,
+    /// Others, by why they are not.
+    pub left_out: BTreeMap<Why, u64>,
+    /// Those on edges that are not told apart.
+    pub beyond: u64,
+    /// From when to when.
+    pub seen: Seen,
+}
+
+impl Needed {
+    /// Counts for these rules.
+    #[must_use]
+    pub fn new(fits: Arc<Fits>, loose: Arc<BTreeSet<u32>>, history: Arc<History>) -> Self {
+        Self {
+            fits,
+            known: Vec::new(),
+            loose,
+            history,
+            uses: Bounded::new(MOST_EDGES),
+            spared: BTreeMap::new(),
+            accepted: 0,
+            left_out: BTreeMap::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// What came of it.
+    #[must_use]
+    pub fn finish(self, peers: &Peers) -> Need {
+        let beyond = self.uses.others();
+        let mut need = Need {
+            spared: self.spared,
+            accepted: self.accepted,
+            left_out: self.left_out,
+            beyond,
+            seen: self.seen,
+            ..Need::default()
+        };
+        for ((rule, edge), evidence) in self.uses.into_iter() {
+            need.uses.entry(rule).or_default().push(Use {
+                client: peers.get(edge.client).clone(),
+                server: peers.get(edge.server).clone(),
+                port: edge.port,
+                protocol: edge.protocol,
+                evidence,
+                requests: Requests::default(),
+            });
+        }
+        for uses in need.uses.values_mut() {
+            uses.sort_by(|one, other| {
+                (&one.client, &one.server, one.port, one.protocol as u8).cmp(&(
+                    &other.client,
+                    &other.server,
+                    other.port,
+                    other.protocol as u8,
+                ))
+            });
+        }
+        need
+    }
+
+    fn both(&mut self, number: u32) -> Option<Both> {
+        let at = number.checked_sub(1)? as usize;
+        if at >= self.known.len() {
+            let more = self.fits.after(self.known.len());
+            self.known.extend(more);
+        }
+        self.known.get(at).cloned()
+    }
+
+    fn side(&mut self, fit: &Fit, connection: &Connection) {
+        let Some(rules) = fit else { return };
+        let weight = connection.weight;
+        let loose: Vec<u32> = rules
+            .iter()
+            .copied()
+            .filter(|rule| self.loose.contains(rule))
+            .collect();
+        if loose.len() < rules.len() {
+            for rule in loose {
+                *self.spared.entry(rule).or_default() += weight;
+            }
+            return;
+        }
+        for rule in loose {
+            let key = (rule, connection.edge);
+            if let Some(evidence) = self.uses.entry(key, weight, Evidence::default) {
+                evidence.add(weight, connection.first, connection.last);
+                evidence.ends(connection.tuple.client, connection.tuple.server);
+                evidence.service(&connection.service);
+            }
+        }
+    }
+}
+
+impl Observer for Needed {
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        self.seen.at(connection.first);
+        self.seen.at(connection.last);
+        if let Err(why) = self.history.connection(connection, peers) {
+            *self.left_out.entry(why).or_default() += connection.weight;
+            return;
+        }
+        self.accepted += connection.weight;
+        // What is known of a side best is what its own flows say.
+        let own = [connection.egress.mark, connection.ingress.mark].map(|mark| self.both(mark));
+        let [client, server] = own;
+        let [from_client, at_client] = client.unwrap_or_default();
+        let [from_server, at_server] = server.unwrap_or_default();
+        self.side(&from_client.or(from_server), connection);
+        self.side(&at_server.or(at_client), connection);
+    }
+
+    fn exchange(&mut self, _: &Exchange, _: &Peers) {}
+}
