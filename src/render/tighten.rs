@@ -128,8 +128,12 @@ pub fn summary(tightened: &Tightened) -> Vec<String> {
     more(&mut lines, tightened.narrowed.len());
     if !tightened.left.is_empty() {
         lines.push(format!(
-            "{} left as they are:",
-            counted(tightened.left.len() as u64, "loose rule", "loose rules")
+            "{}:",
+            counted(
+                tightened.left.len() as u64,
+                "loose rule is left as it is",
+                "loose rules are left as they are"
+            )
         ));
         for one in tightened.left.iter().take(SHOWN) {
             lines.push(format!(

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cli::error::{CommandError, UsageError};
-use crate::cli::flow_filter::FlowFilterArgs;
 use crate::cli::passing::{self, Judging, Reads};
 use crate::cli::policy_args::AgentArgs;
 use crate::cli::policy_source::{given, remarks};
@@ -44,8 +43,6 @@ pub(super) struct LearningArgs {
     until: Option<String>,
     #[command(flatten)]
     pub(super) agent: AgentArgs,
-    #[command(flatten)]
-    filters: FlowFilterArgs,
 }
 
 /// What is read, and what counts.
@@ -73,7 +70,6 @@ impl LearningArgs {
             )
             .into());
         }
-        let (filters, _) = self.filters.compile()?;
         let now = time_arg::now();
         let mut history = History::new(dropped);
         for path in &self.exclude_findings {
@@ -87,7 +83,6 @@ impl LearningArgs {
         Ok(Learning {
             reads: Reads {
                 inputs: inputs(&self.flows).map_err(CommandError::failed)?,
-                filters,
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
                 judged: true,

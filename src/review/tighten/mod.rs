@@ -272,8 +272,10 @@ impl Tightened {
             ));
         }
         if self.beyond > 0 {
-            sentences
-                .push("there are more edges than are told apart: narrow it by filters".to_owned());
+            sentences.push(
+                "there are more edges than are told apart: take a shorter time by --since"
+                    .to_owned(),
+            );
         }
         sentences
     }
