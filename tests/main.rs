@@ -43,6 +43,7 @@ mod samples;
 mod serve_hubble;
 mod simulate;
 mod situations;
+mod suggest;
 mod support;
 mod synth;
 mod tail;

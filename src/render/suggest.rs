@@ -22,7 +22,7 @@ const SHOWN: usize = 12;
 #[must_use]
 pub fn yaml(suggested: &Suggested) -> String {
     let mut text = String::new();
-    for (at, draft) in suggested.drafts.iter().enumerate() {
+    for (at, draft) in suggested.settled.drafts.iter().enumerate() {
         if draft.is_empty() {
             continue;
         }
@@ -37,7 +37,7 @@ pub fn yaml(suggested: &Suggested) -> String {
 /// One policy, by its place in the list, with what it rests on above it.
 #[must_use]
 pub fn document(suggested: &Suggested, at: usize) -> String {
-    let Some(draft) = suggested.drafts.get(at) else {
+    let Some(draft) = suggested.settled.drafts.get(at) else {
         return String::new();
     };
     draft.text(&head(suggested, draft, at))
@@ -45,9 +45,9 @@ pub fn document(suggested: &Suggested, at: usize) -> String {
 
 fn head(suggested: &Suggested, draft: &Draft, at: usize) -> Vec<String> {
     let mut lines = vec![learned(suggested), state(draft)];
-    let (accepted, unwanted) = draft.tallies(&suggested.replayed);
+    let (accepted, unwanted) = draft.tallies(&suggested.settled.replayed);
     lines.push(format!("Replay: {}.", replay(&accepted, &unwanted)));
-    if let Some(claims) = suggested.claims.get(at) {
+    if let Some(claims) = suggested.settled.claims.get(at) {
         for (direction, claim) in SIDES.iter().zip(claims) {
             if let Some(claim) = claim.as_ref().filter(|claim| claim.is_void()) {
                 lines.push(format!(
@@ -113,18 +113,26 @@ fn state(draft: &Draft) -> String {
     let readiness = &draft.readiness;
     let stage = readiness.stage();
     let mut text = match stage {
-        Stage::Active => format!("Stable ({stage})"),
-        _ => format!("Not stable yet ({stage})"),
+        Stage::Active => format!("Stable ({stage}): "),
+        _ => format!("Not stable yet ({stage}): "),
     };
-    let missing = readiness.missing();
-    if !missing.is_empty() {
-        text.push_str(": ");
-        text.push_str(&missing.join("; "));
+    let _ = write!(
+        text,
+        "watched for {} of the 7 days it takes",
+        words::span(readiness.observed)
+    );
+    if readiness.edges > 0 {
+        let _ = write!(
+            text,
+            "; {} of {} in one hour only",
+            thousands(readiness.once),
+            counted(readiness.edges, "edge was seen", "edges were seen")
+        );
     }
     if let Some((newest, last)) = draft.newest {
         let _ = write!(
             text,
-            "; its newest edge came {} before the end",
+            "; the newest came {} before the end",
             words::span(last - newest)
         );
     }
@@ -177,7 +185,11 @@ fn why(tally: &Tally) -> String {
 /// What a person is told beside the policies.
 #[must_use]
 pub fn summary(suggested: &Suggested) -> Vec<String> {
-    let made = suggested.drafts.iter().filter(|draft| !draft.is_empty());
+    let made = suggested
+        .settled
+        .drafts
+        .iter()
+        .filter(|draft| !draft.is_empty());
     let (mut policies, mut workloads) = (0_u64, 0_u64);
     for draft in made {
         policies += 1;
@@ -200,7 +212,7 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
             .trim_end_matches('.')
             .to_owned(),
     );
-    let replayed = &suggested.replayed;
+    let replayed = &suggested.settled.replayed;
     if policies > 0 {
         lines.push(format!(
             "replay: {}",
@@ -223,11 +235,11 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
             }
             lines.push(line);
         }
-        if suggested.rounds > 1 {
+        if suggested.settled.rounds > 1 {
             lines.push(format!(
                 "mended in {}",
                 counted(
-                    suggested.rounds as u64 - 1,
+                    suggested.settled.rounds as u64 - 1,
                     "further round",
                     "further rounds"
                 )
@@ -266,12 +278,16 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
         );
     }
     left_out(suggested, &mut lines);
-    if !suggested.skipped.is_empty() {
+    if !suggested.settled.skipped.is_empty() {
         lines.push(format!(
             "no policy for {}:",
-            counted(suggested.skipped.len() as u64, "workload", "workloads")
+            counted(
+                suggested.settled.skipped.len() as u64,
+                "workload",
+                "workloads"
+            )
         ));
-        some(&mut lines, &suggested.skipped, |one| {
+        some(&mut lines, &suggested.settled.skipped, |one| {
             format!("  {}/{}: {}", one.workload.1, one.workload.2, one.why)
         });
     }
@@ -341,49 +357,54 @@ pub fn why_not(suggested: &Suggested) -> String {
 /// Everything as JSON: `docs/schema/suggest.json`.
 #[must_use]
 pub fn json(suggested: &Suggested) -> Value {
-    let policies = suggested.drafts.iter().enumerate().map(|(at, draft)| {
-        let (accepted, unwanted) = draft.tallies(&suggested.replayed);
-        let members: Vec<Value> = draft
+    let policies = suggested
+        .settled
+        .drafts
+        .iter()
+        .enumerate()
+        .map(|(at, draft)| {
+            let (accepted, unwanted) = draft.tallies(&suggested.settled.replayed);
+            let members: Vec<Value> = draft
             .members
             .iter()
             .map(|(cluster, namespace, name)| {
                 json!({"cluster": &**cluster, "namespace": &**namespace, "name": &**name})
             })
             .collect();
-        let sides: Vec<Value> = SIDES
-            .iter()
-            .filter_map(|direction| {
-                let side = draft.side(*direction)?;
-                Some(json!({
-                    "direction": direction.name(),
-                    "rules": side.rules.len(),
-                    "edges": side.edges,
-                    "connections": side.evidence.count,
-                    "first": time(side.evidence.seen).0,
-                    "last": time(side.evidence.seen).1,
-                }))
+            let sides: Vec<Value> = SIDES
+                .iter()
+                .filter_map(|direction| {
+                    let side = draft.side(*direction)?;
+                    Some(json!({
+                        "direction": direction.name(),
+                        "rules": side.rules.len(),
+                        "edges": side.edges,
+                        "connections": side.evidence.count,
+                        "first": time(side.evidence.seen).0,
+                        "last": time(side.evidence.seen).1,
+                    }))
+                })
+                .collect();
+            let withheld: Vec<Value> = draft
+                .withheld
+                .iter()
+                .map(|(direction, why)| json!({"direction": direction.name(), "why": why}))
+                .collect();
+            json!({
+                "namespace": &*draft.id.namespace,
+                "name": &*draft.id.name,
+                "workloads": members,
+                "sides": sides,
+                "withheld": withheld,
+                "stage": draft.readiness.stage().name(),
+                "missing": draft.readiness.missing(),
+                "notes": draft.notes,
+                "replay": {"accepted": tally(&accepted), "unwanted": tally(&unwanted)},
+                "yaml": if draft.is_empty() { Value::Null } else { document(suggested, at).into() },
             })
-            .collect();
-        let withheld: Vec<Value> = draft
-            .withheld
-            .iter()
-            .map(|(direction, why)| json!({"direction": direction.name(), "why": why}))
-            .collect();
-        json!({
-            "namespace": &*draft.id.namespace,
-            "name": &*draft.id.name,
-            "workloads": members,
-            "sides": sides,
-            "withheld": withheld,
-            "stage": draft.readiness.stage().name(),
-            "missing": draft.readiness.missing(),
-            "notes": draft.notes,
-            "replay": {"accepted": tally(&accepted), "unwanted": tally(&unwanted)},
-            "yaml": if draft.is_empty() { Value::Null } else { document(suggested, at).into() },
-        })
-    });
-    let replayed = &suggested.replayed;
-    let skipped = suggested.skipped.iter().map(
+        });
+    let replayed = &suggested.settled.replayed;
+    let skipped = suggested.settled.skipped.iter().map(
         |one| json!({"namespace": &*one.workload.1, "name": &*one.workload.2, "why": one.why}),
     );
     let left_out = suggested
@@ -397,7 +418,7 @@ pub fn json(suggested: &Suggested) -> Value {
             "accepted": tally(&replayed.accepted),
             "unwanted": tally(&replayed.unwanted),
             "requests": tally(&replayed.requests),
-            "rounds": suggested.rounds,
+            "rounds": suggested.settled.rounds,
         },
         "window": {
             "first": time(suggested.window.seen).0,

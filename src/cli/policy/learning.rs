@@ -201,13 +201,11 @@ impl<J> Noting<J> {
 
 impl<J: Judging> Judging for Noting<J> {
     fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        for batch in batches {
-            self.noter.batch(batch);
-        }
         self.judge.begin(piece, input, batches);
     }
 
     fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
+        self.noter.batch(&batch, &kept);
         self.judge.judge(batch, kept)
     }
 }

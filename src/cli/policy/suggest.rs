@@ -14,17 +14,12 @@ use crate::cli::error::{CommandError, UsageError};
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
 use crate::engine::{BatchJudge, Given, Policies};
-use crate::manifest::{self, is_policy_kind};
+use crate::manifest::is_policy_kind;
 use crate::policy::Direction;
 use crate::render::suggest as forms;
 use crate::review::simulate::jobs;
-use crate::review::suggest::{
-    Ask, Draft, Materials, Repairs, Replayed, Suggested, claims, drafts, lost,
-};
+use crate::review::suggest::{Ask, Draft, Materials, Suggested, documents, lost, settle};
 use crate::review::usage::{Learner, Notes};
-
-/// Rounds of mending; what breaks after them is withheld.
-const ROUNDS: usize = 4;
 
 /// Arguments of `policy suggest`.
 #[derive(Args)]
@@ -212,48 +207,12 @@ impl SuggestArgs {
             more_pods: directory.more,
             ..Suggested::default()
         };
-        self.rounds(
-            &materials,
-            (learning, base, &policies),
-            &mut suggested,
-            interrupt,
-        )?;
+        suggested.settled = settle(&materials, |drafts| {
+            let head = Arc::new(self.head(base, &policies, drafts)?);
+            let replayed = learning.replay(&policies, &head, self.quiet, interrupt)?;
+            Ok::<_, CommandError>((head, replayed))
+        })?;
         Ok(suggested)
-    }
-
-    /// Makes, replays and mends until nothing more breaks.
-    fn rounds(
-        &self,
-        materials: &Materials<'_>,
-        (learning, base, policies): (&Learning, &Base, &Arc<Policies>),
-        suggested: &mut Suggested,
-        interrupt: &Interrupt,
-    ) -> Result<(), CommandError> {
-        let mut repairs = Repairs::default();
-        for round in 0.. {
-            let (made, skipped) = drafts(materials, &repairs);
-            suggested.skipped = skipped;
-            let kept: Vec<&Draft> = made.iter().filter(|draft| !draft.is_empty()).collect();
-            let head = Arc::new(self.head(base, policies, &kept)?);
-            let replayed = if kept.is_empty() {
-                Replayed::default()
-            } else {
-                learning.replay(policies, &head, self.quiet, interrupt)?
-            };
-            suggested.rounds = round + 1;
-            if repairs.take(&replayed.broken, &made, round >= ROUNDS) {
-                continue;
-            }
-            let own: Vec<_> = kept.iter().map(|draft| draft.id.clone()).collect();
-            suggested.claims = made
-                .iter()
-                .map(|draft| claims(draft, &head, materials.directory, &own))
-                .collect();
-            suggested.drafts = made;
-            suggested.replayed = replayed;
-            return Ok(());
-        }
-        Ok(())
     }
 
     fn set(&self, given: Given) -> Policies {
@@ -273,17 +232,8 @@ impl SuggestArgs {
         drafts: &[&Draft],
     ) -> Result<Policies, CommandError> {
         let mut given = base.given.clone();
-        for draft in drafts {
-            let name: Arc<str> = file_name(draft).display().to_string().into();
-            let outcome = manifest::read(&draft.text(&[]), name);
-            if let Some(error) = outcome.errors.first() {
-                return Err(CommandError::failed(format!(
-                    "the policy made for {} does not read back: {error}",
-                    draft.id
-                )));
-            }
-            given.documents.extend(outcome.documents);
-        }
+        let made = documents(drafts).map_err(CommandError::failed)?;
+        given.documents.extend(made);
         Ok(self.set(given).beside(&policies.any_set()))
     }
 
@@ -295,7 +245,7 @@ impl SuggestArgs {
             };
             return sink::all(out, text.as_bytes());
         };
-        for (at, draft) in suggested.drafts.iter().enumerate() {
+        for (at, draft) in suggested.settled.drafts.iter().enumerate() {
             if draft.is_empty() {
                 continue;
             }

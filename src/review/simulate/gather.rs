@@ -14,7 +14,7 @@ use super::tally::{Request, Row};
 use super::{Change, ChangeRow, Fit, Outcome, SideChange, Simulation, Sums, What};
 use crate::connection::{Connection, Edge, Exchange, Outcome as Recorded, Peers};
 use crate::engine::Observer;
-use crate::policy::{ObjectId, Verdict};
+use crate::policy::{Cause, ObjectId, Verdict};
 use crate::review::report::Reading;
 use crate::review::report::bounded::Bounded;
 
@@ -251,7 +251,10 @@ impl Gatherer {
         if client.is_none() && server.is_none() {
             return None;
         }
-        Some([from_client.or(from_server), at_server.or(at_client)])
+        Some([
+            better(from_client, from_server),
+            better(at_server, at_client),
+        ])
     }
 
     fn case(&mut self, number: u32) -> Option<Arc<Case>> {
@@ -345,6 +348,24 @@ impl Gatherer {
             references: row.references,
             accepted: None,
         }
+    }
+}
+
+/// What the flow of a side says, unless that does not carry who is there and the other's
+/// does.
+fn better(own: Option<Both>, other: Option<Both>) -> Option<Both> {
+    let (Some(mine), Some(theirs)) = (&own, &other) else {
+        return own.or(other);
+    };
+    let nameless = |both: &Both| {
+        [&both.base, &both.head]
+            .iter()
+            .any(|answer| answer.ruling.verdict == Verdict::Unknown(Cause::NoLabels))
+    };
+    if nameless(mine) && !nameless(theirs) {
+        other
+    } else {
+        own
     }
 }
 

@@ -11,6 +11,7 @@ mod draft;
 mod dropped;
 mod repair;
 mod replay;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use draft::{Materials, drafts};
 pub use dropped::{Needs, Probing, lost};
 pub use repair::Repairs;
 pub use replay::{Broken, Replay, Replayed, Tally};
+pub use settle::{Settled, documents, settle};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -103,16 +105,8 @@ pub struct Window {
 /// Everything that came of it.
 #[derive(Debug, Default)]
 pub struct Suggested {
-    /// Policies, those with nothing left included: why is with them.
-    pub drafts: Vec<Draft>,
-    /// What each says of strangers, in the order of the policies.
-    pub claims: Vec<[Option<Claim>; 2]>,
-    /// What came of the replay under all of them.
-    pub replayed: Replayed,
-    /// Times the recording was replayed.
-    pub rounds: usize,
-    /// Workloads that get none.
-    pub skipped: Vec<Skipped>,
+    /// The policies, and what came of their replay.
+    pub settled: Settled,
     /// Denied connections that get no rule.
     pub probing: Vec<Probing>,
     /// What the recording can say.
@@ -141,7 +135,7 @@ impl Suggested {
     #[must_use]
     pub fn unproven(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        for draft in &self.drafts {
+        for draft in &self.settled.drafts {
             for (direction, why) in &draft.withheld {
                 sentences.push(format!(
                     "withheld: {} of {}: {why}",
@@ -150,7 +144,7 @@ impl Suggested {
                 ));
             }
         }
-        for (draft, claims) in self.drafts.iter().zip(&self.claims) {
+        for (draft, claims) in self.settled.drafts.iter().zip(&self.settled.claims) {
             for (direction, claim) in SIDES.iter().zip(claims) {
                 let Some(claim) = claim else { continue };
                 if claim.is_void() {
@@ -168,16 +162,19 @@ impl Suggested {
                     ));
                 }
             }
-            let undecided = draft.tallies(&self.replayed).0.undecided();
-            if undecided > 0 {
-                sentences.push(format!(
-                    "undecided: {} of {}",
-                    counted(undecided, "accepted connection", "accepted connections"),
-                    draft.id.short()
-                ));
-            }
         }
-        if self.beyond > 0 {
+        if self.settled.replayed.open > 0 {
+            sentences.push(format!(
+                "undecided: {} on {} of which none can be told to pass",
+                counted(
+                    self.settled.replayed.open_connections,
+                    "accepted connection",
+                    "accepted connections"
+                ),
+                counted(self.settled.replayed.open, "edge", "edges")
+            ));
+        }
+        if self.beyond > 0 || self.settled.replayed.more_open {
             sentences.push(format!(
                 "{} on more edges than are told apart: narrow it with --namespace",
                 counted(

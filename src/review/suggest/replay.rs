@@ -18,6 +18,8 @@ use crate::review::usage::{History, WorkloadKey, key_of};
 
 /// Edges of what is broken that are told apart.
 const MOST_BROKEN: usize = 4_096;
+/// Edges of which it is kept whether anything of them was seen to pass.
+const MOST_EDGES: usize = 1 << 17;
 /// Addresses of each.
 const MOST_ADDRESSES: usize = 64;
 
@@ -81,6 +83,12 @@ pub struct Replayed {
     pub newly_allowed: u64,
     /// Accepted connections of which it could be told that they pass, and now it cannot.
     pub newly_undecided: u64,
+    /// Edges of accepted connections of none of which it can be told that it passes.
+    pub open: u64,
+    /// Their connections.
+    pub open_connections: u64,
+    /// There are more edges than are told apart.
+    pub more_open: bool,
 }
 
 /// Replays connections.
@@ -95,6 +103,8 @@ pub struct Replay {
     newly_undecided: u64,
     broken: Bounded<(Edge, Option<Arc<str>>), BrokenSums>,
     by_side: BTreeMap<(PeerId, Direction), [Tally; 2]>,
+    /// Whether an accepted connection passes, and how many cannot be told of.
+    edges: Bounded<Edge, (bool, u64)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -154,6 +164,7 @@ impl Replay {
             newly_undecided: 0,
             broken: Bounded::new(MOST_BROKEN),
             by_side: BTreeMap::new(),
+            edges: Bounded::new(MOST_EDGES),
         }
     }
 
@@ -183,7 +194,17 @@ impl Replay {
                 .then_with(|| (&one.client, &one.server).cmp(&(&other.client, &other.server)))
                 .then_with(|| (one.port, &one.request).cmp(&(other.port, &other.request)))
         });
+        let undecided = self.edges.others() > 0;
+        let open: Vec<(Edge, u64)> = self
+            .edges
+            .into_iter()
+            .filter(|(_, (passes, unknown))| !passes && *unknown > 0)
+            .map(|(edge, (_, unknown))| (edge, unknown))
+            .collect();
         let mut replayed = Replayed {
+            open: open.len() as u64,
+            open_connections: open.iter().map(|(_, count)| count).sum(),
+            more_open: undecided,
             accepted: self.accepted,
             unwanted: self.unwanted,
             requests: self.requests,
@@ -248,10 +269,13 @@ impl Observer for Replay {
             &mut self.unwanted
         };
         tally.add(head, weight);
+        let edge = connection.edge;
         let Some(sides) = self.judge.verdicts(connection) else {
+            if accepted && let Some(known) = self.edges.entry(edge, weight, Default::default) {
+                known.1 += weight;
+            }
             return;
         };
-        let edge = connection.edge;
         let ends = [
             (edge.client, Direction::Egress),
             (edge.server, Direction::Ingress),
@@ -266,6 +290,13 @@ impl Observer for Replay {
         }
         if !accepted {
             return;
+        }
+        if let Some(known) = self.edges.entry(edge, weight, Default::default) {
+            match head {
+                Some(Outcome::Unknown(_)) | None => known.1 += weight,
+                Some(Outcome::Denied) => {}
+                _ => known.0 = true,
+            }
         }
         match outcomes {
             Some((base, Outcome::Denied)) => {

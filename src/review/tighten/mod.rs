@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::Policies;
+use crate::flow::counted;
 use crate::manifest::{self, Document, PatchError, patch};
 use crate::policy::{AllowLocalhost, Direction, PolicySet};
 use crate::review::suggest::{Broken, Replayed, Window};
@@ -264,11 +265,11 @@ impl Tightened {
     #[must_use]
     pub fn unproven(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        let undecided: u64 = self.replayed.newly_undecided;
-        if undecided > 0 && !self.narrowed.is_empty() {
+        let open = self.replayed.open_connections;
+        if open > 0 && self.replayed.newly_undecided > 0 && !self.narrowed.is_empty() {
             sentences.push(format!(
                 "undecided: whether {} would still pass",
-                crate::flow::counted(undecided, "accepted connection", "accepted connections")
+                counted(open, "accepted connection", "accepted connections")
             ));
         }
         if self.beyond > 0 {

@@ -150,7 +150,7 @@ fn resolver(directory: &Directory) -> Option<Term> {
             && matches!(&**value, "kube-dns" | "coredns")
     };
     let (key, _) = directory.iter().find(|(key, member)| {
-        &*key.1 == "kube-system" && member.sets.iter().any(|set| set.iter().any(is_dns))
+        &*key.1 == "kube-system" && member.sets.keys().any(|set| set.iter().any(is_dns))
     })?;
     let chosen = choose(directory, key)?;
     (!chosen.selector.labels.is_empty()).then(|| Term::Pods {

@@ -69,8 +69,8 @@ pub struct Directory {
 pub struct Member {
     /// Kind of the owner, empty where it is not known.
     pub kind: Arc<str>,
-    /// Label sets its pods were seen with, or have in manifests.
-    pub sets: BTreeSet<Labels>,
+    /// Label sets its pods were seen with, or have in manifests, and of how many pods.
+    pub sets: BTreeMap<Labels, usize>,
     /// Labels of their identities, those that the agent adds included.
     pub identities: BTreeSet<Vec<IdentityLabel>>,
     /// Pods that flows show.
@@ -163,8 +163,9 @@ impl Notes {
 }
 
 impl Noter {
-    /// Notes the endpoints of a batch that were not noted yet.
-    pub fn batch(&mut self, batch: &FlowBatch) {
+    /// Notes the endpoints of the rows of a batch for which `kept` says yes that were not
+    /// noted yet; an empty one keeps all.
+    pub fn batch(&mut self, batch: &FlowBatch, kept: &[bool]) {
         let epoch = batch.dictionaries().epoch();
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
@@ -172,6 +173,9 @@ impl Noter {
         }
         let mut new: Vec<&Endpoint> = Vec::new();
         for row in batch.rows() {
+            if !kept.get(row.index()).copied().unwrap_or(true) {
+                continue;
+            }
             for (id, endpoint) in [
                 (row.source(), row.source_endpoint()),
                 (row.destination(), row.destination_endpoint()),
@@ -284,7 +288,7 @@ impl Directory {
                 .map(|(key, value)| (Arc::from(*key), Arc::from(*value)))
                 .collect();
             labels.sort();
-            member.sets.insert(labels);
+            member.sets.insert(labels, 1);
         }
         directory
     }
@@ -304,8 +308,8 @@ impl Member {
             self.kind = kind.clone();
         }
         for set in sets {
-            if !set.is_empty() && self.sets.len() < MOST_SETS {
-                self.sets.insert(set);
+            if !set.is_empty() && (self.sets.len() < MOST_SETS || self.sets.contains_key(&set)) {
+                *self.sets.entry(set).or_default() += 1;
             }
         }
     }

@@ -20,6 +20,8 @@ const NAMING: [&str; 9] = [
     "tier",
     "role",
 ];
+/// One pod in so many is few.
+const FEW: usize = 5;
 /// Labels that change with a rollout, a run or a pod, or that say nothing of who it is. Those
 /// that end in `/` or `-` are prefixes.
 const UNSTABLE: [&str; 27] = [
@@ -82,7 +84,7 @@ impl Selector {
     }
 
     fn picks(&self, member: &Member) -> bool {
-        member.sets.iter().any(|set| self.selects(set))
+        member.sets.keys().any(|set| self.selects(set))
     }
 }
 
@@ -135,7 +137,7 @@ pub fn choose(directory: &Directory, key: &WorkloadKey) -> Option<Chosen> {
         let more = stable(other).into_iter().map(|(key, _)| key).find(|key| {
             !member
                 .sets
-                .iter()
+                .keys()
                 .any(|set| set.iter().any(|(own, _)| own == key))
         });
         match more {
@@ -154,9 +156,22 @@ pub fn choose(directory: &Directory, key: &WorkloadKey) -> Option<Chosen> {
 }
 
 /// Labels that all pods of a workload have with one value and that outlive them, those first
-/// that people know it by.
+/// that people know it by. Where there is none, what few pods have instead does not count.
 fn stable(member: &Member) -> Labels {
-    let mut sets = member.sets.iter();
+    let all: usize = member.sets.values().sum();
+    let of = |least: usize| {
+        let sets = member.sets.iter().filter(|(_, pods)| **pods >= least);
+        common(sets.map(|(set, _)| set))
+    };
+    let known = of(0);
+    if known.is_empty() {
+        of((all / FEW).max(1) + 1)
+    } else {
+        known
+    }
+}
+
+fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
     let Some(first) = sets.next() else {
         return Labels::new();
     };
