@@ -15,6 +15,7 @@ use super::batch::{Dictionaries, FlowBatch, Notice};
 use super::extra::Renamed;
 use super::intern::{EndpointId, Interner, ListId, PairId, StrId};
 use super::row::{Columns, Telling};
+use super::shared::SharedExtras;
 
 /// Epochs whose renaming is remembered: one a decoding thread, and some.
 const MOST_EPOCHS: usize = 64;
@@ -61,6 +62,7 @@ impl LooseRows {
 pub struct Collector {
     interner: Interner,
     renames: Map<u64, Rename>,
+    extras: Map<u64, SharedExtras>,
 }
 
 /// New ids by old ones; `None` for those not seen.
@@ -79,6 +81,7 @@ impl Collector {
         Self {
             interner: Interner::new(limit),
             renames: Map::default(),
+            extras: Map::default(),
         }
     }
 
@@ -93,12 +96,14 @@ impl Collector {
     pub fn reset(&mut self) {
         self.interner.reset();
         self.renames.clear();
+        self.extras.clear();
     }
 
     /// Copies rows of `batch` to the end of `into`.
     pub fn push(&mut self, batch: &FlowBatch, rows: &[u32], into: &mut LooseRows) {
         if self.renames.len() >= MOST_EPOCHS {
             self.renames.clear();
+            self.extras.clear();
         }
         let words = batch.dictionaries();
         let mut to = Renaming {
@@ -155,12 +160,10 @@ impl Collector {
             destination_names list ListId;
             emitter pair PairId;
         }
+        let known = self.extras.entry(words.epoch()).or_default();
         into.extra.extend(rows.iter().map(|&row| {
-            let mut extra = from.extra[row as usize].clone();
-            if let Some(extra) = &mut extra {
-                Arc::make_mut(extra).rename(&mut to);
-            }
-            extra
+            let extra = from.extra[row as usize].as_ref()?;
+            Some(known.renamed(extra, &mut to))
         }));
         into.add_rows(rows.len());
         into.complete();

@@ -68,11 +68,13 @@ impl Values {
     pub(super) fn of_bytes(bytes: &BinaryArray, most: usize) -> Option<Self> {
         let mut found = Distinct::new(0, most);
         let mut rows = Vec::with_capacity(bytes.len());
+        // Neighbours are often the same.
+        let mut last: (Option<&[u8]>, u32) = (None, NONE);
         for value in bytes {
-            rows.push(match value {
-                Some(value) => found.add(value)?,
-                None => NONE,
-            });
+            if value != last.0 {
+                last = (value, value.map_or(Some(NONE), |value| found.add(value))?);
+            }
+            rows.push(last.1);
         }
         Some(found.values(rows))
     }

@@ -6,6 +6,7 @@
 
 mod sparse;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -16,7 +17,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 
-use super::joined::{join, pair};
+use super::joined::{join, join_into, pair};
 use super::{COLUMNS, Kind, schema};
 use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
 
@@ -293,18 +294,26 @@ impl<'a> Columns<'a> {
         let (id, identity) = (number(|side| side.id), number(|side| side.identity));
         self.push(id);
         self.push(identity);
-        let texts: [fn(&Endpoint) -> Option<String>; 6] = [
-            |side| some(&side.cluster),
-            |side| some(&side.namespace),
-            workload,
-            |side| some(&side.pod),
-            |side| join(side.labels.iter().map(AsRef::as_ref)),
+        let texts: [fn(&Endpoint, &mut StringBuilder) -> bool; 6] = [
+            |side, out| text(&side.cluster, out),
+            |side, out| text(&side.namespace, out),
+            |side, out| {
+                let workload = side.workloads.first();
+                workload.is_some_and(|workload| text(&workload.name, out))
+            },
+            |side, out| text(&side.pod, out),
+            |side, out| join_into(out, side.labels.iter().map(AsRef::as_ref)),
             workloads,
         ];
-        for of in texts {
+        for write in texts {
             let mut values = StringBuilder::new();
             for endpoint in &found {
-                values.append_option(of(endpoint));
+                if write(endpoint, &mut values) {
+                    // Ends what was written.
+                    values.append_value("");
+                } else {
+                    values.append_null();
+                }
             }
             let values: ArrayRef = Arc::new(values.finish());
             if values.null_count() == values.len() {
@@ -317,20 +326,17 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The name people know an endpoint's workload by.
-fn workload(endpoint: &Endpoint) -> Option<String> {
-    some(&endpoint.workloads.first()?.name)
-}
-
-/// `Kind/name` of each.
-fn workloads(endpoint: &Endpoint) -> Option<String> {
+/// `Kind/name` of each, to the end of a text; whether there are any.
+fn workloads(endpoint: &Endpoint, out: &mut StringBuilder) -> bool {
     let each = endpoint.workloads.iter();
     let texts: Vec<String> = each
         .map(|workload| pair(&workload.kind, '/', &workload.name))
         .collect();
-    join(texts.iter().map(String::as_str))
+    join_into(out, texts.iter().map(String::as_str))
 }
 
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+/// A text to the end of one that is begun; whether it is there.
+fn text(text: &str, out: &mut StringBuilder) -> bool {
+    // A builder of texts refuses none.
+    !text.is_empty() && out.write_str(text).is_ok()
 }
