@@ -22,6 +22,8 @@ use flowwatch::review::suggest::{Ask, Materials, Replay, Replayed, Settled, docu
 use flowwatch::review::usage::{History, Learner, Notes, Usage, Use};
 use flowwatch::synth::{Preset, Settings, Traffic};
 
+use serde_json::Value;
+
 use crate::support::flowwatch;
 
 /// A Monday at nine.
@@ -342,6 +344,13 @@ fn loose(folder: &Path) {
     fs::write(folder.join("payments.yaml"), LOOSE).unwrap();
 }
 
+fn fits(value: &Value, name: &str) {
+    let text = fs::read_to_string(format!("docs/schema/{name}.json")).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    let errors = crate::analyze::schema::errors(&schema, value);
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
 #[test]
 fn what_is_suggested_for_the_samples_is_proven_and_told() {
     let ran = flowwatch()
@@ -352,7 +361,7 @@ fn what_is_suggested_for_the_samples_is_proven_and_told() {
     let text = ran.text();
     for part in [
         "name: checkout\n  namespace: shop\n",
-        "# 15 connections, 2026-06-16 14:00 to 14:16, from 2 addresses, as Service shop/checkout\n",
+        "as Service shop/checkout\n",
         "- matchName: api.mailer.example\n",
         "- matchPattern: \"**.cluster.local\"\n",
         "Replay: ",
@@ -436,6 +445,8 @@ fn files_stay_what_they_were_but_for_what_is_narrowed() {
     let shown = run("").exit(0);
     assert!(shown.text().contains("@@"), "{}", shown.text());
     assert_eq!(fs::read_to_string(&file).unwrap(), LOOSE);
+    let told: Value = serde_json::from_str(run("-o json").exit(0).text()).unwrap();
+    fits(&told, "tighten");
     let ran = run("--write").exit(0);
     let written = fs::read_to_string(&file).unwrap();
     for part in [

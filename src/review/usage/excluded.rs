@@ -7,7 +7,9 @@
 use ipnet::IpNet;
 
 use crate::baseline::without_search;
-use crate::connection::{Connection, Edge, Exchange, ExchangeKind, Outcome, Peer, PeerId, Peers};
+use crate::connection::{
+    Connection, Edge, Exchange, ExchangeKind, Outcome, Peer, PeerId, Peers, Tuple,
+};
 use crate::finding::{Alert, Findings, Party, Severity};
 use crate::flow::{DropClass, Protocol};
 
@@ -15,6 +17,8 @@ use crate::flow::{DropClass, Protocol};
 const GRACE: i64 = 60_000_000_000;
 /// Names of the cluster end so.
 pub(super) const CLUSTER_DOMAIN: &str = ".cluster.local";
+/// The first port that Linux gives to clients.
+const EPHEMERAL: u16 = 32_768;
 /// Statuses of HTTP that say the request was not meant to be made.
 const REFUSED: [u32; 4] = [401, 403, 404, 405];
 
@@ -169,7 +173,7 @@ impl History {
             None => {}
         }
         self.edge(connection.edge, (connection.first, connection.last), peers)?;
-        if !connection.oriented {
+        if !connection.oriented && !by_ports(connection) {
             return Err(Why::Direction);
         }
         Ok(())
@@ -244,6 +248,17 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// Whether the ports of a connection tell who opened it: systems take ports of clients from
+/// here on, and hardly anything listens there.
+fn by_ports(connection: &Connection) -> bool {
+    let Tuple {
+        client_port,
+        server_port,
+        ..
+    } = connection.tuple;
+    server_port > 0 && server_port < EPHEMERAL && client_port >= EPHEMERAL
 }
 
 /// Whether a party of a finding is a peer. Findings know names by their registered domain and
