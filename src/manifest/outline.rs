@@ -153,6 +153,11 @@ pub(super) fn outline(text: &str) -> Option<Outlined> {
                 let mut open = stack.pop()?;
                 if open.outline.flow {
                     open.outline.end = end;
+                } else if let Written::List(items) = &open.outline.kind
+                    && let Some(first) = items.first()
+                {
+                    // The parser begins a list that is no deeper than its key elsewhere.
+                    open.outline.start = dash(text, first.start)?;
                 }
                 open.outline
             }
@@ -167,6 +172,31 @@ pub(super) fn outline(text: &str) -> Option<Outlined> {
         root: root?,
         scalars,
     })
+}
+
+/// The dash of an item that begins at a byte: the last one before it that only spaces and
+/// dashes stand before on its line; comments and line breaks may stand between.
+fn dash(text: &str, item: usize) -> Option<usize> {
+    let mut end = item;
+    loop {
+        let line = text[..end].rfind('\n').map_or(0, |line| line + 1);
+        let before = &text[line..end];
+        let code = before
+            .find('#')
+            .map_or(before, |comment| &before[..comment]);
+        let only = code
+            .bytes()
+            .rposition(|byte| byte == b'-')
+            .filter(|at| code[..*at].bytes().all(|byte| matches!(byte, b' ' | b'-')));
+        if let Some(at) = only {
+            return Some(line + at);
+        }
+        // A key stands before a dash on its line where a list is in a list.
+        if !code.trim().is_empty() {
+            return code.rfind("- ").map(|at| line + at);
+        }
+        end = line.checked_sub(1)?;
+    }
 }
 
 impl Open {

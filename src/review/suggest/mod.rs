@@ -12,8 +12,6 @@ mod dropped;
 mod repair;
 mod replay;
 mod settle;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

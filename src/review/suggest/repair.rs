@@ -98,3 +98,80 @@ impl Repairs {
             .or_insert_with(|| format!("the replay denies {what}, which was accepted"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::Readiness;
+    use crate::flow::Protocol;
+    use crate::policy::{ObjectId, ObjectKind};
+    use crate::review::suggest::Side;
+    use crate::review::usage::Selector;
+
+    fn draft() -> Draft {
+        Draft {
+            id: ObjectId {
+                kind: ObjectKind::CiliumNetworkPolicy,
+                namespace: "shop".into(),
+                name: "web".into(),
+            },
+            selector: Selector::default(),
+            members: vec![("c".into(), "shop".into(), "web".into())],
+            sides: [None, Some(Side::default())],
+            adds: false,
+            readiness: Readiness::default(),
+            newest: None,
+            notes: Vec::new(),
+            withheld: Vec::new(),
+        }
+    }
+
+    fn broken(server: Peer, request: Option<&str>) -> Broken {
+        Broken {
+            client: Peer::Workload {
+                cluster: "c".into(),
+                namespace: "shop".into(),
+                kind: "".into(),
+                name: "web".into(),
+            },
+            server,
+            port: 443,
+            protocol: Protocol::Tcp,
+            request: request.map(str::to_owned),
+            sides: vec![Direction::Egress],
+            before: false,
+            count: 3,
+            addresses: [IpAddr::from([192, 0, 2, 1])].into(),
+        }
+    }
+
+    #[test]
+    fn a_server_outside_is_allowed_by_address_before_anything_is_withheld() {
+        let mut repairs = Repairs::default();
+        let one = [broken(Peer::Name("api.example.com".into()), None)];
+        assert!(repairs.take(&one, &[draft()], false));
+        assert_eq!(repairs.addresses.len(), 1);
+        assert!(repairs.withheld.is_empty());
+        // It did not help: nothing is left to try.
+        assert!(repairs.take(&one, &[draft()], false));
+        let why = repairs.withheld.values().next().unwrap();
+        assert_eq!(
+            why,
+            "the replay denies 3 connections from shop/web to api.example.com:443, which was accepted"
+        );
+        assert!(!repairs.take(&one, &[draft()], false));
+    }
+
+    #[test]
+    fn requests_get_queries_then_the_port_and_the_last_round_withholds_at_once() {
+        let mut repairs = Repairs::default();
+        let one = [broken(Peer::Entity("world".into()), Some("GET /a?b"))];
+        assert!(repairs.take(&one, &[draft()], false));
+        assert!(repairs.queries.len() == 1 && repairs.no_paths.is_empty());
+        assert!(repairs.take(&one, &[draft()], false));
+        assert!(repairs.no_paths.len() == 1 && repairs.withheld.is_empty());
+        let mut last = Repairs::default();
+        assert!(last.take(&one, &[draft()], true));
+        assert!(last.queries.is_empty() && last.withheld.len() == 1);
+    }
+}

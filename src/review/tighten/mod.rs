@@ -8,8 +8,6 @@ mod fits;
 mod loose;
 mod narrow;
 mod needed;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
