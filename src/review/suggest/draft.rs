@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::dropped::Needs;
-use super::repair::DraftName;
+use super::repair::{DraftName, NODES};
 use super::{Ask, Draft, Repairs, SIDES, Side, Skipped};
 use crate::baseline::{Readiness, Stage};
 use crate::connection::Peer;
@@ -265,6 +265,14 @@ impl Materials<'_> {
             exact: false,
         };
         let mut terms = naming.terms(uses.values().copied(), direction);
+        for (of, way, port) in &repairs.nodes {
+            if of == name && *way == direction {
+                for node in NODES {
+                    let wanted = terms.entry(Term::Entity(node.into())).or_default();
+                    wanted.ports.entry(*port).or_default();
+                }
+            }
+        }
         if direction == Direction::Egress {
             for ((of, port), addresses) in &repairs.addresses {
                 if of == name {

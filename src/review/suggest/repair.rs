@@ -1,7 +1,8 @@
 //! What is mended when a replay shows that something accepted would break.
 //!
 //! Owns which repair answers which break: a server outside whose name a flow did not carry is
-//! allowed by its address too; requests that a list of paths refuses are allowed by what may
+//! allowed by its address too; a node is `host` to itself and `remote-node` to the others, and
+//! both are allowed where flows disagree; requests that a list of paths refuses are allowed by what may
 //! follow a path, then by the port alone; names that the list for DNS lacks are everything.
 //! What none of these mends is withheld: a direction of one policy.
 
@@ -18,11 +19,16 @@ use crate::review::usage::{PortKey, key_of};
 /// Namespace and name of a policy.
 pub(super) type DraftName = (Arc<str>, Arc<str>);
 
+/// Entities that a node is, by who looks.
+pub(super) const NODES: [&str; 2] = ["host", "remote-node"];
+
 /// All repairs so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Addresses to allow beside names, by policy and port.
     pub(super) addresses: BTreeMap<(DraftName, PortKey), BTreeSet<IpAddr>>,
+    /// Nodes to allow by both of their entities, by policy, direction and port.
+    pub(super) nodes: BTreeSet<(DraftName, Direction, PortKey)>,
     /// Policies whose paths let a query follow.
     pub(super) queries: BTreeSet<DraftName>,
     /// Policies without paths.
@@ -59,12 +65,22 @@ impl Repairs {
     fn answer(&mut self, one: &Broken, draft: &Draft, direction: Direction, last: bool) {
         let name: DraftName = (draft.id.namespace.clone(), draft.id.name.clone());
         let is_outside = matches!(one.server, Peer::Name(_) | Peer::Prefix(_));
+        let peer = match direction {
+            Direction::Ingress => &one.client,
+            Direction::Egress => &one.server,
+        };
         let is_dns = one.port == 53;
         if !last {
             match (&one.request, direction) {
                 (Some(_), _) if is_dns && self.any_name.insert(name.clone()) => return,
                 (Some(_), _) if !is_dns && self.queries.insert(name.clone()) => return,
                 (Some(_), _) if !is_dns && self.no_paths.insert(name.clone()) => return,
+                (None, _) if is_node(peer) => {
+                    let port = (one.port, one.protocol as u8);
+                    if self.nodes.insert((name.clone(), direction, port)) {
+                        return;
+                    }
+                }
                 (None, Direction::Egress) if is_outside => {
                     let port = (one.port, one.protocol as u8);
                     let known = self.addresses.entry((name.clone(), port)).or_default();
@@ -97,6 +113,10 @@ impl Repairs {
             .entry((name, direction))
             .or_insert_with(|| format!("the replay denies {what}, which was accepted"));
     }
+}
+
+fn is_node(peer: &Peer) -> bool {
+    matches!(peer, Peer::Entity(name) if NODES.contains(&&**name))
 }
 
 #[cfg(test)]
