@@ -291,6 +291,16 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
             format!("  {}/{}: {}", one.workload.1, one.workload.2, one.why)
         });
     }
+    if suggested.elsewhere > 0 {
+        lines.push(format!(
+            "{}: policies are for the cluster that most pods are of",
+            counted(
+                suggested.elsewhere,
+                "workload of another cluster is left out",
+                "workloads of other clusters are left out"
+            )
+        ));
+    }
     if !suggested.probing.is_empty() {
         lines.push("denied connections that get no rule:".to_owned());
         some(&mut lines, &suggested.probing, |one| {

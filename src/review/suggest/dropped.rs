@@ -2,7 +2,7 @@
 //!
 //! Owns which of them look meant, and on which side a rule is missing. Meant is what was
 //! tried several times, between ends that are known, by somebody who did not try everything:
-//! a scan is denied as it should be. A rule is missing where nothing allows it; where a deny
+//! a scan is denied as it should be, and so is whoever calls from the internet. A rule is missing where nothing allows it; where a deny
 //! rule stops it, no further rule helps.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::engine::{ClusterPolicies, Party};
 use crate::flow::{Endpoint, Protocol, counted};
 use crate::inventory::{Identity, UNNUMBERED};
 use crate::policy::{Direction, IdentityIndex, Verdict};
-use crate::review::usage::{Use, WorkloadKey, key_of};
+use crate::review::usage::{Use, WorkloadKey, is_private, key_of};
 
 /// Connections that something must have been tried with.
 const LEAST: u64 = 3;
@@ -87,6 +87,12 @@ pub fn lost(materials: &Materials<'_>) -> (Needs, Vec<Probing>) {
         };
         if one.evidence.count < LEAST {
             refuse(format!("it was tried fewer than {LEAST} times"));
+            continue;
+        }
+        let anybody = matches!(&one.client, Peer::Entity(name) if &**name == "world")
+            && !one.evidence.clients.iter().copied().all(is_private);
+        if anybody {
+            refuse("anybody outside may have tried it: allow it by hand if it is meant".to_owned());
             continue;
         }
         match sides(materials, &cluster, one) {

@@ -4,6 +4,8 @@
 //! known, and that no finding is about. Whoever learns and whoever replays ask here, so that
 //! both mean the same connections.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 
 use crate::baseline::without_search;
@@ -48,7 +50,8 @@ pub enum Why {
 pub struct History {
     /// Denied connections are asked for instead of those that passed.
     pub dropped: bool,
-    flagged: Vec<Flag>,
+    /// By whom they are about; those about others than workloads have no key.
+    flagged: BTreeMap<String, Vec<Flag>>,
     incidents: Vec<(Party, i64, i64)>,
 }
 
@@ -134,7 +137,8 @@ impl History {
             if finding.suppressed.is_some() {
                 continue;
             }
-            self.flagged.push(Flag {
+            let flags = self.flagged.entry(key_of(&finding.subject)).or_default();
+            flags.push(Flag {
                 subject: finding.subject.clone(),
                 peer: finding.peer.clone(),
                 port: finding.port.zip(finding.protocol.clone()),
@@ -222,7 +226,14 @@ impl History {
         }
         let (client, server) = (peers.get(edge.client), peers.get(edge.server));
         let meets = |first: i64, last: i64| span.0 <= last && span.1 >= first;
-        let flagged = self.flagged.iter().any(|flag| {
+        let of = |key: &str| self.flagged.get(key).map_or(&[][..], Vec::as_slice);
+        let (by_client, by_server) = (workload(client), workload(server));
+        let mut about = by_client
+            .iter()
+            .chain(&by_server)
+            .flat_map(|key| of(key))
+            .chain(of(""));
+        let flagged = about.any(|flag| {
             meets(flag.first, flag.last)
                 && flag.port.as_ref().is_none_or(|(port, protocol)| {
                     *port == edge.port && protocol == edge.protocol.name()
@@ -298,6 +309,23 @@ fn is(party: &Party, peer: &Peer) -> bool {
     }
 }
 
+/// Findings are looked for by the workload they are about.
+fn key_of(party: &Party) -> String {
+    match party {
+        Party::Workload {
+            namespace, name, ..
+        } => format!("{namespace}/{name}"),
+        _ => String::new(),
+    }
+}
+
+fn workload(peer: &Peer) -> Option<String> {
+    match peer {
+        Peer::Workload { .. } => Some(peer.to_string()),
+        _ => None,
+    }
+}
+
 /// Whether a name is below a search domain, or of the cluster.
 #[must_use]
 pub fn is_searched(name: &str) -> bool {
@@ -337,13 +365,17 @@ mod tests {
         let mut peers = Peers::default();
         let [web, db, mail] = ["web", "db", "mail"].map(|name| peers.intern(peer(name)));
         let history = History {
-            flagged: vec![Flag {
-                subject: Party::from(&peer("web")),
-                peer: Some(Party::from(&peer("db"))),
-                port: Some((5432, "TCP".to_owned())),
-                first: 100,
-                last: 200,
-            }],
+            flagged: [(
+                "shop/web".to_owned(),
+                vec![Flag {
+                    subject: Party::from(&peer("web")),
+                    peer: Some(Party::from(&peer("db"))),
+                    port: Some((5432, "TCP".to_owned())),
+                    first: 100,
+                    last: 200,
+                }],
+            )]
+            .into(),
             incidents: vec![(Party::from(&peer("mail")), 100, 200)],
             ..History::default()
         };

@@ -23,4 +23,4 @@ pub use request::{Requests, pattern};
 pub use roster::{Directory, Labels, Member, Noter, Notes, WorkloadKey, key_of};
 pub use rule::{Layer7, PortKey, Rule, RuleOptions, labels, peer, ports, rules};
 pub use selector::{Chosen, Selector, choose};
-pub use term::{Home, Naming, Port, Term, Terms, Wanted, protocol};
+pub use term::{Home, Naming, Port, Term, Terms, Wanted, is_private, protocol};

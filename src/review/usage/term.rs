@@ -346,7 +346,8 @@ fn networks(addresses: impl Iterator<Item = IpNet>) -> Vec<(IpNet, Vec<IpNet>)> 
 }
 
 /// Addresses that nobody on the internet has.
-fn is_private(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             address.is_private()
