@@ -170,7 +170,7 @@ fn roots(text: &str) -> Result<Vec<(usize, Node)>, PatchError> {
     let mut roots = Vec::new();
     for part in parts(text) {
         let whole = whole(part.text).ok_or(PatchError::Unreadable)?;
-        roots.extend(whole.map(|root| (part.index, root)));
+        roots.extend(whole.into_iter().map(|root| (part.index, root)));
     }
     Ok(roots)
 }

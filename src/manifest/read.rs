@@ -67,15 +67,18 @@ pub fn read(text: &str, file: Arc<str>) -> ReadOutcome {
     outcome
 }
 
-/// The one value of a document as it is written, a list of objects in one: `Some(None)` for
-/// an empty document, `None` for what is no single document that can be read.
-pub(super) fn whole(text: &str) -> Option<Option<Node>> {
+/// The value of a document as it is written, a list of objects in one; none of an empty
+/// document. `None` for what is no single document that can be read.
+pub(super) fn whole(text: &str) -> Option<Vec<Node>> {
     if text.trim_start_matches("---").trim_start().is_empty() {
-        return Some(None);
+        return Some(Vec::new());
     }
     let aliases = memchr::memchr(b'*', text.as_bytes()).is_some();
     let composed = compose(text, 1, aliases, Spent::default()).ok()?;
-    composed.rest.is_none().then_some(composed.root)
+    composed
+        .rest
+        .is_none()
+        .then(|| composed.root.into_iter().collect())
 }
 
 fn start(line: u32) -> Place {

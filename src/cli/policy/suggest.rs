@@ -18,7 +18,7 @@ use crate::manifest::is_policy_kind;
 use crate::policy::Direction;
 use crate::render::suggest as forms;
 use crate::review::simulate::jobs;
-use crate::review::suggest::{Ask, Draft, Materials, Suggested, documents, lost, settle};
+use crate::review::suggest::{Ask, Draft, Materials, Needs, Suggested, documents, lost, settle};
 use crate::review::usage::{Learner, Notes};
 
 /// Arguments of `policy suggest`.
@@ -190,7 +190,7 @@ impl SuggestArgs {
         let (needs, probing) = if ask.dropped {
             lost(&materials)
         } else {
-            Default::default()
+            (Needs::default(), Vec::new())
         };
         if ask.dropped {
             materials.needs = Some(&needs);

@@ -291,7 +291,7 @@ impl Materials<'_> {
             Lookups::new(self.names(members), called, self.directory, old)
         };
         let made = rules(
-            terms,
+            &terms,
             &RuleOptions {
                 home,
                 direction,
@@ -427,7 +427,7 @@ impl Taken {
         adds: bool,
     ) -> Arc<str> {
         let own = members.first().map_or("workload", |(_, _, name)| name);
-        let mut name: String = own
+        let name: String = own
             .to_ascii_lowercase()
             .chars()
             .map(|one| {
@@ -439,10 +439,8 @@ impl Taken {
             })
             .take(MOST_LETTERS - 12)
             .collect();
-        name = name.trim_matches(['-', '.']).to_owned();
-        if name.is_empty() {
-            "workload".clone_into(&mut name);
-        }
+        let name = name.trim_matches(['-', '.']);
+        let mut name = if name.is_empty() { "workload" } else { name }.to_owned();
         if adds {
             name.push_str("-allow");
         }

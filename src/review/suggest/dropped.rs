@@ -90,7 +90,8 @@ pub fn lost(materials: &Materials<'_>) -> (Needs, Vec<Probing>) {
             continue;
         }
         let anybody = matches!(&one.client, Peer::Entity(name) if &**name == "world")
-            && !one.evidence.clients.iter().copied().all(is_private);
+            && (one.evidence.clients.is_empty()
+                || !one.evidence.clients.iter().copied().all(is_private));
         if anybody {
             refuse("anybody outside may have tried it: allow it by hand if it is meant".to_owned());
             continue;

@@ -180,7 +180,7 @@ impl Replay {
                 server: peers.get(edge.server).clone(),
                 port: edge.port,
                 protocol: edge.protocol,
-                request: request.map(|text| text.to_string()),
+                request: request.as_deref().map(str::to_owned),
                 sides: sums.sides.into_iter().collect(),
                 before: sums.before,
                 count: sums.count,

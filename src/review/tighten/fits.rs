@@ -112,15 +112,14 @@ impl FitJudge {
             let asked = self.judge.ask(row, direction)?;
             self.fit(&asked)
         });
-        let mark = match self.known.get(&both) {
-            Some(known) => *known,
-            None => {
-                let number = self.fits.number(&both);
-                if self.known.len() < MOST_FITS {
-                    self.known.insert(both, number);
-                }
-                number
+        let mark = if let Some(known) = self.known.get(&both) {
+            *known
+        } else {
+            let number = self.fits.number(&both);
+            if self.known.len() < MOST_FITS {
+                self.known.insert(both, number);
             }
+            number
         };
         Some(JudgedSide {
             direction: computed.direction,

@@ -240,7 +240,7 @@ impl Work<'_> {
         if with_ports {
             let lookups = Lookups::default();
             return rules(
-                terms,
+                &terms,
                 &RuleOptions {
                     home: self.home,
                     direction: self.loose.direction,
@@ -376,7 +376,8 @@ impl Work<'_> {
             .iter()
             .map(|one| (one.port, one.protocol as u8))
             .collect();
-        let (pings, ports): (Vec<PortKey>, Vec<PortKey>) = used.into_iter().partition(is_ping);
+        let (pings, ports): (Vec<PortKey>, Vec<PortKey>) =
+            used.into_iter().partition(|key| is_ping(*key));
         let (first, then) = if ports.is_empty() {
             (pings, Vec::new())
         } else {
@@ -420,7 +421,7 @@ impl Work<'_> {
                 .filter(|one| (first..=last).contains(&one.port))
                 .filter(|one| written == "ANY" || written == one.protocol.name())
                 .map(|one| (one.port, one.protocol as u8))
-                .filter(|key| !is_ping(key))
+                .filter(|key| !is_ping(*key))
                 .collect();
             let used: Vec<PortKey> = used.into_iter().collect();
             let new = port_list(&used);
@@ -492,13 +493,13 @@ impl Work<'_> {
     }
 }
 
-fn is_ping((_, number): &PortKey) -> bool {
-    matches!(protocol(*number), Protocol::Icmpv4 | Protocol::Icmpv6)
+fn is_ping((_, number): PortKey) -> bool {
+    matches!(protocol(number), Protocol::Icmpv4 | Protocol::Icmpv6)
 }
 
 /// `toPorts` or `icmps` for ports of one kind.
 fn layer4(keys: &[PortKey]) -> (String, Block) {
-    if keys.first().is_some_and(is_ping) {
+    if keys.first().is_some_and(|key| is_ping(*key)) {
         let fields = keys.iter().map(|(kind, number)| {
             let family = match protocol(*number) {
                 Protocol::Icmpv6 => "IPv6",

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::fits::{Both, Fit, Fits};
+use super::fits::{Both, Fits};
 use crate::connection::{Connection, Edge, Exchange, Peers};
 use crate::engine::Observer;
 use crate::review::report::Seen;
@@ -109,7 +109,7 @@ impl Needed {
         self.known.get(at).cloned()
     }
 
-    fn side(&mut self, fit: &Fit, connection: &Connection) {
+    fn side(&mut self, fit: Option<&[u32]>, connection: &Connection) {
         let Some(rules) = fit else { return };
         let weight = connection.weight;
         let loose: Vec<u32> = rules
@@ -148,8 +148,8 @@ impl Observer for Needed {
         let [client, server] = own;
         let [from_client, at_client] = client.unwrap_or_default();
         let [from_server, at_server] = server.unwrap_or_default();
-        self.side(&from_client.or(from_server), connection);
-        self.side(&at_server.or(at_client), connection);
+        self.side(from_client.or(from_server).as_deref(), connection);
+        self.side(at_server.or(at_client).as_deref(), connection);
     }
 
     fn exchange(&mut self, _: &Exchange, _: &Peers) {}

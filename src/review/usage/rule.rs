@@ -70,7 +70,7 @@ pub struct RuleOptions<'a> {
 
 /// The rules for peers, pods first.
 #[must_use]
-pub fn rules(terms: Terms, options: &RuleOptions<'_>) -> Vec<Rule> {
+pub fn rules(terms: &Terms, options: &RuleOptions<'_>) -> Vec<Rule> {
     let egress = options.direction == Direction::Egress && options.dns;
     let by_name = terms.keys().any(|term| matches!(term, Term::Name(_)));
     let asks = terms
@@ -100,7 +100,7 @@ pub fn rules(terms: Terms, options: &RuleOptions<'_>) -> Vec<Rule> {
         rule.terms
             .push((term.clone(), evidence, wanted.notes.clone()));
     };
-    for (term, wanted) in &terms {
+    for (term, wanted) in terms {
         let mut plain: Vec<PortKey> = Vec::new();
         let mut types: Vec<PortKey> = Vec::new();
         let mut notes = Vec::new();
@@ -378,7 +378,7 @@ mod tests {
         let lookups = Lookups::default();
         let home = home();
         let rules = rules(
-            terms,
+            &terms,
             &RuleOptions {
                 home: &home,
                 direction,
