@@ -134,7 +134,7 @@ pub(super) fn outline(text: &str) -> Option<Outlined> {
                     style,
                     marked(anchor, tag.is_some()),
                     Written::List(Vec::new()),
-                )?);
+                ));
                 continue;
             }
             Event::MappingStart(style, anchor, tag) => {
@@ -146,7 +146,7 @@ pub(super) fn outline(text: &str) -> Option<Outlined> {
                     style,
                     marked(anchor, tag.is_some()),
                     Written::Map(Vec::new()),
-                )?);
+                ));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -205,8 +205,8 @@ impl Open {
         style: StructureStyle,
         marked: bool,
         kind: Written,
-    ) -> Option<Self> {
-        Some(Self {
+    ) -> Self {
+        Self {
             outline: Outline {
                 start,
                 end: end.max(start),
@@ -215,7 +215,7 @@ impl Open {
                 kind,
             },
             key: None,
-        })
+        }
     }
 
     fn awaits_key(&self) -> bool {
