@@ -2,6 +2,8 @@
 //!
 //! Owns the unified diff that `git apply` and `patch -p1` take, and the words around it.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -89,13 +91,14 @@ pub fn summary(tightened: &Tightened) -> Vec<String> {
             )
         );
         if replayed.denied > 0 {
-            line.push_str(&format!(
+            let _ = write!(
+                line,
                 ", {} are denied as before",
                 thousands(replayed.denied)
-            ));
+            );
         }
         if replayed.undecided() > 0 {
-            line.push_str(&format!(", {} undecided", thousands(replayed.undecided())));
+            let _ = write!(line, ", {} undecided", thousands(replayed.undecided()));
         }
         lines.push(line);
     }
@@ -105,7 +108,7 @@ pub fn summary(tightened: &Tightened) -> Vec<String> {
         peers.truncate(PEERS);
         let mut to = peers.join(", ");
         if more > 0 {
-            to.push_str(&format!(" and {more} more"));
+            let _ = write!(to, " and {more} more");
         }
         let loose = one.loose.join(" and ");
         lines.push(if to.is_empty() {

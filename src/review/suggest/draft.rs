@@ -24,6 +24,8 @@ use crate::review::usage::{
 
 /// Namespaces whose workloads the cluster does not work without: they are asked for by name.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+/// Policies of one name that are told apart by a number.
+const MOST_NAMESAKES: usize = 10_000;
 /// Letters of a name.
 const MOST_LETTERS: usize = 63;
 
@@ -95,7 +97,7 @@ pub fn drafts(materials: &Materials<'_>, repairs: &Repairs) -> (Vec<Draft>, Vec<
             namespace,
             name,
         };
-        let draft = materials.draft(id, selector, members, wanted, &by_end, repairs);
+        let draft = materials.draft(id, selector, &members, wanted, &by_end, repairs);
         if !draft.is_empty() || !draft.withheld.is_empty() {
             all.push(draft);
         }
@@ -207,7 +209,7 @@ impl Materials<'_> {
         &self,
         id: ObjectId,
         selector: Selector,
-        members: BTreeSet<WorkloadKey>,
+        members: &BTreeSet<WorkloadKey>,
         wanted: [bool; 2],
         by_end: &ByEnd<'_>,
         repairs: &Repairs,
@@ -225,7 +227,7 @@ impl Materials<'_> {
             adds: self.ask.dropped,
             readiness: Readiness::default(),
             newest: None,
-            notes: notes(&members, self.directory),
+            notes: notes(members, self.directory),
             withheld: Vec::new(),
         };
         let mut all: BTreeMap<usize, &Use> = BTreeMap::new();
@@ -244,7 +246,7 @@ impl Materials<'_> {
                 .map(|(use_at, one)| (*use_at, *one))
                 .collect();
             all.extend(&uses);
-            draft.sides[at] = Some(self.side(&uses, &members, direction, (&home, &name), repairs));
+            draft.sides[at] = Some(self.side(&uses, members, direction, (&home, &name), repairs));
         }
         (draft.readiness, draft.newest) = readiness(all.values().copied());
         draft
@@ -449,7 +451,7 @@ impl Taken {
             1 => format!("{name}-suggested"),
             round => format!("{name}-{round}"),
         };
-        let free = (0..)
+        let free = (0..=MOST_NAMESAKES)
             .map(suffixed)
             .find(|name| !self.0.contains(&(namespace.clone(), name.clone())))
             .unwrap_or(name.clone());

@@ -4,6 +4,7 @@
 //! counted as more.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -106,16 +107,21 @@ impl Evidence {
         let clients = self.clients.len() as u64;
         if clients > 1 || self.more {
             let more = if self.more { "more than " } else { "" };
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 ", from {more}{}",
                 counted(clients, "address", "addresses")
-            ));
+            );
         }
         let services: Vec<&str> = self.services.iter().map(AsRef::as_ref).collect();
         match services.as_slice() {
             [] => {}
-            [one] => text.push_str(&format!(", as Service {one}")),
-            many => text.push_str(&format!(", as Services {}", many.join(" and "))),
+            [one] => {
+                let _ = write!(text, ", as Service {one}");
+            }
+            many => {
+                let _ = write!(text, ", as Services {}", many.join(" and "));
+            }
         }
         text
     }

@@ -25,6 +25,9 @@ const MOST_SETS: usize = 64;
 pub type Labels = Vec<(Arc<str>, Arc<str>)>;
 /// Cluster, namespace and name of a workload.
 pub type WorkloadKey = (Arc<str>, Arc<str>, Arc<str>);
+/// Namespace, name and labels of a workload, for tests.
+#[cfg(test)]
+pub(in crate::review) type Listed<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 /// Cluster, namespace and name of a pod.
 type PodKey = (Arc<str>, Arc<str>, Arc<str>);
 
@@ -278,7 +281,7 @@ impl Directory {
     }
 
     #[cfg(test)]
-    pub(in crate::review) fn with(list: &[(&str, &str, &[(&str, &str)])]) -> Self {
+    pub(in crate::review) fn with(list: &[Listed<'_>]) -> Self {
         let mut directory = Self::default();
         for (namespace, name, labels) in list {
             let key = ("c".into(), (*namespace).into(), (*name).into());

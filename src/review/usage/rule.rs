@@ -374,11 +374,11 @@ mod tests {
         }
     }
 
-    fn written(terms: Terms, direction: Direction) -> String {
+    fn written(terms: &Terms, direction: Direction) -> String {
         let lookups = Lookups::default();
         let home = home();
         let rules = rules(
-            &terms,
+            terms,
             &RuleOptions {
                 home: &home,
                 direction,
@@ -402,7 +402,7 @@ mod tests {
             ),
         ]);
         assert_eq!(
-            written(terms, Direction::Egress),
+            written(&terms, Direction::Egress),
             "- toEndpoints:
     # 3 connections, 1970-01-01 00:00 to 00:01
     - matchLabels:
@@ -439,7 +439,7 @@ mod tests {
             Term::Name("api.mailer.example".into()),
             wanted(&[(443, Protocol::Tcp)]),
         )]);
-        let text = written(terms, Direction::Egress);
+        let text = written(&terms, Direction::Egress);
         assert!(
             text.contains("- toFQDNs:\n    - matchName: api.mailer.example\n"),
             "{text}"
@@ -459,11 +459,11 @@ mod tests {
             port.requests.add(&get, "/v1/[0-9]+", 200);
         }
         let terms = Terms::from([(pods("shop", "web"), port)]);
-        let text = written(terms.clone(), Direction::Ingress);
+        let text = written(&terms, Direction::Ingress);
         assert!(
             text.contains("http:\n          - method: GET\n            path: \"/v1/[0-9]+\"\n"),
             "{text}"
         );
-        assert!(!written(terms, Direction::Egress).contains("http"));
+        assert!(!written(&terms, Direction::Egress).contains("http"));
     }
 }
