@@ -27,6 +27,12 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub struct LooseRows(Columns);
 
 impl LooseRows {
+    /// The rows of a batch that [`Collector::batch`] made, to be added to again.
+    #[must_use]
+    pub fn of(batch: FlowBatch) -> Self {
+        Self(batch.columns)
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

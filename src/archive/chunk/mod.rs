@@ -13,9 +13,7 @@ mod values;
 
 use std::io::Write;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type, UInt8Type, UInt32Type};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -212,21 +210,30 @@ impl Out {
 
 /// The values of a column, if they are worth a dictionary.
 fn distinct(array: &ArrayRef) -> Option<Values> {
-    fn numbers<T: ArrowPrimitiveType>(
-        array: &PrimitiveArray<T>,
-        bits: impl Fn(T::Native) -> u32,
-    ) -> Option<Values> {
-        Values::of_numbers(array.iter().map(|number| number.map(&bits)))
-    }
     match array.data_type() {
         DataType::Dictionary(..) => {
             let texts: &DictionaryArray<UInt32Type> = array.as_dictionary_opt()?;
             let values: &StringArray = texts.values().as_string_opt()?;
             Values::of_texts(texts.keys(), values, DICTIONARY_BYTES)
         }
-        DataType::Int32 => numbers::<Int32Type>(array.as_primitive(), |number| number as u32),
-        DataType::UInt32 => numbers::<UInt32Type>(array.as_primitive(), |number| number),
-        DataType::UInt8 => numbers::<UInt8Type>(array.as_primitive(), u32::from),
+        DataType::Int32 => {
+            let numbers: &PrimitiveArray<Int32Type> = array.as_primitive_opt()?;
+            let bits: Vec<u32> = numbers
+                .values()
+                .iter()
+                .map(|&number| number as u32)
+                .collect();
+            Values::of_numbers(&bits, numbers.nulls())
+        }
+        DataType::UInt32 => {
+            let numbers: &PrimitiveArray<UInt32Type> = array.as_primitive_opt()?;
+            Values::of_numbers(numbers.values(), numbers.nulls())
+        }
+        DataType::UInt8 => {
+            let numbers: &PrimitiveArray<UInt8Type> = array.as_primitive_opt()?;
+            let bits: Vec<u32> = numbers.values().iter().copied().map(u32::from).collect();
+            Values::of_numbers(&bits, numbers.nulls())
+        }
         DataType::Binary => Values::of_bytes(array.as_binary_opt()?, DICTIONARY_BYTES),
         _ => None,
     }

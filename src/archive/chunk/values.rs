@@ -7,14 +7,17 @@
 use std::hash::BuildHasher;
 
 use arrow::array::{Array, BinaryArray, StringArray, UInt32Array};
+use arrow::buffer::NullBuffer;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashTable};
 
 /// The value of a row that has none.
 pub(super) const NONE: u32 = u32::MAX;
 /// Numbers of a column that are worth a dictionary.
 const MOST_NUMBERS: usize = 8 << 10;
+/// Numbers below it, such as ports, are looked up by themselves.
+const SMALL: u32 = 1 << 16;
 
 /// Distinct values, in the order in which they were found.
 pub(super) struct Values {
@@ -80,39 +83,38 @@ impl Values {
     }
 
     /// A column of numbers as their bits; `None` where nearly all differ.
-    pub(super) fn of_numbers(numbers: impl Iterator<Item = Option<u32>>) -> Option<Self> {
-        let mut out = Self::new(numbers.size_hint().0);
-        let mut known: HashTable<(u32, u32)> = HashTable::new();
-        let hasher = RandomState::default();
-        let hash = |bits: u32| hasher.hash_one(bits);
+    pub(super) fn of_numbers(numbers: &[u32], there: Option<&NullBuffer>) -> Option<Self> {
+        let mut out = Self::new(numbers.len());
+        let mut known = Numbers::new(numbers);
         let mut last = (None, NONE);
-        for number in numbers {
-            if last.0 != number {
-                last = (number, NONE);
-                if let Some(bits) = number {
-                    let entry = known.entry(
-                        hash(bits),
-                        |&(other, _)| other == bits,
-                        |&(other, _)| hash(other),
-                    );
-                    last.1 = match entry {
-                        Entry::Occupied(entry) => entry.get().1,
-                        Entry::Vacant(entry) => {
-                            let value = out.ranges.len() as u32;
-                            if out.ranges.len() >= MOST_NUMBERS {
-                                return None;
-                            }
-                            let start = out.plain.len() as u32;
-                            out.plain.extend_from_slice(&bits.to_le_bytes());
-                            out.ranges.push((start, start + 4));
-                            entry.insert((bits, value));
-                            value
-                        }
-                    };
+        let mut add = |out: &mut Self, bits: u32| {
+            if last.0 != Some(bits) {
+                let value = known.place(bits, out.ranges.len() as u32);
+                if value as usize == out.ranges.len() {
+                    if out.ranges.len() >= MOST_NUMBERS {
+                        return None;
+                    }
+                    let start = out.plain.len() as u32;
+                    out.plain.extend_from_slice(&bits.to_le_bytes());
+                    out.ranges.push((start, start + 4));
+                }
+                last = (Some(bits), value);
+            }
+            out.rows.push(last.1);
+            Some(())
+        };
+        match there {
+            None => numbers.iter().try_for_each(|&bits| add(&mut out, bits))?,
+            Some(there) => {
+                for (&bits, there) in numbers.iter().zip(there) {
+                    if there {
+                        add(&mut out, bits)?;
+                    } else {
+                        out.rows.push(NONE);
+                        out.nulls += 1;
+                    }
                 }
             }
-            out.nulls += usize::from(last.1 == NONE);
-            out.rows.push(last.1);
         }
         Some(out)
     }
@@ -132,6 +134,37 @@ impl Values {
             ranges: Vec::new(),
             rows: Vec::with_capacity(rows),
             nulls: 0,
+        }
+    }
+}
+
+/// Numbers that were found, with their places.
+enum Numbers {
+    /// By the number, where all are small; 0 for none, else the place from 1.
+    Small(Vec<u32>),
+    Any(HashMap<u32, u32, RandomState>),
+}
+
+impl Numbers {
+    fn new(numbers: &[u32]) -> Self {
+        match numbers.iter().max() {
+            Some(&most) if most < SMALL => Self::Small(vec![0; most as usize + 1]),
+            _ => Self::Any(HashMap::default()),
+        }
+    }
+
+    /// The place of a number: `next` for one that is new.
+    #[inline]
+    fn place(&mut self, bits: u32, next: u32) -> u32 {
+        match self {
+            Self::Small(places) => {
+                let place = &mut places[bits as usize];
+                if *place == 0 {
+                    *place = next + 1;
+                }
+                *place - 1
+            }
+            Self::Any(places) => *places.entry(bits).or_insert(next),
         }
     }
 }
