@@ -98,7 +98,7 @@ impl Part {
         for rows in now.chunks(GROUP_ROWS) {
             self.group(encoder, &waiting, rows)?;
         }
-        self.waiting = LooseRows::of(waiting).take(later);
+        self.waiting = collector.rest(waiting, later);
         Ok(())
     }
 

@@ -27,12 +27,6 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub struct LooseRows(Columns);
 
 impl LooseRows {
-    /// The rows of a batch that [`Collector::batch`] made, to be added to again.
-    #[must_use]
-    pub fn of(batch: FlowBatch) -> Self {
-        Self(batch.columns)
-    }
-
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -43,17 +37,6 @@ impl LooseRows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Takes the rows that `order` names, in that order; the others stay as they are but
-    /// for their sparse part, which is moved.
-    #[must_use]
-    pub fn take(&mut self, order: &[u32]) -> Self {
-        let mut taken = Columns::default();
-        let telling = self.0.telling();
-        self.0.take(order, &telling, &mut taken);
-        taken.complete();
-        Self(taken)
     }
 
     /// Time of each row in nanoseconds, [`super::NO_TIME`] for none.
@@ -69,6 +52,8 @@ pub struct Collector {
     interner: Interner,
     renames: Map<u64, Rename>,
     extras: Map<u64, SharedExtras>,
+    /// Columns whose rows were all taken, for their memory.
+    spare: Columns,
 }
 
 /// New ids by old ones; `None` for those not seen.
@@ -88,6 +73,7 @@ impl Collector {
             interner: Interner::new(limit),
             renames: Map::default(),
             extras: Map::default(),
+            spare: Columns::default(),
         }
     }
 
@@ -173,6 +159,20 @@ impl Collector {
         }));
         into.add_rows(rows.len());
         into.complete();
+    }
+
+    /// The rows of a batch made by [`Self::batch`] that `order` names, in that order, to be
+    /// added to again.
+    #[must_use]
+    pub fn rest(&mut self, batch: FlowBatch, order: &[u32]) -> LooseRows {
+        let mut rows = batch.columns;
+        let mut rest = std::mem::take(&mut self.spare);
+        let telling = rows.telling();
+        rows.take(order, &telling, &mut rest);
+        rest.complete();
+        rows.clear();
+        self.spare = rows;
+        LooseRows(rest)
     }
 
     /// The rows as a batch, with the dictionaries of now.

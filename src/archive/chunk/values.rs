@@ -25,10 +25,61 @@ pub(super) struct Values {
     pub(super) plain: Vec<u8>,
     /// Where in `plain` each value lies, without its length.
     pub(super) ranges: Vec<(u32, u32)>,
-    /// The value of each row by its number, or [`NONE`].
-    pub(super) rows: Vec<u32>,
+    /// The rows.
+    pub(super) runs: Runs,
+}
+
+/// Rows as runs of one value: its number, or [`NONE`], and how many rows have it. Rows are
+/// sorted so that neighbours are alike: most columns have far fewer runs than rows.
+#[derive(Default)]
+pub(super) struct Runs {
+    runs: Vec<(u32, u32)>,
+    rows: usize,
+}
+
+impl Runs {
+    #[inline]
+    pub(super) fn push(&mut self, value: u32, count: u32) {
+        self.rows += count as usize;
+        match self.runs.last_mut() {
+            Some((last, rows)) if *last == value => *rows += count,
+            _ => self.runs.push((value, count)),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[(u32, u32)] {
+        &self.runs
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Rows without a value.
-    pub(super) nulls: usize,
+    pub(super) fn nulls(&self) -> usize {
+        let nulls = self.runs.iter().filter(|(value, _)| *value == NONE);
+        nulls.map(|(_, rows)| *rows as usize).sum()
+    }
+
+    /// The same rows in parts of at most `most`.
+    pub(super) fn parts(&self, most: usize) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut part = Self::default();
+        for &(value, mut left) in &self.runs {
+            while left > 0 {
+                let now = left.min((most - part.rows) as u32);
+                part.push(value, now);
+                left -= now;
+                if part.rows == most {
+                    parts.push(std::mem::take(&mut part));
+                }
+            }
+        }
+        if part.rows > 0 {
+            parts.push(part);
+        }
+        parts
+    }
 }
 
 impl Values {
@@ -52,90 +103,93 @@ impl Values {
                 None => NONE,
             });
         }
-        let rows = match keys.nulls() {
-            Some(nulls) => {
-                let keys = keys.values().iter().zip(nulls);
-                keys.map(|(&key, there)| if there { renamed[key as usize] } else { NONE })
-                    .collect()
-            }
-            None => keys
-                .values()
-                .iter()
-                .map(|&key| renamed[key as usize])
-                .collect(),
-        };
-        Some(found.values(rows))
+        let value = |key: u32| renamed.get(key as usize).copied().unwrap_or(NONE);
+        Some(found.values(runs(keys.values(), keys.nulls(), |key| Some(value(key)))?))
     }
 
     /// A column of bytes; `None` where the distinct ones take more than `most` bytes.
     pub(super) fn of_bytes(bytes: &BinaryArray, most: usize) -> Option<Self> {
         let mut found = Distinct::new(0, most);
-        let mut rows = Vec::with_capacity(bytes.len());
+        let mut runs = Runs::default();
         // Neighbours are often the same.
         let mut last: (Option<&[u8]>, u32) = (None, NONE);
         for value in bytes {
             if value != last.0 {
                 last = (value, value.map_or(Some(NONE), |value| found.add(value))?);
             }
-            rows.push(last.1);
+            runs.push(last.1, 1);
         }
-        Some(found.values(rows))
+        Some(found.values(runs))
     }
 
     /// A column of numbers as their bits; `None` where nearly all differ.
     pub(super) fn of_numbers(numbers: &[u32], there: Option<&NullBuffer>) -> Option<Self> {
-        let mut out = Self::new(numbers.len());
         let mut known = Numbers::new(numbers);
-        let mut last = (None, NONE);
-        let mut add = |out: &mut Self, bits: u32| {
-            if last.0 != Some(bits) {
-                let value = known.place(bits, out.ranges.len() as u32);
-                if value as usize == out.ranges.len() {
-                    if out.ranges.len() >= MOST_NUMBERS {
-                        return None;
-                    }
-                    let start = out.plain.len() as u32;
-                    out.plain.extend_from_slice(&bits.to_le_bytes());
-                    out.ranges.push((start, start + 4));
+        let (mut plain, mut ranges) = (Vec::new(), Vec::new());
+        let runs = runs(numbers, there, |bits| {
+            let value = known.place(bits, ranges.len() as u32);
+            if value as usize == ranges.len() {
+                if ranges.len() >= MOST_NUMBERS {
+                    return None;
                 }
-                last = (Some(bits), value);
+                let start = plain.len() as u32;
+                plain.extend_from_slice(&bits.to_le_bytes());
+                ranges.push((start, start + 4));
             }
-            out.rows.push(last.1);
-            Some(())
-        };
-        match there {
-            None => numbers.iter().try_for_each(|&bits| add(&mut out, bits))?,
-            Some(there) => {
-                for (&bits, there) in numbers.iter().zip(there) {
-                    if there {
-                        add(&mut out, bits)?;
-                    } else {
-                        out.rows.push(NONE);
-                        out.nulls += 1;
-                    }
-                }
-            }
-        }
-        Some(out)
+            Some(value)
+        })?;
+        Some(Self {
+            plain,
+            ranges,
+            runs,
+        })
     }
 
     /// A column without any value.
     pub(super) fn nothing(rows: usize) -> Self {
-        Self {
-            rows: vec![NONE; rows],
-            nulls: rows,
-            ..Self::new(0)
+        let mut runs = Runs::default();
+        if rows > 0 {
+            runs.push(NONE, rows as u32);
         }
-    }
-
-    fn new(rows: usize) -> Self {
         Self {
             plain: Vec::new(),
             ranges: Vec::new(),
-            rows: Vec::with_capacity(rows),
-            nulls: 0,
+            runs,
         }
     }
+}
+
+/// The runs of a column of numbers; `value` is asked once for each run of one number, and
+/// ends it all by `None`.
+fn runs(
+    numbers: &[u32],
+    there: Option<&NullBuffer>,
+    mut value: impl FnMut(u32) -> Option<u32>,
+) -> Option<Runs> {
+    let mut runs = Runs::default();
+    let (mut last, mut rows) = (None, 0);
+    let mut add = |next: Option<u32>| {
+        if next == last && rows > 0 {
+            rows += 1;
+            return Some(());
+        }
+        if rows > 0 {
+            runs.push(last.map_or(Some(NONE), &mut value)?, rows);
+        }
+        (last, rows) = (next, 1);
+        Some(())
+    };
+    match there {
+        None => numbers.iter().try_for_each(|&number| add(Some(number)))?,
+        Some(there) => {
+            let mut both = numbers.iter().zip(there);
+            both.try_for_each(|(&number, there)| add(there.then_some(number)))?;
+        }
+    }
+    if rows > 0 {
+        runs.push(last.map_or(Some(NONE), &mut value)?, rows);
+    }
+    Some(runs)
 }
 
 /// Numbers that were found, with their places.
@@ -224,12 +278,11 @@ impl Distinct {
         }
     }
 
-    fn values(self, rows: Vec<u32>) -> Values {
+    fn values(self, runs: Runs) -> Values {
         Values {
-            nulls: rows.iter().filter(|&&row| row == NONE).count(),
             plain: self.plain,
             ranges: self.ranges,
-            rows,
+            runs,
         }
     }
 }
