@@ -39,17 +39,6 @@ impl LooseRows {
         self.len() == 0
     }
 
-    /// Takes the rows that `order` names, in that order; the others stay as they are but
-    /// for their sparse part, which is moved.
-    #[must_use]
-    pub fn take(&mut self, order: &[u32]) -> Self {
-        let mut taken = Columns::default();
-        let telling = self.0.telling();
-        self.0.take(order, &telling, &mut taken);
-        taken.complete();
-        Self(taken)
-    }
-
     /// Time of each row in nanoseconds, [`super::NO_TIME`] for none.
     #[must_use]
     pub fn times(&self) -> &[i64] {
@@ -63,6 +52,8 @@ pub struct Collector {
     interner: Interner,
     renames: Map<u64, Rename>,
     extras: Map<u64, SharedExtras>,
+    /// Columns whose rows were all taken, for their memory.
+    spare: Columns,
 }
 
 /// New ids by old ones; `None` for those not seen.
@@ -82,6 +73,7 @@ impl Collector {
             interner: Interner::new(limit),
             renames: Map::default(),
             extras: Map::default(),
+            spare: Columns::default(),
         }
     }
 
@@ -167,6 +159,20 @@ impl Collector {
         }));
         into.add_rows(rows.len());
         into.complete();
+    }
+
+    /// The rows of a batch made by [`Self::batch`] that `order` names, in that order, to be
+    /// added to again.
+    #[must_use]
+    pub fn rest(&mut self, batch: FlowBatch, order: &[u32]) -> LooseRows {
+        let mut rows = batch.columns;
+        let mut rest = std::mem::take(&mut self.spare);
+        let telling = rows.telling();
+        rows.take(order, &telling, &mut rest);
+        rest.complete();
+        rows.clear();
+        self.spare = rows;
+        LooseRows(rest)
     }
 
     /// The rows as a batch, with the dictionaries of now.

@@ -182,7 +182,7 @@ impl<'a> Sparse<'a> {
             return add(out);
         }
         // The uuid, which may not be there, is one of the columns before.
-        let before = out.arrays.len() + usize::from(!out.with_uuid);
+        let before = out.made + usize::from(!out.with_uuid);
         for (_, kind, _) in COLUMNS.iter().skip(before).take(count) {
             out.null(*kind);
         }
