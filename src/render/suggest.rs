@@ -46,7 +46,11 @@ pub fn document(suggested: &Suggested, at: usize) -> String {
 fn head(suggested: &Suggested, draft: &Draft, at: usize) -> Vec<String> {
     let mut lines = vec![learned(suggested), state(draft)];
     let (accepted, unwanted) = draft.tallies(&suggested.settled.replayed);
-    lines.push(format!("Replay: {}.", replay(&accepted, &unwanted)));
+    lines.push(if draft.adds {
+        format!("Replay: {}.", allowed(&accepted))
+    } else {
+        format!("Replay: {}.", replay(&accepted, &unwanted))
+    });
     if let Some(claims) = suggested.settled.claims.get(at) {
         for (direction, claim) in SIDES.iter().zip(claims) {
             if let Some(claim) = claim.as_ref().filter(|claim| claim.is_void()) {
@@ -173,6 +177,15 @@ fn replay(accepted: &Tally, unwanted: &Tally) -> String {
     text
 }
 
+/// `5 of 93 denied connections would pass`.
+fn allowed(denied: &Tally) -> String {
+    format!(
+        "{} of {} would pass",
+        thousands(denied.pass + denied.authenticated),
+        counted(denied.all(), "denied connection", "denied connections")
+    )
+}
+
 fn why(tally: &Tally) -> String {
     let causes: Vec<String> = tally.unknown.keys().map(ToString::to_string).collect();
     if causes.is_empty() {
@@ -214,10 +227,11 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
     );
     let replayed = &suggested.settled.replayed;
     if policies > 0 {
-        lines.push(format!(
-            "replay: {}",
-            replay(&replayed.accepted, &replayed.unwanted)
-        ));
+        lines.push(if suggested.dropped {
+            format!("replay: {}", allowed(&replayed.accepted))
+        } else {
+            format!("replay: {}", replay(&replayed.accepted, &replayed.unwanted))
+        });
         if replayed.requests.all() > 0 {
             let requests = &replayed.requests;
             let mut line = format!(
@@ -247,7 +261,7 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
         }
     }
     let before: Vec<&Broken> = replayed.broken.iter().filter(|one| one.before).collect();
-    if !before.is_empty() {
+    if !before.is_empty() && !suggested.dropped {
         let count: u64 = before.iter().map(|one| one.count).sum();
         lines.push(format!(
             "{} by the policies that are there, whatever is suggested:",

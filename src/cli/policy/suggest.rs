@@ -205,6 +205,7 @@ impl SuggestArgs {
             connections: usage.connections,
             beyond: usage.beyond,
             more_pods: directory.more,
+            dropped: ask.dropped,
             elsewhere: directory.iter().filter(|(key, _)| key.0 != cluster).count() as u64,
             ..Suggested::default()
         };

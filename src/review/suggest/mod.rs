@@ -117,6 +117,8 @@ pub struct Suggested {
     pub beyond: u64,
     /// There were more pods than are told apart.
     pub more_pods: bool,
+    /// Denied connections were asked about: what is accepted are these.
+    pub dropped: bool,
     /// Workloads of other clusters, for which none is made.
     pub elsewhere: u64,
     /// Jobs that run less often than the recording is long.

@@ -33,6 +33,8 @@ pub enum Why {
     Audited,
     /// It was dropped for another reason, or failed.
     Dropped,
+    /// It passed, where denied ones are asked for.
+    Passed,
     /// A finding is about it.
     Flagged,
     /// Its client was part of an incident at that time.
@@ -67,10 +69,11 @@ struct Flag {
 
 impl Why {
     /// All, in the order they are told.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Denied,
         Self::Audited,
         Self::Dropped,
+        Self::Passed,
         Self::Flagged,
         Self::Incident,
         Self::Unnamed,
@@ -85,6 +88,7 @@ impl Why {
             Self::Denied => "denied",
             Self::Audited => "audited",
             Self::Dropped => "dropped",
+            Self::Passed => "passed",
             Self::Flagged => "flagged",
             Self::Incident => "incident",
             Self::Unnamed => "unnamed",
@@ -100,6 +104,7 @@ impl Why {
             Self::Denied => "denied by policy",
             Self::Audited => "let pass by audit mode only",
             Self::Dropped => "dropped for another reason",
+            Self::Passed => "that passed",
             Self::Flagged => "flagged by a finding",
             Self::Incident => "of a workload while it was part of an incident",
             Self::Unnamed => "with an end that the flows do not name",
@@ -173,7 +178,7 @@ impl History {
         match denied {
             Some(Why::Denied | Why::Audited) if self.dropped => {}
             Some(why) => return Err(why),
-            None if self.dropped => return Err(Why::Dropped),
+            None if self.dropped => return Err(Why::Passed),
             None => {}
         }
         self.edge(connection.edge, (connection.first, connection.last), peers)?;
