@@ -10,7 +10,7 @@
 //! attacker does over edges that are there. A new port of a known destination is D3's.
 
 use super::calls::{Calls, calls};
-use super::novel::{self, LEAST, Told};
+use super::novel::{self, LEAST, Told, Trials};
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::{Stage, Tick};
 use crate::connection::Peer;
@@ -19,6 +19,7 @@ use crate::connection::Peer;
 #[derive(Debug, Default)]
 pub struct NewEdge {
     told: Told,
+    trials: Trials,
 }
 
 impl Detector for NewEdge {
@@ -34,12 +35,16 @@ impl Detector for NewEdge {
         }
     }
 
+    fn tested(&mut self) -> u64 {
+        self.trials.take()
+    }
+
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         blind(Kind::NewEdge, scene)
     }
 
     fn held(&self) -> usize {
-        self.told.held()
+        self.told.held() + self.trials.held()
     }
 }
 
@@ -54,7 +59,11 @@ impl NewEdge {
         if !inside || client == key || one.is_trouble() {
             return None;
         }
-        if scene.model.knows(client, key) || !novel::is_judged(scene, client) {
+        if !novel::is_judged(scene, client) {
+            return None;
+        }
+        self.trials.count((client, key, None), one.from());
+        if scene.model.knows(client, key) {
             return None;
         }
         let port = one.port();

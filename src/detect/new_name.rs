@@ -10,7 +10,7 @@
 //! blunter. It is told as blindness.
 
 use super::calls::{Calls, calls};
-use super::novel::{self, LEAST, Told};
+use super::novel::{self, LEAST, Told, Trials};
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::Tick;
 use crate::connection::Peer;
@@ -37,6 +37,7 @@ fn is_special(prefix: &ipnet::IpNet) -> bool {
 #[derive(Debug, Default)]
 pub struct NewName {
     told: Told,
+    trials: Trials,
 }
 
 impl Detector for NewName {
@@ -50,6 +51,10 @@ impl Detector for NewName {
                 out.push(observation);
             }
         }
+    }
+
+    fn tested(&mut self) -> u64 {
+        self.trials.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -70,7 +75,7 @@ impl Detector for NewName {
     }
 
     fn held(&self) -> usize {
-        self.told.held()
+        self.told.held() + self.trials.held()
     }
 }
 
@@ -82,7 +87,11 @@ impl NewName {
             Peer::Prefix(prefix) if !is_special(prefix) => false,
             _ => return None,
         };
-        if one.is_trouble() || scene.model.knows(client, key) || !novel::is_judged(scene, client) {
+        if one.is_trouble() || !novel::is_judged(scene, client) {
+            return None;
+        }
+        self.trials.count((client, key, None), one.from());
+        if scene.model.knows(client, key) {
             return None;
         }
         let port = one.port();

@@ -23,6 +23,7 @@ mod policies;
 mod repeated;
 mod request;
 mod ruling;
+mod shadowing;
 mod sides;
 mod watch;
 
@@ -43,4 +44,5 @@ pub use party::{Party, PartyKind, cluster};
 pub use pass::{Observer, Pass, UNUSED_COLUMNS};
 pub use policies::{Given, Policies};
 pub use ruling::{Rule, Ruling};
+pub use shadowing::Shadowing;
 pub use sides::{BatchJudge, JudgedBatch};

@@ -168,31 +168,8 @@ impl BatchJudge {
     }
 
     fn side(&mut self, judgement: Judgement) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
-            ..
-        } = judgement;
-        let computed = computed?;
-        let cluster = self.place(computed.cluster);
-        Some(JudgedSide {
-            direction: computed.direction,
-            computed: Some(Computed {
-                cluster,
-                subject: computed.subject,
-                decision: computed.decision,
-                verdict: computed.verdict,
-            }),
-            gap,
-            drift: agreement == Agreement::Drift,
-            changed: agreement == Agreement::ChangedSince,
-            unknown: match agreement {
-                Agreement::Unknown(cause) => Some(cause),
-                _ => None,
-            },
-            mark: 0,
-        })
+        let cluster = self.place(judgement.computed.as_ref()?.cluster);
+        side_of(&judgement, cluster)
     }
 
     /// The number that every thread has for a cluster.
@@ -203,6 +180,45 @@ impl BatchJudge {
         }
         self.places[cluster]
     }
+}
+
+impl Judge {
+    /// What a judgement of this judge is to whoever folds connections; `None` for one that
+    /// is about none.
+    #[must_use]
+    pub fn side(&self, judgement: &Judgement) -> Option<JudgedSide> {
+        let cluster = judgement.computed.as_ref()?.cluster;
+        side_of(judgement, self.policies.place(self.policies(cluster)))
+    }
+
+    /// The policies that it judges by.
+    #[must_use]
+    pub fn set(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+}
+
+/// A judgement by policies of the cluster with this number.
+fn side_of(judgement: &Judgement, cluster: u32) -> Option<JudgedSide> {
+    let computed = judgement.computed.as_ref()?;
+    let agreement = judgement.agreement;
+    Some(JudgedSide {
+        direction: computed.direction,
+        computed: Some(Computed {
+            cluster,
+            subject: computed.subject,
+            decision: computed.decision,
+            verdict: computed.verdict,
+        }),
+        gap: judgement.gap,
+        drift: agreement == Agreement::Drift,
+        changed: agreement == Agreement::ChangedSince,
+        unknown: match agreement {
+            Agreement::Unknown(cause) => Some(cause),
+            _ => None,
+        },
+        mark: 0,
+    })
 }
 
 #[cfg(test)]
