@@ -32,8 +32,8 @@ const MINUTES: i64 = 10;
 const DISPERSION: f64 = 0.5;
 /// What is more probable is not said.
 const P: f64 = 1e-5;
-/// Nothing is less probable: the model is not that good.
-const LEAST_P: f64 = 1e-12;
+/// Beyond that a number says nothing.
+const LEAST_P: f64 = 1e-30;
 /// Fewer are never a burst.
 const LEAST: u64 = 5;
 /// Other clients that are denied the same, from which it is a matter of the policies.

@@ -205,6 +205,6 @@ mod tests {
         let call = ("shop/young", "vault/vault", 8200, Fate::Answered);
         assert!(play.observe(&mut detector, &[call]).is_empty());
         let blind = play.blind(&detector).unwrap();
-        assert!(blind.why.contains("1 of 4 workloads"), "{}", blind.why);
+        assert!(blind.why.contains("1 of 9 workloads"), "{}", blind.why);
     }
 }

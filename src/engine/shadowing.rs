@@ -191,8 +191,9 @@ mod tests {
         let [edges] = &shadow.kinds[..] else {
             panic!("{:?}", shadow.kinds);
         };
-        assert_eq!((edges.findings, edges.tests), (72, 360));
-        assert_eq!(edges.below, [72, 0]);
+        // From the beginning of an hour on, one more.
+        assert_eq!((edges.findings, edges.tests), (73, 365));
+        assert_eq!(edges.below, [73, 0]);
     }
 
     #[test]
