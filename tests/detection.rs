@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use flowwatch::baseline::{Baseline, Names};
 use flowwatch::connection::FoldOptions;
 use flowwatch::engine::{Detection, Incidents, JudgedBatch, Pass};
-use flowwatch::finding::DeskOptions;
+use flowwatch::finding::{DeskOptions, Line};
 use flowwatch::source::file::{Chunk, LineDecoder};
 
 use crate::support::flowwatch;
@@ -70,8 +70,9 @@ fn attack() -> Vec<String> {
     lines
 }
 
-/// Lines in batches of so many, through the whole of detection.
-fn found(lines: &[String], each: usize) -> Vec<String> {
+/// Lines in batches of so many, through the whole of detection with an empty baseline: what
+/// was found, and detection as it ended.
+pub fn detect(lines: &[String], each: usize) -> (Vec<Line>, Detection<Incidents>) {
     let mut detection = Detection::new(
         Baseline::default().model,
         Names::default(),
@@ -100,6 +101,12 @@ fn found(lines: &[String], each: usize) -> Vec<String> {
     let found = detection.found();
     found.finish();
     let found = found.drain();
+    (found, detection)
+}
+
+/// The same as text, with what is known afterwards.
+fn found(lines: &[String], each: usize) -> Vec<String> {
+    let (found, detection) = detect(lines, each);
     let mut shown: Vec<String> = found
         .iter()
         .map(|line| serde_json::to_string(line).unwrap())

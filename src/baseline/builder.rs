@@ -445,6 +445,7 @@ impl Open {
             http,
             lasting,
             loss,
+            identities: Vec::new(),
             beyond: self.beyond,
         }
     }

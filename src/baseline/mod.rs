@@ -14,7 +14,9 @@ mod file;
 mod model;
 mod names;
 mod novelty;
+mod policy_changes;
 mod rates;
+mod shadow;
 mod stage;
 pub mod stat;
 mod template;
@@ -25,7 +27,7 @@ mod workload;
 
 pub use audit::{Concern, Remark, audit};
 pub use builder::{SETTLING, TickBuilder};
-pub use changes::Changes;
+pub use changes::{Changes, IdentityChange, IdentityPart};
 pub use difference::{Change, Difference, difference};
 pub use domain::{registered, without_search};
 pub use edge::{EdgeProfile, HOUR, Listener, Status};
@@ -38,6 +40,7 @@ pub use model::{Decision, Flagged, Held, Model, ModelOptions, Pending};
 pub use names::{Destination, MOST_NEW, Names};
 pub use novelty::{DISCOUNT, Novelty, STRENGTH, new_share};
 pub use rates::{Moments, Rates, SLOTS, slot_of};
+pub use shadow::{Anchors, Shadow, ShadowKind};
 pub use stage::{Readiness, Stage};
 pub use template::template;
 pub use tick::{

@@ -2,7 +2,8 @@
 //!
 //! Owns the Pitman–Yor process over destinations (Pitman and Yor 1997; for edges of networks
 //! Heard and Rubin-Delanchy 2016): trials are distinct pairs of an edge and a day, so that
-//! chatty edges do not dominate.
+//! chatty edges do not dominate. Days without a call are trials, too: who never calls anybody
+//! and does so is a surprise.
 
 /// Discount σ.
 pub const DISCOUNT: f64 = 0.5;

@@ -1,7 +1,8 @@
 //! How far the baseline of a workload is.
 //!
 //! Owns the criteria: the share of activity that is still unseen, by Good and Turing, and
-//! the age. A clock alone never ends learning.
+//! the age. A clock alone never ends learning, but for who does nothing all the time: an hour
+//! in which a workload was there and called nobody says as much as a call.
 
 use std::fmt;
 
@@ -51,7 +52,7 @@ pub(super) const ACTIVE: (i64, f64) = (7 * DAY, 0.005);
 /// What the stage of a workload is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readiness {
-    /// Nanoseconds between its first and its last connection.
+    /// Nanoseconds between its first and its last connection, as a client or as a server.
     pub observed: i64,
     /// Distinct pairs of an edge and an hour.
     pub activity: u64,
@@ -65,13 +66,16 @@ pub struct Readiness {
 
 impl Readiness {
     /// Share of activity that is still unseen: edges seen in one hour only, by pairs of an
-    /// edge and an hour (Good 1953). 1 where nothing was seen.
+    /// edge and an hour (Good 1953), or by the hours it was there, where these are more. 1
+    /// where nothing was seen.
     #[must_use]
     pub fn unseen(&self) -> f64 {
-        if self.activity == 0 {
+        let hours = self.observed.max(0) as u64 / HOUR as u64;
+        let trials = self.activity.max(hours);
+        if trials == 0 {
             return 1.0;
         }
-        self.once as f64 / self.activity as f64
+        self.once as f64 / trials as f64
     }
 
     /// The stage.
@@ -99,9 +103,12 @@ impl Readiness {
             let days = self.observed as f64 / DAY as f64;
             missing.push(format!("observed {days:.1} of {} days", age / DAY));
         }
+        if self.unseen() < share {
+            return missing;
+        }
         if self.activity == 0 {
             missing.push("nothing is learned yet".to_owned());
-        } else if self.unseen() >= share {
+        } else {
             missing.push(format!(
                 "{} of {} edges were seen in one hour only ({:.1} % of activity is still \
                  unseen, wanted below {:.1} %)",
@@ -139,7 +146,9 @@ mod tests {
             (6 * DAY, 2_000, 0, Stage::Shadow),
             (7 * DAY, 2_000, 10, Stage::Shadow),
             (7 * DAY, 2_000, 9, Stage::Active),
-            (70 * DAY, 0, 0, Stage::Learning),
+            (2 * HOUR, 0, 0, Stage::Learning),
+            (70 * DAY, 0, 0, Stage::Active),
+            (17 * DAY, 1, 1, Stage::Active),
         ] {
             assert_eq!(readiness(observed, activity, once).stage(), stage);
         }

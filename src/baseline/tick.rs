@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::changes::IdentityChange;
 use crate::connection::{Connection, PeerId};
 use crate::flow::{DropClass, FlowReference, Protocol};
 
@@ -46,6 +47,8 @@ pub struct Tick {
     pub lasting: Vec<Lasting>,
     /// Events that are known to be missing.
     pub loss: Loss,
+    /// Workloads that are something else than before, found before its end.
+    pub identities: Vec<IdentityChange>,
     /// Connections beyond [`MOST_GROUPS`] or beyond what a client may have named, which are
     /// in groups of [`crate::connection::Peer::Others`].
     pub beyond: u64,

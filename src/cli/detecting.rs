@@ -14,10 +14,10 @@ use super::baseline;
 use super::error::{CommandError, UsageError};
 use super::findings::SuppressionArgs;
 use super::time_arg;
-use crate::baseline::{Model, Stage};
-use crate::detect::words;
+use crate::baseline::{Baseline, Model, Stage};
+use crate::detect::{Detector, Listed, Lists, Ruled, Rules, words};
 use crate::engine::{Detection, Incidents, Policies};
-use crate::finding::{DeskOptions, Findings, Line};
+use crate::finding::{Calibration, DeskOptions, Findings, Line};
 use crate::review::report::Anomalies;
 
 /// Flags of detection, as typed.
@@ -27,11 +27,18 @@ pub(super) struct DetectionArgs {
     /// Find what is unusual against this baseline (see flowwatch baseline learn)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     baseline: Option<PathBuf>,
+    /// Find what is on this list of bad names and addresses: one domain, address or prefix a
+    /// line, # begins a comment, lines of hosts files are taken
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    threat_list: Vec<PathBuf>,
+    /// Find what your own rules fit: YAML with conditions in CEL (see docs/detection.md)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    rules: Vec<PathBuf>,
     /// Write findings and incidents to this file, as JSON lines (see flowwatch findings)
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, requires = "baseline")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     findings_out: Option<PathBuf>,
     /// Incidents that are told of in a day; what is beyond is kept, ranked
-    #[arg(long, value_name = "N", default_value_t = 5.0, requires = "baseline")]
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
     alerts_per_day: f64,
     #[command(flatten)]
     suppressions: SuppressionArgs,
@@ -40,7 +47,7 @@ pub(super) struct DetectionArgs {
 impl DetectionArgs {
     /// Whether it is asked for.
     pub(super) fn is_wanted(&self) -> bool {
-        self.baseline.is_some()
+        self.baseline.is_some() || !self.threat_list.is_empty() || !self.rules.is_empty()
     }
 
     /// Detection as it begins; `None` where it is not asked for.
@@ -53,22 +60,59 @@ impl DetectionArgs {
         quiet: bool,
         err: &mut dyn Write,
     ) -> Result<Option<Detection<Incidents>>, CommandError> {
-        let Some(path) = &self.baseline else {
+        if !self.is_wanted() {
+            if self.findings_out.is_some() {
+                let message = "--findings-out goes with --baseline, --threat-list or --rules";
+                return Err(UsageError::new(message).into());
+            }
             return Ok(None);
-        };
+        }
         if !(self.alerts_per_day > 0.0 && self.alerts_per_day.is_finite()) {
             return Err(UsageError::new("--alerts-per-day must be more than 0").into());
         }
-        let baseline = baseline::read(path, err)?;
+        let more = self.more()?;
+        let baseline = match &self.baseline {
+            Some(path) => baseline::read(path, err)?,
+            None => Baseline::default(),
+        };
         let now = time_arg::now();
         let options = DeskOptions {
             per_day: self.alerts_per_day,
             suppressions: self.suppressions.load(now, quiet, err)?,
-            ..DeskOptions::default()
+            calibration: baseline
+                .shadow
+                .as_ref()
+                .map(Calibration::of)
+                .unwrap_or_default(),
         };
         let reporting = Incidents::new(options);
         let detection = Detection::new(baseline.model, baseline.names, reporting);
+        let detection = if self.baseline.is_some() {
+            detection.with_detectors(more)
+        } else {
+            detection.only(more)
+        };
         Ok(Some(detection.with_policies(policies)))
+    }
+
+    /// Detectors of lists and rules.
+    fn more(&self) -> Result<Vec<Box<dyn Detector>>, CommandError> {
+        let mut more: Vec<Box<dyn Detector>> = Vec::new();
+        if !self.threat_list.is_empty() {
+            let mut lists = Lists::default();
+            for path in &self.threat_list {
+                lists.read(path).map_err(CommandError::failed)?;
+            }
+            more.push(Box::new(Listed::new(Arc::new(lists))));
+        }
+        if !self.rules.is_empty() {
+            let mut rules = Rules::default();
+            for path in &self.rules {
+                rules.read(path).map_err(CommandError::failed)?;
+            }
+            more.push(Box::new(Ruled::new(rules)));
+        }
+        Ok(more)
     }
 
     /// The file that findings go to, if one is named.
@@ -157,19 +201,10 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> CommandError {
 
 /// What is to be said of the baseline.
 fn notes(path: Option<&Path>, model: &Model, late: u64) -> Vec<String> {
-    let mut stages = [0_u64; 4];
-    for (id, _) in model.workloads() {
-        stages[model.stage(id) as usize] += 1;
-    }
-    let path = path.map_or_else(String::new, |path| path.display().to_string());
-    let all = stages.iter().sum();
-    let mut notes = vec![format!(
-        "Baseline {path}: {}, {} of them active, {} in shadow, {} still being learned.",
-        words::count(all, "workload", "workloads"),
-        words::number(stages[Stage::Active as usize]),
-        words::number(stages[Stage::Shadow as usize]),
-        words::number(stages[Stage::Learning as usize] + stages[Stage::Cold as usize]),
-    )];
+    let mut notes = vec![match path {
+        Some(path) => known(path, model),
+        None => "Without a baseline only lists and rules were looked at.".to_owned(),
+    }];
     if late > 0 {
         notes.push(format!(
             "{} came too late to be looked at.",
@@ -177,4 +212,21 @@ fn notes(path: Option<&Path>, model: &Model, late: u64) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// How far a baseline is.
+fn known(path: &Path, model: &Model) -> String {
+    let mut stages = [0_u64; 4];
+    for (id, _) in model.workloads() {
+        stages[model.stage(id) as usize] += 1;
+    }
+    let all = stages.iter().sum();
+    format!(
+        "Baseline {}: {}, {} of them active, {} in shadow, {} still being learned.",
+        path.display(),
+        words::count(all, "workload", "workloads"),
+        words::number(stages[Stage::Active as usize]),
+        words::number(stages[Stage::Shadow as usize]),
+        words::number(stages[Stage::Learning as usize] + stages[Stage::Cold as usize]),
+    )
 }

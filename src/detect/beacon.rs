@@ -44,6 +44,8 @@ const AGAIN: i64 = 6 * HOUR;
 #[derive(Debug, Default)]
 pub struct Beacon {
     edges: BTreeMap<Place, Calls>,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 /// Calls on an edge.
@@ -81,6 +83,7 @@ impl Detector for Beacon {
             if calls.told.is_some_and(|told| tick.start < told + AGAIN) {
                 continue;
             }
+            self.tests += 1;
             let starts: Vec<i64> = calls.ring.iter().copied().collect();
             if let Some(beat) = beat(&starts).filter(|beat| beat.p < P) {
                 calls.told = Some(tick.start);
@@ -94,6 +97,10 @@ impl Detector for Beacon {
             }
         }
         self.sweep(tick.start);
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {

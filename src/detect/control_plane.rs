@@ -73,6 +73,8 @@ impl Part {
 #[derive(Debug, Default)]
 pub struct ControlPlane {
     told: Told,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 impl Detector for ControlPlane {
@@ -85,7 +87,11 @@ impl Detector for ControlPlane {
             return;
         }
         self.first_calls(tick, scene, out);
-        jumps(tick, scene, out);
+        self.tests += jumps(tick, scene, out);
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -138,8 +144,9 @@ fn kubelets(tick: &Tick, scene: &Scene<'_>) -> BTreeMap<PeerId, usize> {
     nodes
 }
 
-/// Far more connections on a known edge than it ever has in a minute.
-fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+/// Far more connections on a known edge than it ever has in a minute. Gives back how many
+/// edges were looked at.
+fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) -> u64 {
     let mut sums: BTreeMap<Place, super::account::Account> = BTreeMap::new();
     for group in tick.groups.iter().filter(|group| group.fate.is_new()) {
         let known = Part::of(group, scene).is_some()
@@ -185,6 +192,7 @@ fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
             .clone_into(&mut one.normal);
         out.push(one);
     }
+    sums.len() as u64
 }
 
 #[cfg(test)]

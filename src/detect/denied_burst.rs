@@ -3,8 +3,8 @@
 //! Null hypothesis: denied connections to places the baseline does not know are negative
 //! binomial around the workload's own rate, with the dispersion [`DISPERSION`]; judged over a
 //! minute and over ten. How broad it is tells what it looks like: one or two targets that are
-//! tried again and again are a misconfiguration, and no less probable than 1e-4 by decree;
-//! three and more are probing.
+//! tried again and again look like a misconfiguration, three and more like probing; the two
+//! are told apart, for the one comes far more often.
 //!
 //! What is denied to several other workloads at once is a matter of the policies, not of this
 //! workload. Known edges that are denied are D5's. Cannot see what a policy outside the
@@ -32,8 +32,8 @@ const MINUTES: i64 = 10;
 const DISPERSION: f64 = 0.5;
 /// What is more probable is not said.
 const P: f64 = 1e-5;
-/// A misconfiguration is no less probable.
-const P_MISCONFIGURED: f64 = 1e-4;
+/// Beyond that a number says nothing.
+const LEAST_P: f64 = 1e-30;
 /// Fewer are never a burst.
 const LEAST: u64 = 5;
 /// Other clients that are denied the same, from which it is a matter of the policies.
@@ -48,6 +48,8 @@ type Target = (PeerId, u16, Protocol);
 pub struct DeniedBurst {
     clients: BTreeMap<PeerId, Client>,
     told: Told,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,10 @@ impl Detector for DeniedBurst {
     }
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        // Whoever was denied nothing was tested, too.
+        let clients = tick.groups.chunk_by(|a, b| a.client == b.client);
+        let workloads = clients.filter(|groups| gate::is_workload(groups[0].client, scene));
+        self.tests += workloads.count() as u64;
         let mut denied: BTreeMap<Target, BTreeSet<PeerId>> = BTreeMap::new();
         let groups: Vec<&Group> = tick.groups.iter().filter(|one| is_denied(one)).collect();
         for group in &groups {
@@ -82,6 +88,10 @@ impl Detector for DeniedBurst {
             out.extend(self.client(of_client, tick, scene));
         }
         self.sweep(tick.start);
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {
@@ -170,7 +180,7 @@ impl Client {
         one.observed = window as f64;
         one.n = window;
         one.expected = mean * MINUTES as f64;
-        one.p = if broad { p } else { p.max(P_MISCONFIGURED) };
+        one.p = p.max(LEAST_P);
         let who = words::who(scene.peers, client);
         let targets: Vec<String> = self
             .targets
@@ -275,7 +285,7 @@ mod tests {
         assert!(!told.is_empty());
         assert!(
             told.iter()
-                .all(|one| one.key == "misconfigured" && one.p >= P_MISCONFIGURED)
+                .all(|one| one.key == "misconfigured" && one.p <= P)
         );
         assert!(
             told[0].evidence[1].contains("about every 60 seconds"),

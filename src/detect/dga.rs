@@ -58,6 +58,8 @@ pub struct Dga {
     found: Decayed,
     /// Sum of letter scores of domains that exist, and how many.
     letters: (f64, f64),
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +107,10 @@ impl Detector for Dga {
         self.sweep(tick.end());
     }
 
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
+    }
+
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         gate::no_dns(Kind::Dga, scene)
     }
@@ -125,6 +131,7 @@ impl Dga {
         now: i64,
         scene: &Scene<'_>,
     ) -> Option<Observation> {
+        self.tests += 1;
         let share = self.share(now);
         let test = Sprt::new(share, MADE_UP, ALPHA, BETA);
         let state = self.clients.entry(client).or_default();

@@ -48,6 +48,8 @@ const YOUNG: i64 = 2 * DAY;
 pub struct Exfiltration {
     /// By workload and domain; the domain of all that are new to it is empty.
     pairs: BTreeMap<(PeerId, Arc<str>), Pair>,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 impl Detector for Exfiltration {
@@ -81,6 +83,7 @@ impl Detector for Exfiltration {
                 touched.insert(sum);
             }
         }
+        self.tests += touched.len() as u64;
         let mut told: BTreeSet<PeerId> = BTreeSet::new();
         // Domains first, then all of them together, which is said only where none of them is.
         for (client, domain) in touched.iter().rev() {
@@ -98,6 +101,10 @@ impl Detector for Exfiltration {
             }
         }
         self.sweep(tick.start);
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {

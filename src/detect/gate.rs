@@ -15,6 +15,8 @@ use crate::flow::Protocol;
 
 /// Clients that begin something in the same minute, from which it is a rollout.
 const CROWD: usize = 5;
+/// What was seen on one day only is no habit, once that is so long ago.
+const ONCE: i64 = 7 * DAY;
 /// How much less a fixed probability says of a client that has not settled, or of a crowd.
 const DISCOUNT: f64 = 100.0;
 
@@ -61,6 +63,17 @@ pub(super) fn is_new((client, key, port, protocol): Place, scene: &Scene<'_>) ->
     }
 }
 
+/// Whether an edge that is learned is a habit: what happened on one day only, more than a week
+/// ago, does not make a rule's subject normal. Who has approved it says so.
+fn is_habit((client, key, port, protocol): Place, scene: &Scene<'_>) -> bool {
+    let edge = scene.model.edge(client, key, port, protocol);
+    edge.is_none_or(|edge| {
+        edge.status != Status::Learned
+            || edge.days != 1
+            || edge.last.saturating_add(ONCE) > scene.now
+    })
+}
+
 /// Whether enough is known of a client for what is new to be unusual: its baseline is past
 /// learning, or it has been seen for a day.
 pub(super) fn is_settled(client: PeerId, scene: &Scene<'_>) -> bool {
@@ -93,7 +106,8 @@ impl<T: Ord> NewEdges<T> {
                 continue;
             };
             let place = place(group);
-            if !is_workload(group.client, scene) || !is_new(place, scene) {
+            let told = is_new(place, scene) || !is_habit(place, scene);
+            if !is_workload(group.client, scene) || !told {
                 continue;
             }
             let clients = found.clients.entry(group.key).or_default();
@@ -165,7 +179,10 @@ impl<T: Ord> NewEdges<T> {
         let (client, key, port, protocol) = *place;
         let novelty = scene.model.novelty(client, key, port, protocol);
         let observed = scene.model.readiness(client).observed;
-        let before = if observed < DAY / 24 {
+        let edge = scene.model.edge(client, key, port, protocol);
+        let before = if let Some(edge) = edge {
+            format!("It did on one day before, at {}", words::at(edge.last))
+        } else if observed < DAY / 24 {
             "It is new itself".to_owned()
         } else {
             format!("It never did in {}", words::span(observed))

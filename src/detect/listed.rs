@@ -1,11 +1,14 @@
 //! Names and addresses that others know to be bad.
 //!
 //! Owns reading such lists and finding what is on them. `p` is 1e-6 by decree; an edge that a
-//! person approved is not told. A list is as good as who made it: each finding names it.
+//! person approved is not told. A list is as good as who made it: each finding names it, and
+//! the line.
 //!
 //! A list is text, one domain, address or prefix a line; `#` begins a comment; lines of
 //! hosts files (`0.0.0.0 bad.example`) are taken. A domain stands for everything under it.
-//! Blind for names where neither flows nor DNS show them.
+//! Connections count, and questions to DNS for a listed name. What comes in from a listed
+//! address is not looked at: flows have it as the world. Blind for names where neither flows
+//! nor DNS show them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,8 +23,8 @@ use super::account::Account;
 use super::gate::{self, Place};
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
-use crate::baseline::{Group, Status, Tick};
-use crate::connection::Peer;
+use crate::baseline::{DAY, Group, HOUR, Status, Tick};
+use crate::connection::{Peer, PeerId};
 
 /// By decree.
 const P: f64 = 1e-6;
@@ -34,10 +37,22 @@ const SHORTEST: (u8, u8) = (8, 16);
 #[derive(Debug, Default)]
 pub struct Lists {
     names: Vec<Arc<str>>,
-    domains: HashMap<Box<str>, u16, RandomState>,
-    prefixes: HashMap<IpNet, u16, RandomState>,
+    domains: HashMap<Box<str>, At, RandomState>,
+    prefixes: HashMap<IpNet, At, RandomState>,
     /// Lengths that prefixes have, of IPv4 and IPv6.
     lengths: [BTreeSet<u8>; 2],
+}
+
+/// The list of an entry, by its number, and its line.
+type At = (u16, u32);
+
+/// Where an entry stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entered {
+    /// Name of the list: its file.
+    pub list: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
 }
 
 /// A list that cannot be taken.
@@ -109,14 +124,15 @@ impl Lists {
                 let line = at + 1;
                 return Err(ListError::TooMany { list, line });
             }
+            let place = (number, u32::try_from(at + 1).unwrap_or(u32::MAX));
             match entry {
                 Entry::Domain(domain) => {
-                    self.domains.entry(domain.into()).or_insert(number);
+                    self.domains.entry(domain.into()).or_insert(place);
                 }
                 Entry::Prefix(prefix) => {
                     let family = usize::from(prefix.addr().is_ipv6());
                     self.lengths[family].insert(prefix.prefix_len());
-                    self.prefixes.entry(prefix).or_insert(number);
+                    self.prefixes.entry(prefix).or_insert(place);
                 }
             }
         }
@@ -135,26 +151,30 @@ impl Lists {
         self.len() == 0
     }
 
-    /// The list a name is on, itself or by a domain it is under.
+    /// Where a name is entered, itself or by a domain it is under; the first list counts.
     #[must_use]
-    pub fn of_name(&self, name: &str) -> Option<&Arc<str>> {
+    pub fn of_name(&self, name: &str) -> Option<Entered> {
         let mut rest = name;
         loop {
-            if let Some(list) = self.domains.get(rest) {
-                return self.names.get(usize::from(*list));
+            if let Some(at) = self.domains.get(rest) {
+                return self.entered(*at);
             }
             rest = rest.split_once('.')?.1;
         }
     }
 
-    /// The list an address is on; of several the one with the longest prefix.
+    fn entered(&self, (list, line): At) -> Option<Entered> {
+        let list = self.names.get(usize::from(list))?.clone();
+        Some(Entered { list, line })
+    }
+
+    /// Where an address is entered; of several prefixes the longest counts.
     #[must_use]
-    pub fn of_address(&self, address: IpAddr) -> Option<&Arc<str>> {
+    pub fn of_address(&self, address: IpAddr) -> Option<Entered> {
         let family = usize::from(address.is_ipv6());
         self.lengths[family].iter().rev().find_map(|length| {
             let prefix = IpNet::new(address, *length).ok()?.trunc();
-            let list = self.prefixes.get(&prefix)?;
-            self.names.get(usize::from(*list))
+            self.entered(*self.prefixes.get(&prefix)?)
         })
     }
 }
@@ -204,12 +224,17 @@ fn entry(text: &str) -> Result<Entry, &'static str> {
     Ok(Entry::Domain(domain))
 }
 
-/// Detects what is on lists. Holds what it has told: see [`Told`].
+/// Detects what is on lists. Holds what it has told: see [`Told`], and [`MOST_ASKED`] names.
 #[derive(Debug)]
 pub struct Listed {
     lists: Arc<Lists>,
     told: Told,
+    /// When a name was first told to have been asked for.
+    asked: BTreeMap<(PeerId, Arc<str>), i64>,
 }
+
+/// Names that are remembered to have been asked for.
+const MOST_ASKED: usize = 1 << 12;
 
 impl Listed {
     /// A detector for these lists.
@@ -218,25 +243,64 @@ impl Listed {
         Self {
             lists,
             told: Told::default(),
+            asked: BTreeMap::new(),
         }
     }
 
     /// What a group goes to that is on a list, and the list.
-    fn find(&self, group: &Group, scene: &Scene<'_>) -> Option<(String, Arc<str>)> {
+    fn find(&self, group: &Group, scene: &Scene<'_>) -> Option<(String, Entered)> {
         let named = match scene.peers.get(group.server) {
-            Peer::Name(name) => self
-                .lists
-                .of_name(name)
-                .map(|list| (name.to_string(), list.clone())),
+            Peer::Name(name) => self.lists.of_name(name).map(|at| (name.to_string(), at)),
             _ => None,
         };
         if named.is_some() || !gate::is_outside(group.key, scene) {
             return named;
         }
         group.servers.kept.iter().find_map(|address| {
-            let list = self.lists.of_address(*address)?;
-            Some((address.to_string(), list.clone()))
+            let at = self.lists.of_address(*address)?;
+            Some((address.to_string(), at))
         })
+    }
+
+    /// Names on lists that were asked for, whatever the answer was.
+    fn questions(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        let mut asked: BTreeMap<(PeerId, &Arc<str>), (u64, i64, Entered)> = BTreeMap::new();
+        for group in &tick.dns {
+            let Some(at) = self.lists.of_name(&group.query) else {
+                continue;
+            };
+            let sum = asked
+                .entry((group.client, &group.query))
+                .or_insert((0, group.first, at));
+            sum.0 += group.count;
+            sum.1 = sum.1.min(group.first);
+        }
+        for ((client, name), (count, first, at)) in asked {
+            if self.asked.len() >= MOST_ASKED {
+                self.asked
+                    .retain(|_, since| since.saturating_add(DAY) > first);
+            }
+            if self.asked.len() >= MOST_ASKED {
+                return;
+            }
+            let since = *self.asked.entry((client, name.clone())).or_insert(first);
+            if first.saturating_sub(since) >= HOUR {
+                continue;
+            }
+            let who = words::who(scene.peers, client);
+            let mut one = Account::default().observation(Kind::Listed, client);
+            (one.from, one.to, one.n) = (first, first, count);
+            (one.p, one.fixed, one.observed) = (P, true, count as f64);
+            one.evidence.push(format!(
+                "{who} asked DNS {} for {name}: it is on {}:{}.",
+                words::count(count, "time", "times"),
+                at.list,
+                at.line
+            ));
+            one.key = format!("{} {name}", at.list);
+            one.normal = format!("if {name} is on the list by mistake, take it out");
+            out.push(one);
+        }
     }
 }
 
@@ -246,7 +310,8 @@ impl Detector for Listed {
     }
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
-        let mut found: BTreeMap<Place, (Account, (String, Arc<str>))> = BTreeMap::new();
+        self.questions(tick, scene, out);
+        let mut found: BTreeMap<Place, (Account, (String, Entered))> = BTreeMap::new();
         for group in tick.groups.iter().filter(|group| group.fate.is_new()) {
             let place = gate::place(group);
             let (client, key, port, protocol) = place;
@@ -265,7 +330,7 @@ impl Detector for Listed {
                 *before = hit;
             }
         }
-        for (place, (account, (what, list))) in found {
+        for (place, (account, (what, at))) in found {
             let (client, key, port, protocol) = place;
             if !self
                 .told
@@ -276,12 +341,14 @@ impl Detector for Listed {
             let who = words::who(scene.peers, client);
             let mut one = gate::observation(Kind::Listed, &place, &account, P);
             one.evidence.push(format!(
-                "{who} called {what} on {port}/{} {}: it is on {list}.",
+                "{who} called {what} on {port}/{} {}: it is on {}:{}.",
                 protocol.name(),
-                words::count(account.count, "time", "times")
+                words::count(account.count, "time", "times"),
+                at.list,
+                at.line,
             ));
             one.evidence.push(account.verdict());
-            one.key = list.to_string();
+            one.key = at.list.to_string();
             one.normal = format!("if {what} is on the list by mistake, approve the edge");
             out.push(one);
         }
@@ -292,7 +359,7 @@ impl Detector for Listed {
     }
 
     fn held(&self) -> usize {
-        self.told.held()
+        self.told.held() + self.asked.len()
     }
 }
 
@@ -368,7 +435,46 @@ mod tests {
         assert_eq!(seen.len(), 1);
         assert_eq!(
             seen[0].evidence[0],
-            "shop/web (Deployment) called c2.evil.example on 443/TCP 1 time: it is on bad.txt."
+            "shop/web (Deployment) called c2.evil.example on 443/TCP 1 time: it is on bad.txt:2."
         );
+        assert_eq!(seen[0].key, "bad.txt");
+    }
+
+    #[test]
+    fn a_question_for_a_listed_name_is_told_once() {
+        let mut stage = Stage::default();
+        let mut detector = Listed::new(Arc::new(lists()));
+        let (client, server) = (
+            stage.scenery.peer("shop/web"),
+            stage.scenery.peer("kube-system/dns"),
+        );
+        let mut ask = |hour: i64| {
+            let start = stage.now + hour * HOUR;
+            let group = crate::baseline::DnsGroup {
+                client,
+                server,
+                port: 53,
+                query: "a.worse.example.com".into(),
+                raw: true,
+                registered: "example.com".into(),
+                types: "A".into(),
+                code: 3,
+                answered: true,
+                count: 2,
+                first: start,
+            };
+            let tick = Tick {
+                start,
+                dns: vec![group],
+                ..Tick::default()
+            };
+            stage.play(&mut detector, &tick)
+        };
+        let seen = ask(0);
+        assert_eq!(
+            seen[0].evidence[0],
+            "shop/web (Deployment) asked DNS 2 times for a.worse.example.com: it is on bad.txt:3."
+        );
+        assert!(ask(2).is_empty());
     }
 }

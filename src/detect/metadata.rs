@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(
             one.evidence[0],
             "shop/web (Deployment) called the cloud's metadata service at \
-             169.254.169.254:80/TCP 1 time. It never did in 8 days; 1 of 2 workloads do."
+             169.254.169.254:80/TCP 1 time. It never did in 8 days; 1 of 3 workloads do."
         );
     }
 

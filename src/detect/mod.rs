@@ -14,6 +14,8 @@ mod exfiltration;
 mod figures;
 mod forbidden;
 mod gate;
+mod identity;
+mod lateral;
 mod listed;
 mod metadata;
 mod mining;
@@ -25,6 +27,7 @@ mod observation;
 mod places;
 mod rate;
 mod resolver_bypass;
+pub mod rules;
 mod scan;
 mod scene;
 #[cfg(test)]
@@ -38,7 +41,9 @@ pub use denied_burst::DeniedBurst;
 pub use dga::Dga;
 pub use exfiltration::Exfiltration;
 pub use forbidden::Forbidden;
-pub use listed::{ListError, Listed, Lists};
+pub use identity::Identity;
+pub use lateral::Lateral;
+pub use listed::{Entered, ListError, Listed, Lists};
 pub use metadata::Metadata;
 pub use mining::Mining;
 pub use new_edge::NewEdge;
@@ -47,6 +52,7 @@ pub use new_port::NewPort;
 pub use observation::{Blindness, Kind, Observation, Passed, RuleAt};
 pub use rate::Rate;
 pub use resolver_bypass::ResolverBypass;
+pub use rules::{RuleError, Ruled, Rules};
 pub use scan::Scan;
 pub use scene::{LOSS_LIMIT, Scene, Sight};
 pub use verdict_shift::VerdictShift;
@@ -65,6 +71,12 @@ pub trait Detector: Send {
     /// in which nothing was seen does not come.
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>);
 
+    /// Hypotheses that it tested since it was last asked, whether or not it said anything; a
+    /// rule tests none.
+    fn tested(&mut self) -> u64 {
+        0
+    }
+
     /// Why it cannot see, where it cannot; asked after a tick and at the end.
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness>;
 
@@ -80,6 +92,9 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(NewEdge::default()),
         Box::new(NewName::default()),
         Box::new(NewPort::default()),
+        // After those whose words it takes.
+        Box::new(Lateral::default()),
+        Box::new(Identity::default()),
         Box::new(VerdictShift::default()),
         Box::new(Rate::default()),
         Box::new(Scan::default()),

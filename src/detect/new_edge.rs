@@ -10,7 +10,7 @@
 //! attacker does over edges that are there. A new port of a known destination is D3's.
 
 use super::calls::{Calls, calls};
-use super::novel::{self, LEAST, Told};
+use super::novel::{self, LEAST, Told, Trials};
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::{Stage, Tick};
 use crate::connection::Peer;
@@ -19,6 +19,7 @@ use crate::connection::Peer;
 #[derive(Debug, Default)]
 pub struct NewEdge {
     told: Told,
+    trials: Trials,
 }
 
 impl Detector for NewEdge {
@@ -34,12 +35,16 @@ impl Detector for NewEdge {
         }
     }
 
+    fn tested(&mut self) -> u64 {
+        self.trials.take()
+    }
+
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         blind(Kind::NewEdge, scene)
     }
 
     fn held(&self) -> usize {
-        self.told.held()
+        self.told.held() + self.trials.held()
     }
 }
 
@@ -54,7 +59,11 @@ impl NewEdge {
         if !inside || client == key || one.is_trouble() {
             return None;
         }
-        if scene.model.knows(client, key) || !novel::is_judged(scene, client) {
+        if !novel::is_judged(scene, client) {
+            return None;
+        }
+        self.trials.count((client, key, None), one.from());
+        if scene.model.knows(client, key) {
             return None;
         }
         let port = one.port();
@@ -127,8 +136,9 @@ mod tests {
     }
 
     /// Guarantees: the figure is the one of the formula, by hand: 3 edges on 14 days are 42
-    /// trials, a new one has (1 + 0.5 * 3) / (1 + 42); of 5 destinations none is as rare as
-    /// one that nobody uses: 1 / (1 + 5).
+    /// trials, a new one has (1 + 0.5 * 3) / (1 + 42); that it is in the cluster as all others
+    /// are, 3 of 3 with one more that is so in (5 + 1) / (5 + 2) of cases; of 5 destinations
+    /// none is as rare as one that nobody uses: 1 / (1 + 5).
     #[test]
     fn a_new_destination_is_said_with_its_probability() {
         let mut play = play();
@@ -139,13 +149,13 @@ mod tests {
         let [one] = &seen[..] else {
             panic!("{seen:?}");
         };
-        let wanted: f64 = 2.5 / 43.0 / 6.0;
+        let wanted: f64 = 2.5 / 43.0 * ((3.0 + 6.0 / 7.0) / 4.0) / 6.0;
         assert!((one.p - wanted).abs() < 1e-12, "{} {wanted}", one.p);
         assert_eq!(one.passed, Passed::Allowed);
         assert_eq!(
             one.evidence[0],
             "shop/cart (Deployment) called vault/vault:8200/TCP for the first time (13 days \
-             observed, 3 destinations and ports known; none of the 2 other workloads uses it)."
+             observed, 3 destinations and ports known; none of the 6 other workloads uses it)."
         );
         assert!(one.evidence[1].starts_with("1 connection since 2026-"));
     }
@@ -195,6 +205,6 @@ mod tests {
         let call = ("shop/young", "vault/vault", 8200, Fate::Answered);
         assert!(play.observe(&mut detector, &[call]).is_empty());
         let blind = play.blind(&detector).unwrap();
-        assert!(blind.why.contains("1 of 4 workloads"), "{}", blind.why);
+        assert!(blind.why.contains("1 of 9 workloads"), "{}", blind.why);
     }
 }

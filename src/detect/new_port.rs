@@ -11,7 +11,7 @@
 //! direction are left out.
 
 use super::calls::{Calls, calls};
-use super::novel::{self, LEAST, Told};
+use super::novel::{self, LEAST, Told, Trials};
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::{DAY, Listener, Tick, new_share};
 use crate::connection::{Peer, PeerId};
@@ -25,6 +25,7 @@ const KNOWN: i64 = 7 * DAY;
 pub struct NewPort {
     calls: Told,
     listeners: Told,
+    trials: Trials,
 }
 
 impl Detector for NewPort {
@@ -46,12 +47,16 @@ impl Detector for NewPort {
         }
     }
 
+    fn tested(&mut self) -> u64 {
+        self.trials.take()
+    }
+
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         super::new_edge::blind(Kind::NewPort, scene)
     }
 
     fn held(&self) -> usize {
-        self.calls.held() + self.listeners.held()
+        self.calls.held() + self.listeners.held() + self.trials.held()
     }
 }
 
@@ -59,9 +64,11 @@ impl NewPort {
     /// A new port of a known pair.
     fn call(&mut self, one: &Calls<'_>, scene: &Scene<'_>) -> Option<Observation> {
         let (client, key, port) = (one.client(), one.key(), one.port());
-        let is_new = scene.model.knows(client, key)
-            && scene.model.edge(client, key, port.0, port.1).is_none();
-        if !is_new || !novel::is_judged(scene, client) {
+        if !scene.model.knows(client, key) || !novel::is_judged(scene, client) {
+            return None;
+        }
+        self.trials.count((client, key, Some(port)), one.from());
+        if scene.model.edge(client, key, port.0, port.1).is_some() {
             return None;
         }
         let novelty = scene.model.novelty(client, key, port.0, port.1);

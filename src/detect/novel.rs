@@ -4,7 +4,7 @@
 //! then no more: whether it stays is for the baseline, not for another finding.
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::scene::Scene;
 use super::words;
@@ -57,6 +57,41 @@ impl Told {
 
     pub(super) fn held(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Pairs of a day that were judged: what novelty is a probability of. Bounded by
+/// [`MOST_TRIALS`] a day; what is beyond is not counted.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    day: i64,
+    seen: HashSet<Place, RandomState>,
+    fresh: u64,
+}
+
+/// Pairs of a day that are told apart.
+const MOST_TRIALS: usize = 1 << 18;
+
+impl Trials {
+    /// Counts a pair, once a day.
+    pub(super) fn count(&mut self, place: Place, now: i64) {
+        let day = now.div_euclid(DAY);
+        if day > self.day {
+            self.day = day;
+            self.seen.clear();
+        }
+        if self.seen.len() < MOST_TRIALS && self.seen.insert(place) {
+            self.fresh += 1;
+        }
+    }
+
+    /// Pairs since the last time.
+    pub(super) fn take(&mut self) -> u64 {
+        std::mem::take(&mut self.fresh)
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.seen.len()
     }
 }
 

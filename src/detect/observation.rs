@@ -19,12 +19,16 @@ pub enum Kind {
     NewName,
     /// D3: a port of a known destination that was never called, or a new listener.
     NewPort,
+    /// D4: the identity of another workload.
+    NewIdentity,
     /// D5: what passed is denied, or the other way round.
     VerdictShift,
     /// D6: more, fewer, or slowly more connections than usual.
     Rate,
     /// D7: a scan.
     Scan,
+    /// D8: new edges that follow each other.
+    LateralPath,
     /// D9: calls as regular as a clock.
     Beacon,
     /// D10: data carried away in names.
@@ -51,13 +55,15 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their ids.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::NewEdge,
         Self::NewName,
         Self::NewPort,
+        Self::NewIdentity,
         Self::VerdictShift,
         Self::Rate,
         Self::Scan,
+        Self::LateralPath,
         Self::Beacon,
         Self::DnsExfiltration,
         Self::Dga,
@@ -78,9 +84,11 @@ impl Kind {
             Self::NewEdge => "D1",
             Self::NewName => "D2",
             Self::NewPort => "D3",
+            Self::NewIdentity => "D4",
             Self::VerdictShift => "D5",
             Self::Rate => "D6",
             Self::Scan => "D7",
+            Self::LateralPath => "D8",
             Self::Beacon => "D9",
             Self::DnsExfiltration => "D10",
             Self::Dga => "D11",
@@ -102,9 +110,11 @@ impl Kind {
             Self::NewEdge => "new-edge",
             Self::NewName => "new-name",
             Self::NewPort => "new-port",
+            Self::NewIdentity => "new-identity",
             Self::VerdictShift => "verdict-shift",
             Self::Rate => "rate",
             Self::Scan => "scan",
+            Self::LateralPath => "lateral-path",
             Self::Beacon => "beacon",
             Self::DnsExfiltration => "dns-exfiltration",
             Self::Dga => "dga",
@@ -134,9 +144,11 @@ impl Kind {
             Self::NewEdge => &["T1021", "T1210"],
             Self::NewName => &["T1071", "T1041", "T1567"],
             Self::NewPort => &["T1571"],
+            Self::NewIdentity => &["T1036", "T1078"],
             Self::VerdictShift => &["T1562.007"],
             Self::Rate => &["T1498", "T1499.002"],
             Self::Scan => &["T1046", "T1018"],
+            Self::LateralPath => &["T1021", "T1210", "T1570"],
             Self::Beacon => &["T1071.001", "T1029"],
             Self::DnsExfiltration => &["T1048.003", "T1071.004"],
             Self::Dga => &["T1568.002"],

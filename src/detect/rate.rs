@@ -48,6 +48,8 @@ pub struct Rate {
     /// Beginning of the five minutes that are open, and minutes that were seen of them.
     open: Option<(i64, u32)>,
     told: Told,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 impl Detector for Rate {
@@ -83,6 +85,7 @@ impl Detector for Rate {
             let came = inbound.get(&client).copied().unwrap_or_default();
             let series = self.series.entry(client).or_default();
             series.expect(client, tick.start, scene);
+            self.tests += u64::from(is_warm(client, scene));
             let kept = 1.0 - scene.sight.loss().share();
             let found = series.minute(account.count as f64, came, kept);
             if let Some(found) = found
@@ -98,6 +101,10 @@ impl Detector for Rate {
                 series.came(came);
             }
         }
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -141,6 +148,7 @@ impl Rate {
                 continue;
             }
             judged += 1;
+            self.tests += 1;
             falling += u32::from(series.is_falling());
             found.extend(shift.map(|found| (*client, series.last(), found)));
         }

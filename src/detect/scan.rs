@@ -67,6 +67,8 @@ pub struct Scan {
     /// First contacts of all clients that are no scanners, and those of them that succeeded.
     contacts: Decayed,
     successes: Decayed,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 /// What is known of a client.
@@ -127,6 +129,10 @@ impl Detector for Scan {
         self.sweep(tick.end());
     }
 
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
+    }
+
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
         scene.sight.is_lossy().then(|| Blindness {
             kind: Kind::Scan,
@@ -159,6 +165,7 @@ impl Scan {
         if first.is_empty() {
             return;
         }
+        self.tests += 1;
         let test = self.test(client, tick.end());
         let state = self.clients.entry(client).or_default();
         state.last = tick.end();

@@ -56,6 +56,8 @@ pub struct VerdictShift {
     windows: BTreeMap<Place, Window>,
     denied: HashMap<Place, Denied, RandomState>,
     told: Told,
+    /// Hypotheses tested since that was last asked.
+    tests: u64,
 }
 
 /// What happened on an edge since it began to shift.
@@ -104,6 +106,7 @@ impl Detector for VerdictShift {
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
         let sums = sums(tick, scene);
+        self.tests += sums.len() as u64;
         let failing: Vec<&Place> = sums
             .iter()
             .filter(|(place, sum)| sum.denied + sum.dropped > 0 && !gate::is_new(**place, scene))
@@ -118,6 +121,10 @@ impl Detector for VerdictShift {
             out.extend(self.opens(place, sum, tick, scene));
         }
         self.sweep(tick.start);
+    }
+
+    fn tested(&mut self) -> u64 {
+        std::mem::take(&mut self.tests)
     }
 
     fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {

@@ -21,7 +21,8 @@ use crate::connection::{Connection, Exchange, PeerId, Peers, Side};
 use crate::detect::{self, Blindness, Detector, Observation, Passed, RuleAt, Scene, Sight};
 use crate::policy::{Direction, Gap};
 
-/// How long after a change of its template nothing new of a workload is learned.
+/// How long after a change of its template or its policies nothing new of a workload is
+/// learned.
 const EXPECTED: i64 = HOUR;
 /// How long after something alarming nothing new of a workload is learned.
 const INCIDENT: i64 = HOUR;
@@ -32,6 +33,9 @@ const ALARMING: f64 = 1e-5;
 pub trait Observed {
     /// Takes what was observed in a tick, which may be nothing.
     fn tick(&mut self, tick: &Tick, observed: Vec<Observation>, scene: &Scene<'_>);
+
+    /// Takes how many hypotheses a detector tested in the tick that comes next.
+    fn tested(&mut self, _: detect::Kind, _: u64) {}
 
     /// What is held, for tests of the bound.
     fn held(&self) -> usize;
@@ -56,7 +60,11 @@ pub struct Detection<F> {
     sight: Sight,
     detectors: Vec<Box<dyn Detector>>,
     policies: Option<Arc<Policies>>,
+    /// Connections that began before were judged by other policies.
+    judged_since: i64,
     found: F,
+    /// The latest time of a flow.
+    latest: i64,
     now: i64,
     ticks: u64,
 }
@@ -73,7 +81,9 @@ impl<F: Observed> Detection<F> {
             sight: Sight::default(),
             detectors: detect::all(),
             policies: None,
+            judged_since: i64::MIN,
             found,
+            latest: i64::MIN,
             now: i64::MIN,
             ticks: 0,
         }
@@ -86,12 +96,40 @@ impl<F: Observed> Detection<F> {
         self
     }
 
+    /// Says by which policies connections are judged from now on. Of those that began before,
+    /// no rule is looked up: their answers are those of other policies.
+    pub fn judged_by(&mut self, policies: &Arc<Policies>) {
+        match &self.policies {
+            Some(known) if Arc::ptr_eq(known, policies) => {}
+            Some(_) => {
+                self.policies = Some(Arc::clone(policies));
+                self.judged_since = self.latest.saturating_add(1);
+            }
+            None => self.policies = Some(Arc::clone(policies)),
+        }
+    }
+
+    /// Lets further detectors look, after the others.
+    #[must_use]
+    pub fn with_detectors(mut self, more: Vec<Box<dyn Detector>>) -> Self {
+        self.detectors.extend(more);
+        self
+    }
+
+    /// Lets these detectors look alone: without a baseline most others have nothing to judge
+    /// by.
+    #[must_use]
+    pub fn only(mut self, detectors: Vec<Box<dyn Detector>>) -> Self {
+        self.detectors = detectors;
+        self
+    }
+
     /// Ends it: what is not complete is taken as it is.
     pub fn finish(&mut self) {
         let mut ticks = Vec::new();
         self.builder.finish(&mut |tick| ticks.push(tick));
         for tick in ticks {
-            self.tick(&tick);
+            self.tick(tick);
         }
     }
 
@@ -164,7 +202,9 @@ impl<F: Observed> Detection<F> {
         }
     }
 
-    fn tick(&mut self, tick: &Tick) {
+    fn tick(&mut self, mut tick: Tick) {
+        tick.identities = self.changes.identities_until(tick.end());
+        let tick = &tick;
         self.ticks += 1;
         self.now = tick.end();
         self.model.meet(self.names.peers());
@@ -172,6 +212,11 @@ impl<F: Observed> Detection<F> {
             self.sight.template(workload, time);
             let until = time.saturating_add(EXPECTED);
             self.model.hold(workload, until, Held::Change);
+        }
+        for (policy, subject, time) in self.changes.policies_until(tick.end()) {
+            self.sight.policy(&policy, time);
+            let until = time.saturating_add(EXPECTED);
+            self.model.hold(subject, until, Held::Change);
         }
         self.sight.update(tick);
         let mut observed = Vec::new();
@@ -183,10 +228,11 @@ impl<F: Observed> Detection<F> {
         };
         for detector in &mut self.detectors {
             detector.observe(tick, &scene, &mut observed);
+            self.found.tested(detector.kind(), detector.tested());
         }
         observed.retain(|one| !is_approved(one, &self.model));
         for one in &mut observed {
-            explain(one, tick, self.policies.as_deref());
+            explain(one, tick, self.policies.as_deref(), self.judged_since);
         }
         let flagged: Vec<Flagged> = observed.iter().map(Observation::flagged).collect();
         let alarming: Vec<(PeerId, i64)> = observed
@@ -216,6 +262,8 @@ impl<F: Observed> Observer for Detection<F> {
     }
 
     fn batch(&mut self, batch: &JudgedBatch) {
+        let latest = batch.batch.times().iter().copied().max();
+        self.latest = self.latest.max(latest.unwrap_or(i64::MIN));
         self.builder.batch(&batch.batch, |row| batch.is_kept(row));
         self.changes.batch(&batch.batch, &mut self.names);
     }
@@ -224,7 +272,7 @@ impl<F: Observed> Observer for Detection<F> {
         let mut ticks = Vec::new();
         self.builder.reached(time, &mut |tick| ticks.push(tick));
         for tick in ticks {
-            self.tick(&tick);
+            self.tick(tick);
         }
     }
 }
@@ -239,10 +287,15 @@ fn is_approved(one: &Observation, model: &Model) -> bool {
 }
 
 /// Adds what policies say of the connection that an observation is about.
-fn explain(one: &mut Observation, tick: &Tick, policies: Option<&Policies>) {
+fn explain(one: &mut Observation, tick: &Tick, policies: Option<&Policies>, since: i64) {
+    // What shows no flow is about no connection.
+    if one.samples.is_empty() {
+        return;
+    }
     let Some(sample) = sample(one, tick) else {
         return;
     };
+    let policies = policies.filter(|_| sample.first >= since);
     let sides = [
         (Direction::Egress, &sample.egress),
         (Direction::Ingress, &sample.ingress),

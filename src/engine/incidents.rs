@@ -63,7 +63,8 @@ impl Observed for Incidents {
     }
 }
 
-fn surrounded(one: &Observation, tick: &Tick, scene: &Scene<'_>) -> Option<Seen> {
+/// An observation with its surroundings; `None` for a kind that findings do not have.
+pub(super) fn surrounded(one: &Observation, tick: &Tick, scene: &Scene<'_>) -> Option<Seen> {
     let mut seen = Seen::of(one, scene)?;
     if one.gap {
         seen.around.gap = gap(one, tick).or(seen.around.gap);

@@ -24,6 +24,7 @@ mod posed;
 mod repeated;
 mod request;
 mod ruling;
+mod shadowing;
 mod sides;
 mod watch;
 
@@ -44,4 +45,5 @@ pub use party::{Party, PartyKind, cluster};
 pub use pass::{Observer, Pass, UNUSED_COLUMNS};
 pub use policies::{Given, Policies};
 pub use ruling::{Rule, Ruling};
+pub use shadowing::Shadowing;
 pub use sides::{BatchJudge, JudgedBatch};

@@ -189,6 +189,14 @@ impl Judge {
     }
 }
 
+impl Judge {
+    /// The policies that it judges by.
+    #[must_use]
+    pub fn set(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

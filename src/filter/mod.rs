@@ -20,6 +20,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+pub use cel::{Condition, Variable, VariableType};
 pub use duration::parse_go_duration;
 pub use error::FilterError;
 

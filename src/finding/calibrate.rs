@@ -1,91 +1,187 @@
-//! From a detector's p-value to one that keeps its promise.
+//! From a detector's p-value to how often such a finding comes when all is normal.
 //!
-//! Owns the tails of the classes: a generalised Pareto distribution over what shadow days
-//! gave, one class a kind. What is a rule's weight is left as it is.
+//! Owns what is made of the shadow days that a baseline was learned with: how often a day a
+//! finding as unlikely is expected in this cluster, and the p-value that this is worth.
 //!
-//! The excess of an observation is `ln(T / p)` over the threshold `T` = 0.02. Where p keeps
-//! its promise, excesses are exponential with mean 1, which is the distribution with shape 0
-//! and scale 1; so a class that is right is left right. Shape and scale come from mean and
-//! variance of the excesses (method of moments, as FluxEV, WSDM 2021): four sums a class are
-//! all that is kept. What an attacker does on shadow days widens the tail, and hides by that.
+//! A p-value is about one test, and detectors make very different numbers of tests: one a
+//! workload and minute, or one a destination and day. So a p-value is worth what it comes to
+//! in a day: `p` times the tests of a day, or, where more such findings came on the shadow
+//! days than that promises, what came: of `N` findings in `T` days `N/T` times the share of
+//! their tail beyond it. The tail is a generalised Pareto distribution over the powers of ten
+//! beyond the likeliest finding (mean and variance give scale and shape, as FluxEV, WSDM
+//! 2021); of fewer than 20 findings an exponential one, whose mean is drawn towards that of
+//! p-values that keep their promise. What is expected `E` times a day has the p-value
+//! `E / 100,000`: that of one of a hundred thousand tests a day, for which the scale of
+//! scores is made.
+//!
+//! A few days do not prove that something is rarer than they are long: nothing counts as
+//! rarer than once in a thousand times as many days. A rule tests nothing: its weight counts
+//! unless the shadow days had more. Whoever attacks on shadow days widens a tail, and hides
+//! by that: the figures stand in the baseline file to be looked at.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::kind::KindInfo;
+use super::seen::Seen;
+use crate::baseline::{Anchors, Shadow, ShadowKind};
 
-/// p-values below this are the tail.
-const THRESHOLD: f64 = 0.02;
-/// Observations of shadow days before a class is calibrated.
-const ENOUGH: f64 = 1_000.0;
-/// Excesses before a class is calibrated: a variance of fewer says nothing.
-const ENOUGH_EXCESSES: u64 = 20;
-/// No p-value of a class that is not calibrated counts as smaller.
+/// Tests a day for which the scale of scores is made.
+const REFERENCE: f64 = 1e5;
+/// No p-value counts as smaller where no shadow days are known.
 pub const FLOOR: f64 = 1e-6;
 /// No p-value counts as smaller: beyond this no tail is known.
 pub const LEAST: f64 = 1e-12;
+/// Findings from which the shape of a tail is measured.
+const ENOUGH: u64 = 20;
 /// The heaviest tail: of one above, not even the variance exists.
 const HEAVIEST: f64 = 0.45;
+/// Mean of the powers of ten beyond a threshold where p-values keep their promise.
+const HONEST: f64 = std::f64::consts::LOG10_E;
+/// Findings that this belief counts as.
+const BELIEVED: f64 = 2.0;
+/// Rarer than this many times the shadow days, nothing counts.
+const BEYOND: f64 = 1_000.0;
 
-/// The tails, by kind. Bounded by the number of kinds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Kinds whose findings are told apart by what their key says.
+const VARIANTS: &[(&str, &[&str])] = &[
+    ("rate", &["more", "fewer", "drift-up", "drift-down"]),
+    ("scan", &["failing", "spreading"]),
+    ("denied-burst", &["probing", "misconfigured"]),
+    (
+        "verdict-shift",
+        &["policy", "infrastructure", "unexplained", "opened"],
+    ),
+    ("control-plane", &["jump"]),
+];
+
+/// What shadow days tell. `Default` knows none.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
-    classes: BTreeMap<String, Tail>,
+    days: f64,
+    anchors: Anchors,
+    classes: BTreeMap<String, ShadowKind>,
 }
 
-/// The tail of a class, as sums.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Tail {
-    /// Tests made; 0 where nobody counts them.
-    tests: u64,
-    /// Excesses.
-    over: u64,
-    /// The smallest of them: where a detector gives out only what is rarer than the
-    /// threshold, the tail begins there.
-    least: f64,
-    sum: f64,
-    squares: f64,
+/// A p-value put right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibrated {
+    /// The p-value, as if a hundred thousand tests were made a day.
+    pub p: f64,
+    /// How often a day a finding as unlikely is expected; `None` where nothing tells.
+    pub expected: Option<f64>,
+}
+
+/// What a finding is counted as: its kind, or a variant of it, `rate/more`.
+#[must_use]
+pub(super) fn class(seen: &Seen) -> String {
+    let name = seen.kind.name;
+    let variants = VARIANTS.iter().find(|(kind, _)| *kind == name);
+    match variants {
+        Some((_, keys)) if keys.contains(&seen.key.as_str()) => format!("{name}/{}", seen.key),
+        _ => name.to_owned(),
+    }
+}
+
+/// Classes of the findings of a kind.
+pub(super) fn classes(kind: &KindInfo) -> Vec<String> {
+    let variants = VARIANTS.iter().filter(|(name, _)| *name == kind.name);
+    let variants =
+        variants.flat_map(|(name, keys)| keys.iter().map(move |key| format!("{name}/{key}")));
+    std::iter::once(kind.name.to_owned())
+        .chain(variants)
+        .collect()
 }
 
 impl Calibration {
-    /// Counts tests of a kind that were made on shadow days.
-    pub fn tested(&mut self, kind: &KindInfo, count: u64) {
-        let tail = self.classes.entry(kind.name.to_owned()).or_default();
-        tail.tests = tail.tests.saturating_add(count);
-    }
-
-    /// Learns from an observation of a shadow day.
-    pub fn learn(&mut self, kind: &KindInfo, p: f64) {
-        let excess = (THRESHOLD / p.clamp(f64::MIN_POSITIVE, 1.0)).ln();
-        if excess.is_nan() || excess < 0.0 {
-            return;
+    /// What these shadow days tell.
+    #[must_use]
+    pub fn of(shadow: &Shadow) -> Self {
+        Self {
+            days: shadow.days(),
+            anchors: shadow.anchors,
+            classes: shadow
+                .kinds
+                .iter()
+                .map(|kind| (kind.kind.clone(), kind.clone()))
+                .collect(),
         }
-        let tail = self.classes.entry(kind.name.to_owned()).or_default();
-        tail.least = if tail.over == 0 {
-            excess
-        } else {
-            tail.least.min(excess)
+    }
+
+    /// Whether there were shadow days.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.days > 0.0
+    }
+
+    /// From which scores on an incident is how severe.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        self.anchors
+    }
+
+    /// Days that were only watched.
+    #[must_use]
+    pub fn days(&self) -> f64 {
+        self.days
+    }
+
+    /// The p-value of an observation put right.
+    #[must_use]
+    pub fn calibrated(&self, seen: &Seen) -> Calibrated {
+        let raw = proper(seen.p);
+        let expected = self.expected(seen, raw);
+        let p = match expected {
+            // A rule is no test: what came on the shadow days can only make it likelier.
+            Some(expected) if seen.fixed => raw.max(expected / REFERENCE),
+            Some(expected) => expected / REFERENCE,
+            None if seen.fixed => raw,
+            None => raw.max(FLOOR),
         };
-        tail.over += 1;
-        tail.sum += excess;
-        tail.squares += excess * excess;
+        Calibrated {
+            p: p.clamp(LEAST, 1.0),
+            expected,
+        }
     }
 
-    /// The calibrated p-value; with fewer than 1,000 observations the detector's own, and
-    /// not below [`FLOOR`].
-    #[must_use]
-    pub fn calibrated(&self, kind: &KindInfo, p: f64) -> f64 {
-        let p = proper(p);
-        let tail = self.classes.get(kind.name).and_then(|tail| tail.of(p));
-        tail.unwrap_or_else(|| p.max(FLOOR)).clamp(LEAST, 1.0)
+    /// How often a day an observation as unlikely is expected.
+    fn expected(&self, seen: &Seen, raw: f64) -> Option<f64> {
+        if !self.is_known() {
+            return None;
+        }
+        let class = self.classes.get(&class(seen))?;
+        let promised =
+            (class.tests > 0 && !seen.fixed).then(|| raw * class.tests as f64 / self.days);
+        let came = (class.findings > 0)
+            .then(|| class.findings as f64 / self.days * beyond(class, -raw.log10()));
+        let expected = match (promised, came) {
+            (Some(promised), Some(came)) => promised.max(came),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        Some(expected.max(1.0 / (BEYOND * self.days)))
     }
+}
 
-    /// Whether a kind has enough to be calibrated.
-    #[must_use]
-    pub fn is_ready(&self, kind: &KindInfo) -> bool {
-        self.classes.get(kind.name).is_some_and(Tail::is_ready)
+/// Share of the findings of a class that are beyond so many powers of ten.
+fn beyond(class: &ShadowKind, bans: f64) -> f64 {
+    let excess = bans - class.least;
+    if excess <= 0.0 {
+        return 1.0;
+    }
+    let known = class.findings as f64;
+    let mean = (class.mean * known + HONEST * BELIEVED) / (known + BELIEVED);
+    let variance = class.spread * class.spread;
+    let shape = if class.findings >= ENOUGH && variance > 0.0 {
+        // A tail that ends would make what lies beyond it impossible: none is taken to.
+        (0.5 * (1.0 - mean * mean / variance)).clamp(0.0, HEAVIEST)
+    } else {
+        0.0
+    };
+    if shape < 1e-6 {
+        (-excess / mean).exp()
+    } else {
+        let scale = mean * (1.0 - shape);
+        (1.0 + shape * excess / scale).powf(-1.0 / shape)
     }
 }
 
@@ -98,132 +194,117 @@ pub(super) fn proper(p: f64) -> f64 {
     }
 }
 
-impl Tail {
-    fn samples(&self) -> f64 {
-        if self.tests > 0 {
-            self.tests as f64
-        } else {
-            self.over as f64 / self.begin()
-        }
-    }
-
-    /// The p-value at which the tail begins.
-    fn begin(&self) -> f64 {
-        THRESHOLD * (-self.least).exp()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.over >= ENOUGH_EXCESSES && self.samples() >= ENOUGH
-    }
-
-    /// The probability of a p-value as small as this; `None` where the tail does not say.
-    fn of(&self, p: f64) -> Option<f64> {
-        let excess = (self.begin() / p).ln();
-        if excess < 0.0 || !self.is_ready() {
-            return None;
-        }
-        let over = self.over as f64;
-        let share = (over / self.samples()).min(1.0);
-        let mean = self.sum / over - self.least;
-        let variance = self.squares / over - (self.sum / over).powi(2);
-        if mean <= 0.0 || variance <= 0.0 {
-            return None;
-        }
-        let ratio = mean * mean / variance;
-        // A tail that ends would make what lies beyond it impossible: none is taken to.
-        let shape = (0.5 * (1.0 - ratio)).clamp(0.0, HEAVIEST);
-        let beyond = if shape < 1e-6 {
-            (-excess / mean).exp()
-        } else {
-            let scale = mean * (1.0 - shape);
-            (1.0 + shape * excess / scale).powf(-1.0 / shape)
-        };
-        Some(share * beyond)
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "the bound itself")]
 mod tests {
     use super::*;
+    use crate::baseline::DAY;
+    use crate::finding::testing::{seen, workload};
 
-    fn kind() -> &'static KindInfo {
-        KindInfo::of("rate").unwrap()
+    fn observed(p: f64, key: &str, fixed: bool) -> Seen {
+        let mut one = seen("rate", workload("a/a"), None, p);
+        key.clone_into(&mut one.key);
+        one.fixed = fixed;
+        one
     }
 
-    /// The quantiles of p-values that a transform makes of uniform ones.
-    fn learned(count: u32, transform: impl Fn(f64) -> f64) -> Calibration {
-        let mut calibration = Calibration::default();
-        calibration.tested(kind(), u64::from(count));
-        for at in 0..count {
-            let uniform = (f64::from(at) + 0.5) / f64::from(count);
-            calibration.learn(kind(), transform(uniform));
-        }
-        calibration
+    /// Shadow days with one class.
+    fn calibration(days: i64, kind: ShadowKind) -> Calibration {
+        Calibration::of(&Shadow {
+            span: (0, days * DAY),
+            kinds: vec![kind],
+            ..Shadow::default()
+        })
     }
 
-    #[test]
-    fn p_values_that_keep_their_promise_are_left() {
-        let calibration = learned(100_000, |uniform| uniform);
-        assert!(calibration.is_ready(kind()));
-        for p in [1e-2, 1e-3, 1e-4, 1e-5] {
-            let calibrated = calibration.calibrated(kind(), p);
-            assert!((0.7..1.4).contains(&(calibrated / p)), "{p} {calibrated}");
-        }
-    }
-
-    /// Scenario: a detector whose p-values are the squares of honest ones.
-    /// Guarantees: one in a thousand of its observations gets a p of about one in a thousand.
-    #[test]
-    fn p_values_that_promise_too_much_are_put_right() {
-        let calibration = learned(100_000, |uniform| uniform * uniform);
-        for honest in [1e-3, 1e-4, 1e-5] {
-            let calibrated = calibration.calibrated(kind(), honest * honest);
-            assert!(
-                (0.4..2.5).contains(&(calibrated / honest)),
-                "{honest} {calibrated}"
-            );
-        }
-    }
-
-    /// Scenario: a detector gives out only what is rarer than one in a thousand, and nobody
-    /// counts its tests.
-    #[test]
-    fn a_tail_begins_where_the_detector_begins_to_speak() {
-        let mut calibration = Calibration::default();
-        for at in 0..2_000 {
-            calibration.learn(kind(), 1e-3 * (f64::from(at) + 0.5) / 2_000.0);
-        }
-        for p in [1e-4, 1e-5] {
-            let calibrated = calibration.calibrated(kind(), p);
-            assert!((0.7..1.4).contains(&(calibrated / p)), "{p} {calibrated}");
+    fn class(tests: u64, findings: u64, least: f64, mean: f64) -> ShadowKind {
+        ShadowKind {
+            kind: "rate/more".to_owned(),
+            tests,
+            findings,
+            least,
+            mean,
+            spread: mean,
+            ..ShadowKind::default()
         }
     }
 
     #[test]
-    fn too_few_observations_leave_the_detectors_word_with_a_floor() {
-        let calibration = learned(900, |uniform| uniform);
-        assert!(!calibration.is_ready(kind()));
-        assert_eq!(calibration.calibrated(kind(), 1e-9), FLOOR);
-        assert_eq!(calibration.calibrated(kind(), 1e-3), 1e-3);
-        assert_eq!(calibration.calibrated(kind(), f64::NAN), 1.0);
-        assert_eq!(calibration.calibrated(kind(), 0.0), FLOOR);
+    fn without_shadow_days_the_detectors_word_counts_with_a_floor() {
+        let calibration = Calibration::default();
+        let p = |p, fixed| calibration.calibrated(&observed(p, "more", fixed)).p;
+        assert_eq!(p(1e-9, false), FLOOR);
+        assert_eq!(p(1e-3, false), 1e-3);
+        assert_eq!(p(1e-9, true), 1e-9);
+        assert_eq!(p(f64::NAN, false), 1.0);
+        assert_eq!(p(0.0, true), LEAST);
+    }
+
+    /// Guarantees: by hand. 300,000 tests in 3 days are as many a day as the scale is made
+    /// for: p stays; of a hundredth of these tests it is a hundredth as surprising to see one.
+    #[test]
+    fn a_p_value_is_worth_what_it_comes_to_in_a_day() {
+        let many = calibration(3, class(300_000, 0, 0.0, 0.0));
+        let found = many.calibrated(&observed(1e-7, "more", false));
+        assert!((found.p / 1e-7 - 1.0).abs() < 1e-9, "{found:?}");
+        assert!((found.expected.unwrap() / 0.01 - 1.0).abs() < 1e-9);
+        let few = calibration(3, class(3_000, 0, 0.0, 0.0));
+        let found = few.calibrated(&observed(1e-4, "more", false));
+        assert!((found.p / 1e-6 - 1.0).abs() < 1e-9, "{found:?}");
+        // Another variant was never tested.
+        let other = few.calibrated(&observed(1e-9, "fewer", false));
+        assert_eq!((other.p, other.expected), (FLOOR, None));
+    }
+
+    /// Scenario: a detector promises one false finding in a million days, and there were six
+    /// in three.
+    #[test]
+    fn what_came_counts_where_it_is_more_than_was_promised() {
+        let noisy = calibration(3, class(300_000, 6, 6.0, HONEST));
+        let at = |bans: f64| {
+            let one = observed(10_f64.powf(-bans), "more", false);
+            noisy.calibrated(&one).expected.unwrap()
+        };
+        assert!((at(6.0) - 2.0).abs() < 1e-9);
+        // The tail is that of honest p-values: a tenth for each power of ten.
+        assert!((at(7.0) - 0.2).abs() < 1e-6, "{}", at(7.0));
+        // Likelier than the likeliest that came: as often as all of them, or as promised.
+        assert!((at(5.5) - 2.0).abs() < 1e-9);
+        assert!((at(1.0) - 1e4).abs() < 1e-6);
     }
 
     #[test]
-    fn nothing_is_smaller_than_the_least() {
-        let calibration = learned(100_000, |uniform| uniform);
-        assert_eq!(calibration.calibrated(kind(), 0.0), LEAST);
+    fn a_few_days_do_not_prove_that_something_is_rarer_than_a_thousand_times_them() {
+        let quiet = calibration(3, class(300_000, 0, 0.0, 0.0));
+        let found = quiet.calibrated(&observed(1e-12, "more", false));
+        assert!((found.expected.unwrap() * 3_000.0 - 1.0).abs() < 1e-9);
     }
 
     #[test]
-    fn a_calibration_is_kept_and_read_back() {
-        let calibration = learned(5_000, |uniform| uniform);
-        let text = serde_json::to_string(&calibration).unwrap();
-        let again: Calibration = serde_json::from_str(&text).unwrap();
-        for p in [1e-3, 1e-6] {
-            let ratio = again.calibrated(kind(), p) / calibration.calibrated(kind(), p);
-            assert!((ratio - 1.0).abs() < 1e-9);
+    fn a_rule_keeps_its_weight_unless_the_shadow_days_had_more() {
+        let quiet = calibration(3, class(0, 0, 0.0, 0.0));
+        assert_eq!(quiet.calibrated(&observed(1e-6, "more", true)).p, 1e-6);
+        let noisy = calibration(3, class(0, 30, 6.0, 0.0));
+        let found = noisy.calibrated(&observed(1e-6, "more", true));
+        assert!((found.p / 1e-4 - 1.0).abs() < 1e-9, "{found:?}");
+    }
+
+    /// Scenario: the excesses of a detector are twice what is honest: it promises the square
+    /// root of what it keeps.
+    #[test]
+    fn a_wider_tail_is_measured() {
+        let wide = calibration(3, class(0, 300, 2.0, 2.0 * HONEST));
+        let one = observed(1e-6, "more", false);
+        let expected = wide.calibrated(&one).expected.unwrap();
+        // 100 a day, and four powers of ten count as two.
+        assert!((0.7..1.4).contains(&expected), "{expected}");
+    }
+
+    #[test]
+    fn every_variant_is_of_a_kind_of_the_catalogue() {
+        for (name, keys) in VARIANTS {
+            let kind = KindInfo::of(name).unwrap();
+            assert_eq!(classes(kind).len(), keys.len() + 1);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::kind::Tactic;
 use super::open::{Member, Open};
 use super::party::Party;
 use super::severity::Severity;
+use crate::baseline::Anchors;
 
 const MINUTE: i64 = 60_000_000_000;
 /// A story goes on for so long after its last finding.
@@ -30,6 +31,7 @@ const MOST_OPEN: usize = 4_096;
 /// The open incidents.
 #[derive(Debug, Default)]
 pub(super) struct Correlation {
+    anchors: Anchors,
     /// By begin and id: the oldest first.
     open: BTreeMap<(i64, String), Open>,
     /// When the incident of an id begins.
@@ -48,6 +50,14 @@ pub(super) struct Joined {
 }
 
 impl Correlation {
+    /// No incidents yet, whose severities are by these anchors.
+    pub(super) fn new(anchors: Anchors) -> Self {
+        Self {
+            anchors,
+            ..Self::default()
+        }
+    }
+
     /// Adds a finding; `None` where it may only join and there is nothing to join.
     pub(super) fn add(&mut self, member: Member, may_open: bool) -> Option<Joined> {
         let known = self.known(&member);
@@ -126,7 +136,8 @@ impl Correlation {
     fn begin(&mut self, member: Member) -> Joined {
         let id = incident_id(&member.id, member.first);
         let key = (member.first, id.clone());
-        self.insert(key, Open::new(id.clone(), member));
+        let one = Open::new(id.clone(), member).anchored(self.anchors);
+        self.insert(key, one);
         Joined {
             id,
             merged: Vec::new(),

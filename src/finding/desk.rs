@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::budget::Budget;
-use super::calibrate::{Calibration, LEAST, proper};
+use super::calibrate::{Calibrated, Calibration, LEAST, proper};
 use super::correlate::Correlation;
 use super::kind::{KindInfo, sensitivity};
 use super::observe::observe;
@@ -19,20 +19,21 @@ use super::open::{Member, Open};
 use super::record::{Alert, Evidence, Finding, Incident, Line, Reading, VERSION, target};
 use super::release;
 use super::seen::Seen;
-use super::severity::{Severity, Term, significant, sum};
+use super::severity::{LEARNING, Severity, Term, anchor, significant, sum, unanchored, unmoved};
 use super::suppress::Suppressions;
-use super::terms::{reading, terms};
+use super::terms::{RULE, reading, terms};
+use crate::baseline::Anchors;
 
 const HOUR: i64 = 3_600_000_000_000;
 /// What was silent for longer is told anew.
-const COOL_DOWN: i64 = 6 * HOUR;
+pub(super) const COOL_DOWN: i64 = 6 * HOUR;
 /// What goes on is given out again when p falls by this factor.
 const AGAIN: f64 = 10.0;
 /// Findings that are remembered.
 const MOST_KNOWN: usize = 8_192;
-/// A score that opens an incident.
-const OPENS: f64 = 4.0;
-/// A score that joins one.
+/// A score that opens an incident, before shadow days move it.
+pub(super) const OPENS: f64 = 4.0;
+/// A score that joins one, likewise.
 const JOINS: f64 = 2.0;
 /// Below medium: what a workload that is being learned can come to.
 const LEARNING_MOST: f64 = 5.99;
@@ -46,7 +47,7 @@ pub struct DeskOptions {
     pub per_day: f64,
     /// What is known and meant.
     pub suppressions: Suppressions,
-    /// Tails of an earlier run.
+    /// What the baseline's shadow days tell.
     pub calibration: Calibration,
 }
 
@@ -103,21 +104,12 @@ impl Desk {
     pub fn new(options: DeskOptions) -> Self {
         Self {
             suppressions: options.suppressions,
-            calibration: options.calibration,
             budget: Budget::new(options.per_day),
-            correlation: Correlation::default(),
+            correlation: Correlation::new(options.calibration.anchors()),
+            calibration: options.calibration,
             known: BTreeMap::new(),
             hour: i64::MIN,
             counts: DeskCounts::default(),
-        }
-    }
-
-    /// Counts tests that detectors of a kind made in this tick; call it before
-    /// [`Desk::tick`]. `shadow` says that they calibrate.
-    pub fn tested(&mut self, kind: &KindInfo, count: u64, shadow: bool) {
-        self.budget.tested(count);
-        if shadow {
-            self.calibration.tested(kind, count);
         }
     }
 
@@ -156,12 +148,6 @@ impl Desk {
         self.counts
     }
 
-    /// The tails, to be kept for the next run.
-    #[must_use]
-    pub fn calibration(&self) -> &Calibration {
-        &self.calibration
-    }
-
     /// Entries held, for tests of the bound.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -171,20 +157,25 @@ impl Desk {
     fn take(&mut self, mut seen: Seen, now: i64, out: &mut Vec<Line>) {
         let kind = seen.kind;
         seen.p = proper(seen.p);
-        let p = if seen.fixed {
-            seen.p.max(LEAST)
-        } else {
-            self.calibration.calibrated(kind, seen.p)
-        };
-        if seen.around.shadow && !seen.fixed {
-            self.calibration.learn(kind, seen.p);
+        let mut calibrated = self.calibration.calibrated(&seen);
+        if kind.name == RULE {
+            // It is as severe as it says, whatever shadow days were like.
+            let score = unanchored(-seen.p.log10(), self.calibration.anchors());
+            calibrated = Calibrated {
+                p: 10_f64.powf(-score).max(LEAST),
+                expected: None,
+            };
         }
+        seen.around.daily = calibrated.expected;
+        // Whoever is not known for long is known well enough to be told of where it is known
+        // how often such things come.
+        seen.around.learning |= seen.around.shadow && !self.calibration.is_known();
         let mut group = release::of(
             &seen,
             sensitivity(kind, seen.peer.as_ref(), seen.port.map(|(port, _)| port)),
         );
         let raw = seen.p;
-        seen.p = p;
+        seen.p = calibrated.p;
         let id = match &group {
             Some(group) => group.id(&seen.subject),
             None => seen.id(),
@@ -199,18 +190,19 @@ impl Desk {
             return;
         }
         let mut finding = match &mut group {
-            Some(group) => group.finding(&seen, raw),
-            None => written(&seen, raw, id.clone()),
+            Some(group) => group.finding(&seen, raw, self.calibration.anchors()),
+            None => written(&seen, raw, id.clone(), self.calibration.anchors()),
         };
         finding.suppressed = self.suppressions.covers(&finding);
-        if finding.score < JOINS {
+        let score = unmoved(&finding.terms);
+        if score < JOINS {
             self.counts.weak += 1;
             return;
         }
         let known_kind = group.as_ref().map_or(kind, |_| release::kind());
         let member = member(&finding, known_kind);
-        // A release is nothing to look at, and is there for who looks.
-        let opens = finding.score >= OPENS || group.is_some();
+        // A release is nothing to look at, and is there for who looks; a rule is as it says.
+        let opens = score >= OPENS || group.is_some() || kind.name == RULE;
         let Some(joined) = self.correlation.add(member, opens) else {
             self.counts.weak += 1;
             return;
@@ -250,10 +242,11 @@ impl Desk {
             return;
         };
         let finding = &mut known.finding;
+        let anchors = self.calibration.anchors();
         let grew = if let Some(group) = &mut known.release {
-            group.add(seen, raw, finding)
+            group.add(seen, raw, finding, anchors)
         } else {
-            repeat(finding, seen, raw);
+            repeat(finding, seen, raw, anchors);
             false
         };
         finding.suppressed = self.suppressions.covers(finding);
@@ -299,7 +292,6 @@ impl Desk {
                     open.tell(scored.p);
                 }
             } else {
-                self.budget.note(scored.p);
                 asking.push((scored.score, open.id.clone()));
             }
         }
@@ -309,10 +301,7 @@ impl Desk {
                 continue;
             };
             let scored = open.scored();
-            if self
-                .budget
-                .take(Severity::of(score), scored.p, scored.fixed)
-            {
+            if self.budget.take(Severity::of(score)) {
                 open.tell(scored.p);
                 open.dirty = true;
             } else {
@@ -360,16 +349,22 @@ impl Desk {
 }
 
 /// A finding as it is written down, without its incident.
-pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
+pub(super) fn written(seen: &Seen, raw: f64, id: String, anchors: Anchors) -> Finding {
     let protocol = seen.port.map(|(_, protocol)| protocol.name().to_owned());
     let port = seen.port.map(|(port, _)| port);
     let target = target(seen.peer.as_ref(), port, protocol.as_deref());
     let mut title = seen.kind.title(&seen.subject, target.as_deref());
     // What tries many targets, or is denied what was normal, says so already.
-    if reading(seen) == Reading::Attempted && !seen.kind.breadth {
+    if reading(seen) == Reading::Attempted && !seen.is_broad() {
         title.push_str(" (denied)");
     }
-    let (terms, score) = scored(seen);
+    if seen.kind.name == RULE {
+        title.push_str(": ");
+        title.push_str(&seen.key);
+    }
+    let (terms, score) = scored(seen, raw, anchors);
+    let mut text = seen.evidence.clone();
+    text.extend(seen.around.daily.map(often));
     let finite = |value: f64| value.is_finite().then(|| significant(value));
     Finding {
         version: VERSION,
@@ -395,7 +390,7 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
         policies: seen.policies.clone(),
         rules: seen.around.rules.clone(),
         evidence: Evidence {
-            text: seen.evidence.clone(),
+            text,
             observed: finite(seen.observed),
             expected: finite(seen.expected),
             count: seen.count,
@@ -415,12 +410,29 @@ pub(super) fn written(seen: &Seen, raw: f64, id: String) -> Finding {
     }
 }
 
+/// `Such a finding comes once in 12 days here when all is normal.`
+fn often(daily: f64) -> String {
+    let often = if daily >= 0.95 {
+        let times = format!("{daily:.1}");
+        let times = times.strip_suffix(".0").unwrap_or(&times).to_owned();
+        match &*times {
+            "1" => "once a day".to_owned(),
+            _ => format!("{times} times a day"),
+        }
+    } else {
+        let days = (1.0 / daily).round().clamp(1.0, 1e9) as u64;
+        format!("once in {}", crate::flow::counted(days, "day", "days"))
+    };
+    format!("Such a finding comes {often} here when all is normal.")
+}
+
 /// Terms and score; of a workload that is being learned no more than low.
-fn scored(seen: &Seen) -> (Vec<Term>, f64) {
-    let mut terms = terms(seen, seen.p);
+fn scored(seen: &Seen, raw: f64, anchors: Anchors) -> (Vec<Term>, f64) {
+    let mut terms = terms(seen, seen.p, seen.around.daily.map(|_| raw));
+    terms.extend(anchor(sum(&terms), anchors));
     let score = sum(&terms);
-    if seen.around.shadow && !seen.fixed && score > LEARNING_MOST {
-        terms.push(Term::new("learning", LEARNING_MOST - score));
+    if seen.around.learning && !seen.fixed && score > LEARNING_MOST {
+        terms.push(Term::new(LEARNING, LEARNING_MOST - score));
     }
     let score = sum(&terms);
     (terms, score)
@@ -428,8 +440,8 @@ fn scored(seen: &Seen) -> (Vec<Term>, f64) {
 
 /// The same thing once more: the begin stays, counts add up, and what is least likely of it
 /// is what is told.
-fn repeat(finding: &mut Finding, seen: &Seen, raw: f64) {
-    let mut next = written(seen, raw, finding.id.clone());
+fn repeat(finding: &mut Finding, seen: &Seen, raw: f64, anchors: Anchors) {
+    let mut next = written(seen, raw, finding.id.clone(), anchors);
     let count = finding.evidence.count.saturating_add(next.evidence.count);
     let last = finding.last.max(next.last);
     let stronger = next.score.total_cmp(&finding.score);
@@ -454,7 +466,6 @@ fn member(finding: &Finding, kind: &'static KindInfo) -> Member {
         first: finding.first,
         last: finding.last,
         p: finding.p,
-        fixed: finding.fixed,
         score: finding.score,
         terms: finding.terms.clone(),
         title: finding.title.clone(),

@@ -80,13 +80,16 @@ fn around(observation: &Observation, scene: &Scene<'_>) -> Around {
         exposed: is_exposed(observation.subject, scene),
         released: None,
         outage: false,
+        daily: None,
         completeness: Completeness {
             share: Some(1.0 - loss.share()),
             lost: (!loss.uncounted).then_some(loss.lost),
         },
         // A rule and what is judged without a baseline need none.
+        learning: needs_baseline(observation.kind)
+            && scene.model.stage(observation.subject) < Stage::Shadow,
         shadow: needs_baseline(observation.kind)
-            && scene.model.stage(observation.subject) != Stage::Active,
+            && scene.model.stage(observation.subject) < Stage::Active,
     }
 }
 
@@ -95,7 +98,12 @@ fn needs_baseline(kind: detect::Kind) -> bool {
     use detect::Kind;
     matches!(
         kind,
-        Kind::NewEdge | Kind::NewName | Kind::NewPort | Kind::Rate | Kind::Beacon
+        Kind::NewEdge
+            | Kind::NewName
+            | Kind::NewPort
+            | Kind::LateralPath
+            | Kind::Rate
+            | Kind::Beacon
     )
 }
 

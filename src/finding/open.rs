@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::kind::{KindInfo, Tactic};
 use super::party::Party;
 use super::record::{Alert, Incident, Step, VERSION};
-use super::severity::{Severity, Term, significant, sum};
+use super::severity::{ANCHOR, LEARNING, Severity, Term, anchor, significant, sum, unmoved};
+use crate::baseline::Anchors;
 use crate::baseline::stat::cauchy;
 
 /// Findings of one incident; beyond, the weakest are only counted.
@@ -32,7 +33,6 @@ pub(super) struct Member {
     pub(super) first: i64,
     pub(super) last: i64,
     pub(super) p: f64,
-    pub(super) fixed: bool,
     pub(super) score: f64,
     pub(super) terms: Vec<Term>,
     pub(super) title: String,
@@ -47,6 +47,7 @@ pub(super) struct Open {
     pub(super) last: i64,
     pub(super) members: BTreeMap<String, Member>,
     more: u64,
+    anchors: Anchors,
     /// What was last told of it.
     told: Option<Told>,
     pub(super) alert: Alert,
@@ -67,8 +68,6 @@ pub(super) struct Scored {
     pub(super) p: f64,
     pub(super) terms: Vec<Term>,
     pub(super) score: f64,
-    /// A rule's weight leads it: no chance to be asked about.
-    pub(super) fixed: bool,
 }
 
 impl Open {
@@ -79,6 +78,7 @@ impl Open {
             last: member.last,
             members: BTreeMap::new(),
             more: 0,
+            anchors: Anchors::BY_HAND,
             told: None,
             alert: Alert::Quiet,
             revision: 0,
@@ -86,6 +86,12 @@ impl Open {
         };
         one.add(member);
         one
+    }
+
+    /// The same, with severities by these anchors.
+    pub(super) fn anchored(mut self, anchors: Anchors) -> Self {
+        self.anchors = anchors;
+        self
     }
 
     /// Takes a finding, or what became of one it has.
@@ -174,17 +180,13 @@ impl Open {
                 p,
                 score: sum(&terms),
                 terms,
-                fixed: false,
             };
         };
-        terms.extend(
-            leading
-                .terms
-                .iter()
-                .filter(|term| term.name != "surprise")
-                .cloned(),
-        );
-        let missing = leading.score - sum(&terms);
+        let own = ["surprise", "calibrated", ANCHOR, LEARNING];
+        let around = leading.terms.iter();
+        let around = around.filter(|term| !own.contains(&&*term.name));
+        terms.extend(around.cloned());
+        let missing = unmoved(&leading.terms) - sum(&terms);
         if missing > 0.0 {
             terms.push(Term::new("worst-finding", missing));
         }
@@ -195,11 +197,13 @@ impl Open {
                 SEQUENCE[(steps - 2).min(SEQUENCE.len() - 1)],
             ));
         }
+        terms.extend(anchor(sum(&terms), self.anchors));
+        let learning = leading.terms.iter().find(|term| term.name == LEARNING);
+        terms.extend(learning.cloned());
         Scored {
             p,
             score: sum(&terms),
             terms,
-            fixed: leading.fixed,
         }
     }
 
@@ -391,7 +395,6 @@ impl Member {
             first,
             last: first,
             p: 1e-6,
-            fixed: true,
             score: 6.0,
             terms: vec![Term::new("surprise", 6.0)],
             suppressed: false,

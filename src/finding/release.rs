@@ -11,6 +11,7 @@ use super::moment;
 use super::party::Party;
 use super::record::{Finding, target};
 use super::seen::Seen;
+use crate::baseline::Anchors;
 use crate::baseline::stat::cauchy;
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -54,16 +55,22 @@ impl Group {
     }
 
     /// The finding as it begins.
-    pub(super) fn finding(&mut self, seen: &Seen, raw: f64) -> Finding {
+    pub(super) fn finding(&mut self, seen: &Seen, raw: f64, anchors: Anchors) -> Finding {
         self.note(seen, raw);
-        self.written(seen)
+        self.written(seen, anchors)
     }
 
     /// Takes another observation in; whether there is a target more.
-    pub(super) fn add(&mut self, seen: &Seen, raw: f64, finding: &mut Finding) -> bool {
+    pub(super) fn add(
+        &mut self,
+        seen: &Seen,
+        raw: f64,
+        finding: &mut Finding,
+        anchors: Anchors,
+    ) -> bool {
         let known = self.targets.len();
         let grew = self.note(seen, raw);
-        let mut next = self.written(seen);
+        let mut next = self.written(seen, anchors);
         next.first = finding.first.min(next.first);
         next.raised = finding.raised;
         next.last = finding.last.max(next.last);
@@ -93,7 +100,7 @@ impl Group {
         true
     }
 
-    fn written(&self, seen: &Seen) -> Finding {
+    fn written(&self, seen: &Seen, anchors: Anchors) -> Finding {
         let mut group = seen.clone();
         group.kind = kind();
         group.key = self.at.to_string();
@@ -102,6 +109,7 @@ impl Group {
         let raw = cauchy(&raw);
         group.observed = self.edges as f64;
         group.expected = 0.0;
+        group.around.daily = None;
         if self.edges > 1 {
             (group.peer, group.port) = (None, None);
         }
@@ -125,7 +133,7 @@ impl Group {
         "accept the edges of this release, if they are what it was made for"
             .clone_into(&mut group.normal);
         let id = self.id(&seen.subject);
-        written(&group, raw, id)
+        written(&group, raw, id, anchors)
     }
 }
 
@@ -165,14 +173,16 @@ mod tests {
             one
         };
         let mut group = of(&edge("b/0"), 0.0).unwrap();
-        let mut finding = group.finding(&edge("b/0"), 1e-5);
+        let hand = Anchors::BY_HAND;
+        let mut finding = group.finding(&edge("b/0"), 1e-5, hand);
         assert_eq!(
             finding.title,
             "a/a talks to others since its release, among them b/0:8443/TCP"
         );
-        assert!(!group.add(&edge("b/0"), 1e-5, &mut finding));
+        assert!(!group.add(&edge("b/0"), 1e-5, &mut finding, hand));
         for number in 1..12 {
-            let grew = group.add(&edge(&format!("b/{number}")), 1e-5, &mut finding);
+            let edge = edge(&format!("b/{number}"));
+            let grew = group.add(&edge, 1e-5, &mut finding, hand);
             assert_eq!(grew, number < 10);
         }
         assert_eq!(finding.evidence.observed, Some(12.0));

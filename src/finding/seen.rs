@@ -69,9 +69,15 @@ pub struct Around {
     pub released: Option<i64>,
     /// Others fail at the same destination: it is down.
     pub outage: bool,
+    /// How often a day a finding as unlikely comes here; known to the desk where there were
+    /// shadow days.
+    pub daily: Option<f64>,
     /// How much of the time was seen.
     pub completeness: Completeness,
-    /// The subject is still being learned: this calibrates, and tells nobody.
+    /// The subject is still being learned: nothing of it is more than low.
+    pub learning: bool,
+    /// The subject is known, and not long enough to be judged by itself: what is said of it
+    /// is more than low only where shadow days tell how often such things come.
     pub shadow: bool,
 }
 
@@ -86,6 +92,13 @@ impl Seen {
             self.port,
             &self.key,
         )
+    }
+
+    /// Whether it is about many targets, so that being denied is no comfort.
+    #[must_use]
+    pub fn is_broad(&self) -> bool {
+        // The same target again and again is a misconfiguration.
+        self.kind.breadth && self.key != "misconfigured"
     }
 
     /// The order in which observations of one tick are taken, whatever order they came in.

@@ -2,11 +2,16 @@
 //!
 //! Owns the scale. The sum is in bans: `-log10 p`, and what the surroundings add or take
 //! away. Which terms there are is `terms`'.
+//!
+//! Medium begins at 6, high at 8, critical at 10, in every cluster: where a baseline has
+//! shadow days, scores are moved so that their anchors come to lie there.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::baseline::Anchors;
 
 /// The four severities.
 #[derive(
@@ -77,6 +82,55 @@ impl Term {
     }
 }
 
+/// The term that moves a score so that its anchors lie at 6, 8 and 10: straight lines
+/// between them, and as it is beside them. `None` where it does not move.
+#[must_use]
+pub(super) fn anchor(score: f64, anchors: Anchors) -> Option<Term> {
+    let hand = Anchors::BY_HAND;
+    let between =
+        |from: f64, to: f64, low: f64, high: f64| low + (score - from) * (high - low) / (to - from);
+    let moved = if score < anchors.medium {
+        score + hand.medium - anchors.medium
+    } else if score < anchors.high {
+        between(anchors.medium, anchors.high, hand.medium, hand.high)
+    } else if score < anchors.critical {
+        between(anchors.high, anchors.critical, hand.high, hand.critical)
+    } else {
+        score + hand.critical - anchors.critical
+    };
+    Some(Term::new(ANCHOR, moved - score)).filter(|term| term.value != 0.0)
+}
+
+/// The score that anchors move to one: the way back of [`anchor`].
+#[must_use]
+pub(super) fn unanchored(score: f64, anchors: Anchors) -> f64 {
+    let hand = Anchors::BY_HAND;
+    // Both are lines between the same points: the way back is that of the others.
+    let between =
+        |from: f64, to: f64, low: f64, high: f64| low + (score - from) * (high - low) / (to - from);
+    if score < hand.medium {
+        score - hand.medium + anchors.medium
+    } else if score < hand.high {
+        between(hand.medium, hand.high, anchors.medium, anchors.high)
+    } else if score < hand.critical {
+        between(hand.high, hand.critical, anchors.high, anchors.critical)
+    } else {
+        score - hand.critical + anchors.critical
+    }
+}
+
+/// Name of the term that moves a score to its anchors.
+pub(super) const ANCHOR: &str = "shadow";
+/// Name of the term that keeps what is being learned low.
+pub(super) const LEARNING: &str = "learning";
+
+/// The sum of terms before they were moved to anchors and kept low.
+#[must_use]
+pub(super) fn unmoved(terms: &[Term]) -> f64 {
+    let own = |term: &&Term| !matches!(&*term.name, ANCHOR | LEARNING);
+    hundredths(terms.iter().filter(own).map(|term| term.value).sum())
+}
+
 /// The sum of terms.
 #[must_use]
 pub(super) fn sum(terms: &[Term]) -> f64 {
@@ -137,6 +191,29 @@ mod tests {
             "severe".parse::<Severity>().unwrap_err().to_string(),
             "'severe' is none of low, medium, high, critical"
         );
+    }
+
+    #[test]
+    fn anchors_come_to_lie_at_the_steps_and_order_stays() {
+        let anchors = Anchors {
+            medium: 4.5,
+            high: 7.0,
+            critical: 8.0,
+        };
+        let moved = |score: f64| {
+            let term = anchor(score, anchors);
+            hundredths(score + term.map_or(0.0, |term| term.value))
+        };
+        let scores = [2.0, 4.49, 4.5, 5.75, 7.0, 7.5, 8.0, 9.0];
+        let wanted = [3.5, 5.99, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0];
+        assert_eq!(scores.map(moved), wanted);
+        assert!(anchor(7.3, Anchors::BY_HAND).is_none());
+        for score in wanted {
+            assert!(
+                (moved(unanchored(score, anchors)) - score).abs() < 0.011,
+                "{score}"
+            );
+        }
     }
 
     #[test]

@@ -4,12 +4,16 @@
 //! points are set by hand: they are orders of magnitude in which the surroundings change how
 //! much a finding matters, and every one of them is shown.
 
+use super::calibrate::LEAST;
 use super::kind::{Tactic, sensitivity};
 use super::record::Reading;
 use super::seen::Seen;
 use super::severity::Term;
 use crate::detect::Passed;
 use crate::policy::Gap;
+
+/// The kind of what people's own rules fit.
+pub(super) const RULE: &str = "rule";
 
 const MINUTE: i64 = 60_000_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -26,6 +30,10 @@ const ROLLOUT: i64 = 30 * MINUTE;
 /// What every term means, by its name, in the order in which they are shown.
 pub const TERMS: &[(&str, &str)] = &[
     ("surprise", "how unlikely it is, in powers of ten"),
+    (
+        "calibrated",
+        "what that is worth here, by how often detectors test and what came on shadow days",
+    ),
     (
         "no-policy",
         "nothing selects the endpoint: it passed because nobody asked",
@@ -46,10 +54,6 @@ pub const TERMS: &[(&str, &str)] = &[
     ("outage", "others fail at the same destination"),
     ("stopped", "policy denied it"),
     (
-        "learning",
-        "the workload is still being learned: nothing of it is above low",
-    ),
-    (
         "combined",
         "how unlikely its findings are together, in powers of ten",
     ),
@@ -60,6 +64,14 @@ pub const TERMS: &[(&str, &str)] = &[
     (
         "sequence",
         "it has several steps, or they follow each other as those of an attack do",
+    ),
+    (
+        "shadow",
+        "severities are set by the shadow days: so many incidents a day may be medium",
+    ),
+    (
+        "learning",
+        "the workload is still being learned: nothing of it is above low",
     ),
 ];
 
@@ -75,16 +87,24 @@ pub fn reading(seen: &Seen) -> Reading {
     }
 }
 
-/// The terms of an observation with a calibrated p-value.
+/// The terms of an observation with a calibrated p-value; `raw` is the detector's own, where
+/// it is shown beside.
 #[must_use]
-pub fn terms(seen: &Seen, p: f64) -> Vec<Term> {
+pub fn terms(seen: &Seen, p: f64, raw: Option<f64>) -> Vec<Term> {
     let around = &seen.around;
-    let mut terms = vec![Term::new("surprise", -p.log10())];
+    let surprise = Term::new("surprise", -raw.unwrap_or(p).max(LEAST).log10());
+    let calibrated = Term::new("calibrated", -p.log10() - surprise.value);
+    let mut terms = vec![surprise];
     let mut add = |name: &str, value: f64| {
         if value != 0.0 {
             terms.push(Term::new(name, value));
         }
     };
+    add(&calibrated.name, calibrated.value);
+    // Whoever wrote a rule said how severe it is.
+    if seen.kind.name == RULE {
+        return terms;
+    }
     let reading = reading(seen);
     match around.gap {
         Some(Gap::NotSelected | Gap::NoDefaultDeny) if reading == Reading::PolicyGap => {
@@ -115,14 +135,16 @@ pub fn terms(seen: &Seen, p: f64) -> Vec<Term> {
         add("exposed", 0.5);
     }
     let since = around.released.map(|at| seen.from.saturating_sub(at));
-    if since.is_some_and(|since| (0..=ROLLOUT).contains(&since)) {
+    // A rollout explains what is new, and not that it is done as somebody else.
+    let explains = seen.kind.name != "new-identity";
+    if explains && since.is_some_and(|since| (0..=ROLLOUT).contains(&since)) {
         add("rollout", -1.5);
     }
     if around.outage {
         add("outage", -2.0);
     }
     // What tries many targets is told though it was denied everywhere: that is what it is.
-    if reading == Reading::Attempted && !seen.kind.breadth {
+    if reading == Reading::Attempted && !seen.is_broad() {
         add("stopped", -1.5);
     }
     terms
@@ -136,7 +158,7 @@ mod tests {
     use crate::finding::testing::{name, seen, workload};
 
     fn names(seen: &Seen) -> Vec<String> {
-        terms(seen, seen.p)
+        terms(seen, seen.p, None)
             .into_iter()
             .map(|term| term.name)
             .collect()
@@ -154,7 +176,7 @@ mod tests {
         assert_eq!(names(&one), ["surprise"]);
         one.around.gap = Some(Gap::NotSelected);
         assert_eq!(reading(&one), Reading::PolicyGap);
-        assert_eq!(sum(&terms(&one, one.p)), 6.0);
+        assert_eq!(sum(&terms(&one, one.p, None)), 6.0);
         one.around.gap = Some(Gap::OnlyBroad);
         assert_eq!(names(&one), ["surprise", "broad-rule"]);
     }

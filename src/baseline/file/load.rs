@@ -15,7 +15,7 @@ use super::write::of_model;
 use super::{BaselineFile, CallEntry};
 use crate::baseline::{
     DAY, Decision, EdgeProfile, HOUR, Held, Listener, Model, ModelOptions, NameProfile, Names,
-    Pending, Rates, Stage, WorkloadProfile,
+    Pending, Rates, Shadow, Stage, WorkloadProfile,
 };
 use crate::connection::{Edge, Peer, PeerId};
 use crate::manifest::{KeyedError, read_keyed};
@@ -27,6 +27,8 @@ pub struct Baseline {
     pub model: Model,
     /// Names of its numbers.
     pub names: Names,
+    /// What detectors said on the days that were only watched, where there were any.
+    pub shadow: Option<Shadow>,
     /// The file it is from; without one it is new.
     pub file: Option<BaselineFile>,
     /// Text of that file.
@@ -79,6 +81,7 @@ impl Baseline {
         };
         let mut baseline = Self::of(&file, &rows);
         baseline.remarks = remarks;
+        baseline.shadow.clone_from(&file.shadow);
         baseline.file = Some(file);
         baseline.text = Some(text);
         Ok(baseline)
@@ -90,6 +93,7 @@ impl Baseline {
     pub fn text(&self, statistics: Option<&str>) -> String {
         let mut file = of_model(&self.model, &self.names, self.file.as_ref());
         file.statistics = statistics.map(str::to_owned);
+        file.shadow.clone_from(&self.shadow);
         super::write(&file, self.text.as_deref())
     }
 

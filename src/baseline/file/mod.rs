@@ -2,12 +2,14 @@
 //!
 //! Owns its shape. `read` and `write` are the two ways through it, `edit` changes what a
 //! person decided and nothing else, `statistics` keeps the figures beside it in Parquet,
+//! `shadow` those of the days that were only watched,
 //! `load` makes a model of both.
 //!
 //! ```yaml
 //! baseline: 1
 //! learned: {from: 2026-01-05T00:00:00Z, to: 2026-01-19T00:00:00Z}
 //! statistics: flowwatch.baseline.parquet
+//! shadow: {from: 2026-01-16T00:00:00Z, to: 2026-01-19T00:00:00Z, medium: 4.31, ...}
 //! workloads:
 //! - workload: shop/checkout
 //!   kind: Deployment
@@ -29,6 +31,7 @@
 mod edit;
 mod load;
 mod read;
+mod shadow;
 mod statistics;
 mod text;
 mod write;
@@ -43,6 +46,7 @@ pub use write::write;
 use std::sync::Arc;
 
 use super::edge::Status;
+use super::shadow::Shadow;
 use super::stage::Stage;
 use crate::connection::Peer;
 use crate::flow::Protocol;
@@ -60,6 +64,8 @@ pub struct BaselineFile {
     pub learned: Option<(i64, i64)>,
     /// The file with statistics, beside this one.
     pub statistics: Option<String>,
+    /// What detectors said on the days that were only watched.
+    pub shadow: Option<Shadow>,
     /// Workloads, and entities that call something, sorted.
     pub workloads: Vec<WorkloadEntry>,
 }

@@ -34,9 +34,10 @@ pub fn read(text: &str, name: &str) -> Result<BaselineFile, KeyedError> {
                 }
                 "learned" => whole.learned = Some(reader.learned(value)?),
                 "statistics" => whole.statistics = Some(reader.string(value, key)?.to_owned()),
+                "shadow" => whole.shadow = Some(super::shadow::read(reader.file, value)?),
                 "workloads" => whole.workloads = reader.workloads(value)?,
                 _ => {
-                    let known = "baseline, learned, statistics, workloads";
+                    let known = "baseline, learned, statistics, shadow, workloads";
                     return Err(reader.file.unknown(at, key, known));
                 }
             }

@@ -84,6 +84,7 @@ pub(super) fn of_model(
     BaselineFile {
         learned: model.span(),
         statistics: None,
+        shadow: None,
         workloads: entries.into_values().collect(),
     }
 }
@@ -193,6 +194,9 @@ pub fn write(file: &BaselineFile, before: Option<&str>) -> String {
     }
     if let Some(statistics) = &file.statistics {
         let _ = writeln!(out, "statistics: {}", scalar(statistics));
+    }
+    if let Some(shadow) = &file.shadow {
+        super::shadow::write(&mut out, shadow);
     }
     out.push_str("workloads:\n");
     let mut workloads: Vec<&WorkloadEntry> = file.workloads.iter().collect();

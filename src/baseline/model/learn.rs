@@ -282,6 +282,7 @@ impl Model {
         if !answers || self.class(group.key) != Class::Workload {
             return;
         }
+        self.meet_server(group);
         let most = self.options.listeners;
         let listeners = self.listeners.entry(group.key).or_default();
         let day = |time: i64| time.div_euclid(DAY);
@@ -303,6 +304,24 @@ impl Model {
         } else {
             self.beyond += 1;
         }
+    }
+
+    /// Notes that a server was there: who never calls anybody is known, too.
+    fn meet_server(&mut self, group: &Group) {
+        let full = self.workloads.len() >= self.options.workloads;
+        if full && !self.workloads.contains_key(&group.key) {
+            return;
+        }
+        let profile = self
+            .workloads
+            .entry(group.key)
+            .or_insert_with(|| WorkloadProfile {
+                first: group.first,
+                last: group.last,
+                ..WorkloadProfile::default()
+            });
+        profile.first = profile.first.min(group.first);
+        profile.last = profile.last.max(group.last);
     }
 
     fn learn_requests(&mut self, tick: &Tick) {

@@ -388,9 +388,9 @@ impl Model {
 
     /// How surprising it is that a client calls a destination on a port.
     ///
-    /// A destination that the client never called is judged among all destinations of its
-    /// kind, in the cluster or outside; a new port of a known one among the ports of the
-    /// pair. What nobody was seen to use is the rarest. Other workloads whose calls of it are
+    /// A destination that the client never called is judged in three steps: that the client
+    /// calls something new at all, that this is in the cluster or outside, and how few use it
+    /// among those there; a new port of a known one among the ports of the pair. What nobody was seen to use is the rarest. Other workloads whose calls of it are
     /// new too count as users: one workload cannot make a destination popular.
     #[must_use]
     pub fn novelty(&self, client: PeerId, key: PeerId, port: u16, protocol: Protocol) -> Novelty {
@@ -402,7 +402,7 @@ impl Model {
         let (trials, distinct) = profile.map_or((0, 0), |profile| profile.trials_of(outside));
         let mut novelty = Novelty {
             p: 1.0,
-            new_share: new_share(trials, distinct),
+            new_share: profile.map_or(1.0, |profile| self.new_share(profile, outside)),
             trials,
             distinct,
             users: known.map_or(0, |key| key.users as usize),
@@ -435,6 +435,23 @@ impl Model {
             novelty.p = novelty.new_share * rank(as_rare, destinations);
         }
         novelty
+    }
+
+    /// Probability that the next trial of a workload is a destination that is new to it, and
+    /// outside or in the cluster.
+    ///
+    /// Trials are pairs of an edge and a day, or days, where these are more: a day without a
+    /// call is one on which nothing was new. That what is new is outside is as likely as it
+    /// was among the workload's own destinations, with all that are known as one more.
+    fn new_share(&self, profile: &WorkloadProfile, outside: bool) -> f64 {
+        let days = profile.last.saturating_sub(profile.first).max(0) / DAY;
+        let trials = profile.trials.max(days.unsigned_abs());
+        let (_, own) = profile.trials_of(outside);
+        let known = |outside: bool| self.histogram[usize::from(outside)].iter().sum::<u32>();
+        let all = f64::from(known(false)) + f64::from(known(true));
+        let usual = (f64::from(known(outside)) + 1.0) / (all + 2.0);
+        let kind = (own as f64 + usual) / (profile.edges as f64 + 1.0);
+        new_share(trials, profile.edges) * kind.min(1.0)
     }
 
     /// Other clients whose calls of a destination are held back.

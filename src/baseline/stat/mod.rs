@@ -20,10 +20,9 @@ mod periodicity;
 mod rate;
 mod special;
 mod sprt;
-mod tail;
 
 pub use beta_binomial::BetaBinomial;
-pub use combine::{benjamini_hochberg, bonferroni, cauchy};
+pub use combine::{bonferroni, cauchy};
 pub use cusum::Cusum;
 pub use decay::Decayed;
 pub use dispersion::Dispersion;
@@ -34,4 +33,3 @@ pub use periodicity::{Beat, LEAST_STARTS, beat, p_mad, p_variation};
 pub use rate::{Expected, Level, expected};
 pub use special::z_of;
 pub use sprt::{Sprt, Verdict};
-pub use tail::Tail;

@@ -169,7 +169,10 @@ impl AnalyzeArgs {
             );
         }
         if !self.detection.is_wanted() && self.fail_on.contains(&FailOn::Incident) {
-            return Err(UsageError::new("--fail-on incident goes with --baseline").into());
+            return Err(UsageError::new(
+                "--fail-on incident goes with --baseline, --threat-list or --rules",
+            )
+            .into());
         }
         let inputs = inputs(&paths).map_err(CommandError::failed)?;
         let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {

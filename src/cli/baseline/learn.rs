@@ -5,20 +5,23 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::super::error::{CommandError, UsageError};
 use super::super::flow_filter::FlowFilterArgs;
 use super::super::passing::{self, Reads};
+use super::super::policy_args::PolicyArgs;
+use super::super::policy_source::{LoadedPolicies, say_remarks};
 use super::super::progress;
 use super::super::signal::Interrupt;
 use super::super::sink::{self, say};
 use super::super::time_arg;
 use super::named;
-use crate::baseline::{Baseline, DAY, Held, Stage, statistics_path};
+use crate::baseline::{Baseline, DAY, Held, Shadow, Stage, statistics_path};
 use crate::detect::words;
-use crate::engine::{BatchJudge, Detection};
+use crate::engine::{BatchJudge, Detection, Policies, Shadowing};
 use crate::source::file::inputs;
 
 /// Arguments of `baseline learn`.
@@ -47,9 +50,18 @@ pub(in crate::cli) struct LearnArgs {
     /// Only flows until a time, as --since
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
+    /// The last days are watched as if somebody were to be told, and set what is severe; at
+    /// most a quarter of all, 0 for none
+    #[arg(long, value_name = "DAYS", default_value_t = 3.0)]
+    shadow_days: f64,
+    /// Incidents a day of those days that may be medium and above
+    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    medium_per_day: f64,
     /// Say nothing on standard error but errors
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    policies: PolicyArgs,
     #[command(flatten)]
     filters: FlowFilterArgs,
 }
@@ -60,6 +72,8 @@ Examples:
     flowwatch baseline learn archive/ --since 14d
   Another week, with what people decided meanwhile:
     flowwatch baseline learn archive/ --since 7d --from flowwatch.baseline.yaml
+  With the policies that later runs are given too, so that severities fit:
+    flowwatch baseline learn archive/ --since 17d --policies policies/
   Then look at what was learned:
     flowwatch baseline audit";
 
@@ -87,23 +101,27 @@ impl LearnArgs {
             Some(path) => super::read(path, err)?,
             None => Baseline::default(),
         };
-        let reads = self.reads()?;
+        let policies = self.policies(err)?;
+        let length = self.shadow()?;
+        let reads = self.reads(policies.is_some())?;
         let (model, names) = (
             std::mem::take(&mut baseline.model),
             std::mem::take(&mut baseline.names),
         );
         let bar = progress::bar(&reads.inputs, !self.quiet);
-        let detection = Detection::new(model, names, Vec::new());
-        let (reading, _, mut detection) =
-            passing::read(&reads, || None::<BatchJudge>, detection, &bar, interrupt);
+        let detection = Detection::new(model, names, Shadowing::new(length));
+        let detection = detection.with_policies(policies.clone());
+        let judge = move || policies.clone().map(BatchJudge::new);
+        let (reading, _, mut detection) = passing::read(&reads, judge, detection, &bar, interrupt);
         detection.finish();
         bar.finish_and_clear();
         if reading.interrupted {
             return Err(CommandError::failed("interrupted; nothing was written"));
         }
         let blind = detection.blind();
-        let (model, names, _) = detection.into_parts();
+        let (model, names, shadowing) = detection.into_parts();
         (baseline.model, baseline.names) = (model, names);
+        baseline.shadow = shadowing.finish(self.medium_per_day);
         write(&baseline, &path)?;
         if !self.quiet {
             for line in summary(&baseline, &path) {
@@ -116,7 +134,29 @@ impl LearnArgs {
         sink::complain(err, &reading.failed)
     }
 
-    fn reads(&self) -> Result<Reads, CommandError> {
+    /// How long is only watched, in nanoseconds.
+    fn shadow(&self) -> Result<i64, UsageError> {
+        if !(0.0..=365.0).contains(&self.shadow_days) {
+            return Err(UsageError::new("--shadow-days must be from 0 to 365"));
+        }
+        if !(self.medium_per_day > 0.0 && self.medium_per_day.is_finite()) {
+            return Err(UsageError::new("--medium-per-day must be more than 0"));
+        }
+        Ok((self.shadow_days * DAY as f64) as i64)
+    }
+
+    fn policies(&self, err: &mut dyn Write) -> Result<Option<Arc<Policies>>, CommandError> {
+        let Some(mut source) = self.policies.source()? else {
+            return Ok(None);
+        };
+        let loaded = LoadedPolicies::whole(source.load()?)?;
+        if !self.quiet {
+            say_remarks(&loaded.remarks, err);
+        }
+        Ok(Some(Arc::new(loaded.policies)))
+    }
+
+    fn reads(&self, judged: bool) -> Result<Reads, CommandError> {
         let paths: Vec<PathBuf> = self.paths.iter().chain(&self.input_file).cloned().collect();
         if paths.is_empty() {
             return Err(UsageError::new("give a recording: a file, a directory, or -").into());
@@ -128,7 +168,7 @@ impl LearnArgs {
             until: time_arg::bound("until", self.until.as_deref(), now)?,
             inputs: inputs(&paths).map_err(CommandError::failed)?,
             filters,
-            judged: false,
+            judged,
             for_detection: true,
         })
     }
@@ -190,5 +230,25 @@ fn summary(baseline: &Baseline, path: &Path) -> Vec<String> {
             words::count(model.beyond(), "edge was", "edges were")
         ));
     }
+    lines.push(match &baseline.shadow {
+        Some(shadow) => watched(shadow),
+        None => "no days were only watched: what is learned has to be four times as long as \
+                 them; severities are those set by hand"
+            .to_owned(),
+    });
     lines
+}
+
+/// What shadow days came to: `the last 3.0 days were watched: 7 incidents; medium begins at
+/// 4.31 of the scale by hand, high at 6.40, critical at 8.12`.
+fn watched(shadow: &Shadow) -> String {
+    format!(
+        "the last {:.1} days were watched: {}; of the scale set by hand medium begins at {:.2}, \
+         high at {:.2}, critical at {:.2}",
+        shadow.days(),
+        words::count(shadow.incidents, "incident", "incidents"),
+        shadow.anchors.medium,
+        shadow.anchors.high,
+        shadow.anchors.critical,
+    )
 }

@@ -6,6 +6,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -23,6 +24,7 @@ use crate::cli::policy_watch::Report;
 use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::{SinkError, say};
+use crate::engine::Policies;
 use crate::flow::{BatchBuilder, FlowBatch, Wanted};
 use crate::source::archive::Query;
 use crate::source::file::{
@@ -132,8 +134,9 @@ fn read(
                     state.failed.push(message);
                     Ok(false)
                 }
-                Turn::Result(Done::Piece(input, piece)) => {
+                Turn::Result(Done::Piece(input, mut piece)) => {
                     progress.inc(piece.bytes);
+                    state.watch(&mut piece, err);
                     let full = order.text(&piece.text);
                     state.piece(input, *piece, err);
                     full
@@ -190,8 +193,9 @@ fn follow(
             }
         }
         if let Some((input, chunk)) = next {
-            let piece = workers[input].piece(number, input, &chunk);
+            let mut piece = workers[input].piece(number, input, &chunk);
             number += 1;
+            state.watch(&mut piece, err);
             let full = order.text(&piece.text)?;
             state.piece(input, piece, err);
             if full {
@@ -242,12 +246,19 @@ impl State {
         self.tally.add(piece.text.tally);
         // Without a reader there is nobody to tell.
         let _ = err.write_all(&piece.text.err);
-        for batch in piece.batches {
-            let watched = self.watching.as_mut().map(|one| one.batch(batch, err));
-            if let Some(Err(error)) = watched {
-                self.watching = None;
-                self.failed.push(error.to_string());
-            }
+    }
+
+    /// Looks for what is unusual in a piece, and marks what belongs to it, before it is shown.
+    fn watch(&mut self, piece: &mut DonePiece, err: &mut dyn Write) {
+        let Some(watching) = &mut self.watching else {
+            return;
+        };
+        let batches = std::mem::take(&mut piece.batches);
+        let policies = piece.policies.take();
+        let watched = watching.text(batches, policies.as_ref(), &mut piece.text, err);
+        if let Err(error) = watched {
+            self.watching = None;
+            self.failed.push(error.to_string());
         }
     }
 
@@ -306,6 +317,8 @@ struct DonePiece {
     text: Text,
     /// For whoever looks for what is unusual; none where nobody does.
     batches: Vec<FlowBatch>,
+    /// What they were judged by.
+    policies: Option<Arc<Policies>>,
 }
 
 /// Decodes, filters and writes the pieces a thread takes.
@@ -331,7 +344,8 @@ impl Worker {
             let raw = output.form.needs_raw();
             Self {
                 decoder: LineDecoder::new(if raw { builder.keeping_raw() } else { builder }),
-                writer: BatchWriter::new(&output, filters.clone(), since, until, judging.as_ref()),
+                writer: BatchWriter::new(&output, filters.clone(), since, until, judging.as_ref())
+                    .watched(keeps),
                 capabilities: Capabilities::default(),
                 written: 0,
                 keeps,
@@ -389,6 +403,7 @@ impl Worker {
             capabilities: capabilities.clone(),
             text,
             batches,
+            policies: keeps.then(|| writer.policies().cloned()).flatten(),
         }
     }
 
@@ -410,6 +425,10 @@ impl Worker {
             capabilities: self.capabilities.clone(),
             text,
             batches: if self.keeps { batches } else { Vec::new() },
+            policies: self
+                .keeps
+                .then(|| self.writer.policies().cloned())
+                .flatten(),
         }
     }
 }

@@ -204,7 +204,8 @@ impl<'a> Screen<'a> {
                 None,
                 None,
                 plan.judging.as_ref(),
-            ),
+            )
+            .watched(watching.is_some()),
             text: Text::default(),
             batches: 0,
             order: Ordered::unlimited(plan, out),
@@ -383,7 +384,8 @@ impl<'a> Screen<'a> {
         }
         self.writer.batch(&batch, text);
         let watched = if let Some(watching) = &mut self.watching {
-            watching.batch(batch, self.err)
+            let policies = self.writer.policies();
+            watching.text(vec![batch], policies, text, self.err)
         } else {
             self.builder.recycle(batch);
             Ok(())

@@ -5,6 +5,7 @@
 
 mod files;
 mod live;
+mod marks;
 mod order;
 mod plan;
 mod tally;
@@ -126,7 +127,7 @@ impl TailArgs {
         if !plan.output.quiet {
             say_remarks(&plan.remarks, err);
         }
-        let watching = Watching::begin(&self.detection, plan.output.quiet, err)?;
+        let watching = Watching::begin(&self.detection, &plan.output, err)?;
         let watch = plan.watch.take();
         let reports = watch.map(|watch| watch.start(interrupt)).transpose()?;
         match &plan.source {

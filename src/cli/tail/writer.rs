@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::plan::Judging;
 use super::tally::Tally;
 use crate::cli::format::{Output, OutputForm};
-use crate::engine::{Judge, Judgement};
+use crate::connection::JudgedSide;
+use crate::engine::{Judge, JudgedBatch, Judgement, Policies};
 use crate::filter::Filters;
 use crate::flow::{FlowBatch, NO_TIME, NodeState, Notice, NoticeKind};
 use crate::render::{JsonRenderer, JudgementKind, JudgementWriter, LineFormat, LineRenderer};
@@ -18,6 +19,9 @@ pub(super) struct BatchWriter {
     form: Form,
     silent: bool,
     judging: Option<Judged>,
+    /// Whether somebody looks for what is unusual: then every row is judged, and records say
+    /// which rows they are.
+    watched: bool,
 }
 
 /// What is needed to judge, where policies were given.
@@ -31,7 +35,7 @@ struct Judged {
 
 /// Where the words of a judgement go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+pub(super) enum Layout {
     /// At the end of the line.
     Line,
     /// On a line of their own.
@@ -54,6 +58,12 @@ pub(super) struct Text {
     pub(super) ends: Vec<u32>,
     /// Time of each record, for sorting.
     pub(super) times: Vec<i64>,
+    /// Batch and row of each record, where somebody watches; none of notices.
+    pub(super) rows: Vec<Option<(u32, u32)>>,
+    /// What policies say of each row of all batches, where somebody watches and judges.
+    sides: Vec<Option<JudgedSide>>,
+    /// Batches that were written.
+    batches: u32,
     /// For standard error: states of nodes.
     pub(super) err: Vec<u8>,
     /// What was counted.
@@ -75,9 +85,26 @@ impl Text {
         self.out.clear();
         self.ends.clear();
         self.times.clear();
+        self.rows.clear();
+        self.sides.clear();
+        self.batches = 0;
         self.err.clear();
         self.tally = Tally::default();
         self.failed = 0;
+    }
+
+    /// The batches that were written, with what policies said of their rows.
+    pub(super) fn judged(&mut self, batches: Vec<FlowBatch>) -> Vec<JudgedBatch> {
+        let mut sides = std::mem::take(&mut self.sides).into_iter();
+        let judged = batches.into_iter().map(|batch| {
+            let own: Vec<_> = sides.by_ref().take(batch.len()).collect();
+            if own.is_empty() {
+                JudgedBatch::unjudged(batch)
+            } else {
+                JudgedBatch::judged(batch, own, Vec::new())
+            }
+        });
+        judged.collect()
     }
 
     /// Adds a record that was written before.
@@ -119,7 +146,19 @@ impl BatchWriter {
                 OutputForm::Json(mask) => Form::Json(JsonRenderer::new(mask.clone())),
             },
             silent: output.silent_errors || output.quiet,
+            watched: false,
         }
+    }
+
+    /// The same for somebody who looks for what is unusual.
+    pub(super) fn watched(mut self, watched: bool) -> Self {
+        self.watched = watched;
+        self
+    }
+
+    /// The policies that rows are judged by, where they are.
+    pub(super) fn policies(&self) -> Option<&Arc<Policies>> {
+        self.judging.as_ref().map(|judged| judged.judge.set())
     }
 
     /// Whether a piece has to be known as a whole before its first row is written.
@@ -149,12 +188,18 @@ impl BatchWriter {
             }
             let kept =
                 every || (self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row));
-            if !kept {
+            if !kept && !(self.watched && self.judging.is_some()) {
                 continue;
             }
             let judgement = match &mut self.judging {
                 Some(judged) => {
                     let judgement = judged.judge.judge(row);
+                    if self.watched {
+                        text.sides.push(judged.judge.side(&judgement));
+                    }
+                    if !kept {
+                        continue;
+                    }
                     text.tally.judgement(&judgement, row.weight());
                     if !judged.shows(&judgement) {
                         continue;
@@ -182,10 +227,14 @@ impl BatchWriter {
             }
             text.ends.push(text.out.len() as u32);
             text.times.push(row.time().unwrap_or(NO_TIME));
+            if self.watched {
+                text.rows.push(Some((text.batches, row.index() as u32)));
+            }
         }
         for notice in notices {
             self.notice(notice, text);
         }
+        text.batches += 1;
         if let Some(judged) = &mut self.judging {
             judged.judge.end_of(batch);
         }
@@ -212,6 +261,9 @@ impl BatchWriter {
                 if text.out.len() > before {
                     text.ends.push(text.out.len() as u32);
                     text.times.push(notice.time);
+                    if self.watched {
+                        text.rows.push(None);
+                    }
                 }
             }
             NoticeKind::Nodes { state, .. } if !self.silent => {
@@ -238,18 +290,28 @@ impl BatchWriter {
     }
 }
 
+impl Layout {
+    /// That of an output.
+    pub(super) fn of(output: &Output) -> Self {
+        match &output.form {
+            OutputForm::Lines(options) => match options.format {
+                LineFormat::Dict => Self::Dict,
+                LineFormat::Compact | LineFormat::Table => Self::Line,
+            },
+            OutputForm::Json(_) => Self::Json,
+        }
+    }
+}
+
 impl Judged {
     fn new(judging: &Judging, output: &Output) -> Self {
-        let (words, layout) = match &output.form {
-            OutputForm::Lines(options) => (
-                JudgementWriter::text(options.color, options.format == LineFormat::Table),
-                match options.format {
-                    LineFormat::Dict => Layout::Dict,
-                    LineFormat::Compact | LineFormat::Table => Layout::Line,
-                },
-            ),
-            OutputForm::Json(_) => (JudgementWriter::json(), Layout::Json),
+        let words = match &output.form {
+            OutputForm::Lines(options) => {
+                JudgementWriter::text(options.color, options.format == LineFormat::Table)
+            }
+            OutputForm::Json(_) => JudgementWriter::json(),
         };
+        let layout = Layout::of(output);
         Self {
             judge: Judge::current(Arc::clone(&judging.policies)).of_selected(judging.selected),
             words,

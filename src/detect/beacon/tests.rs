@@ -84,7 +84,7 @@ fn a_new_beacon_is_told_by_24_calls() {
         "{:?}",
         seen[0].evidence
     );
-    assert!(seen[0].evidence[1].starts_with("It is called by 1 of 2 workloads"));
+    assert!(seen[0].evidence[1].starts_with("It is called by 1 of 3 workloads"));
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn two_usual_days_are_quiet_and_a_young_workload_is_said_to_be_unseen() {
     assert!(play.stage.blind(&play.detector).is_none());
     play.stage.learn("shop/new", &["shop/cart:80"], 1);
     let blind = play.stage.blind(&play.detector).unwrap();
-    assert_eq!(blind.why, "1 of 3 workloads were seen for less than 3 days");
+    assert_eq!(blind.why, "1 of 4 workloads were seen for less than 3 days");
 }
 
 #[test]

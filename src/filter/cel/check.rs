@@ -45,7 +45,18 @@ const TYPE_NAMES: [&str; 10] = [
 
 /// Checks that an expression is a condition on a flow.
 pub(super) fn condition(expression: &mut Expression) -> Result<(), String> {
-    let mut check = Check::default();
+    condition_over(expression, Vec::new())
+}
+
+/// Checks that an expression is a condition on variables of these types.
+pub(super) fn condition_over(
+    expression: &mut Expression,
+    variables: Vec<(String, Ty)>,
+) -> Result<(), String> {
+    let mut check = Check {
+        scope: variables,
+        ..Check::default()
+    };
     match check.visit(expression)? {
         Ty::Bool | Ty::Dyn => Ok(()),
         other => Err(format!("got \"{other}\", wanted \"bool\" result type")),

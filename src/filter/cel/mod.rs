@@ -10,6 +10,7 @@
 mod budget;
 mod check;
 mod clock;
+mod condition;
 mod layer4;
 mod part;
 mod record;
@@ -26,6 +27,7 @@ use cel::common::value::CowVal;
 use cel::parser::Expression;
 use cel::{Context, DeclarationError, Env, ExecutionError, Value};
 
+pub use self::condition::{Condition, Variable, VariableType};
 use self::view::Message;
 use super::FilterError;
 use crate::flow::{BatchBuilder, Raw, Row, RowRef};
@@ -82,6 +84,18 @@ impl Expressions {
 
 /// The checked expression, with enum constants and presence tests resolved.
 fn compile(text: &str) -> Result<Expression, String> {
+    compiled(text, |mut expression| {
+        check::condition(&mut expression)?;
+        try_out(&expression)?;
+        Ok(expression)
+    })
+}
+
+/// What is made of a parsed expression, on a stack that is large enough for the longest.
+fn compiled<T: Send>(
+    text: &str,
+    check: impl FnOnce(Expression) -> Result<T, String> + Send,
+) -> Result<T, String> {
     if text.len() > MAX_EXPRESSION {
         return Err(format!("longer than {MAX_EXPRESSION} bytes"));
     }
@@ -89,21 +103,16 @@ fn compile(text: &str) -> Result<Expression, String> {
     thread::scope(|scope| {
         thread::Builder::new()
             .stack_size(COMPILE_STACK)
-            .spawn_scoped(scope, || compile_here(text))
+            .spawn_scoped(scope, || {
+                let program = ENVIRONMENT
+                    .compile(text)
+                    .map_err(|errors| errors.to_string())?;
+                check(program.expression().clone())
+            })
             .map_err(|error| format!("no thread to compile it: {error}"))?
             .join()
             .unwrap_or_else(|_| Err("the parser gave up".to_owned()))
     })
-}
-
-fn compile_here(text: &str) -> Result<Expression, String> {
-    let program = ENVIRONMENT
-        .compile(text)
-        .map_err(|errors| errors.to_string())?;
-    let mut expression = program.expression().clone();
-    check::condition(&mut expression)?;
-    try_out(&expression)?;
-    Ok(expression)
 }
 
 /// Runs an expression on an empty flow, for what the check cannot know. Errors that
@@ -114,7 +123,11 @@ fn try_out(expression: &Expression) -> Result<(), String> {
     let batch = builder.finish();
     budget::begin();
     let context = context(batch.row(0));
-    let outcome = Value::resolve_val(expression, &context);
+    judged(Value::resolve_val(expression, &context))
+}
+
+/// Whether an expression that was run on nothing may be run on anything.
+fn judged(outcome: Result<CowVal<'_, '_>, ExecutionError>) -> Result<(), String> {
     if budget::is_exceeded() {
         return Err("it takes too many steps or too much memory".to_owned());
     }
