@@ -17,6 +17,7 @@ use super::names::{Names, NamesDoubt};
 use super::party::{Party, cluster};
 use super::policies::Policies;
 use super::watch::{Changes, DnsRecord, Watches};
+use crate::connection::{self, JudgedSide};
 use crate::flow::{
     self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, Protocol, RowRef, StrId,
 };
@@ -65,6 +66,32 @@ pub struct Computed {
     pub verdict: Verdict,
     /// The connection's decision.
     pub decision: Decision,
+}
+
+impl Judgement {
+    /// The side it is about, as connections carry it; `place` numbers clusters. `None` where
+    /// it is about none.
+    #[must_use]
+    pub fn side(self, place: impl FnOnce(usize) -> u32) -> Option<JudgedSide> {
+        let computed = self.computed?;
+        Some(JudgedSide {
+            direction: computed.direction,
+            computed: Some(connection::Computed {
+                cluster: place(computed.cluster),
+                subject: computed.subject,
+                decision: computed.decision,
+                verdict: computed.verdict,
+            }),
+            gap: self.gap,
+            drift: self.agreement == Agreement::Drift,
+            changed: self.agreement == Agreement::ChangedSince,
+            unknown: match self.agreement {
+                Agreement::Unknown(cause) => Some(cause),
+                _ => None,
+            },
+            mark: 0,
+        })
+    }
 }
 
 /// Whose policies an endpoint is under, once it was looked at.

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::agreement::Agreement;
 use super::judge::{Asked, Judge, Judgement};
+use super::places::Places;
 use super::policies::Policies;
 use super::repeated::Repeated;
-use crate::connection::{Computed, JudgedSide};
+use crate::connection::JudgedSide;
 use crate::flow::{FlowBatch, NO_TIME, RowRef};
 
 /// A batch with judgements.
@@ -100,8 +100,7 @@ impl JudgedBatch {
 pub struct BatchJudge {
     judge: Judge,
     policies: Arc<Policies>,
-    /// Numbers of clusters by those of the judge.
-    places: Vec<u32>,
+    places: Places,
     repeated: Repeated,
 }
 
@@ -112,7 +111,7 @@ impl BatchJudge {
         Self {
             judge: Judge::new(policies.clone()),
             policies,
-            places: Vec::new(),
+            places: Places::default(),
             repeated: Repeated::default(),
         }
     }
@@ -168,40 +167,13 @@ impl BatchJudge {
     }
 
     fn side(&mut self, judgement: Judgement) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
+        let Self {
+            judge,
+            policies,
+            places,
             ..
-        } = judgement;
-        let computed = computed?;
-        let cluster = self.place(computed.cluster);
-        Some(JudgedSide {
-            direction: computed.direction,
-            computed: Some(Computed {
-                cluster,
-                subject: computed.subject,
-                decision: computed.decision,
-                verdict: computed.verdict,
-            }),
-            gap,
-            drift: agreement == Agreement::Drift,
-            changed: agreement == Agreement::ChangedSince,
-            unknown: match agreement {
-                Agreement::Unknown(cause) => Some(cause),
-                _ => None,
-            },
-            mark: 0,
-        })
-    }
-
-    /// The number that every thread has for a cluster.
-    fn place(&mut self, cluster: usize) -> u32 {
-        while self.places.len() <= cluster {
-            let policies = self.judge.policies(self.places.len());
-            self.places.push(self.policies.place(policies));
-        }
-        self.places[cluster]
+        } = self;
+        judgement.side(|cluster| places.of(judge, policies, cluster))
     }
 }
 

@@ -1,12 +1,16 @@
 //! What policies and flows come to, looked at as a whole.
 //!
 //! Owns the values of reports: which workloads policies cover, what a recording tells, what
-//! changed from one period to the next, what other policies would have done to a recording.
-//! Does not show them, and opens no file.
+//! changed from one period to the next, what other policies would have done to a recording,
+//! which rules it needed. Does not show them, and opens no file.
 
 pub mod assert;
+pub mod broad;
 pub mod coverage;
 pub mod periodic;
+pub mod redundant;
 pub mod report;
 pub mod simulate;
+pub mod unused;
+pub mod usage;
 mod wild;

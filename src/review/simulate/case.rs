@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::answer::Answer;
 use crate::connection::{Computed, JudgedSide};
-use crate::engine::{Agreement, Asked, Judge, JudgedBatch, Judgement, Policies};
+use crate::engine::{Asked, Judge, JudgedBatch, Places, Policies};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict};
 
@@ -81,8 +81,7 @@ pub struct PairJudge {
 struct Half {
     judge: Judge,
     policies: Arc<Policies>,
-    /// Numbers of clusters by those of the judge.
-    places: Vec<u32>,
+    places: Places,
     /// Whether a proxy may refuse requests, by the generation of policies and the question.
     proxied: HashMap<(u64, u32, Question), bool, RandomState>,
 }
@@ -195,14 +194,8 @@ impl PairJudge {
 
     /// The side is that of the first set, with the number of the case.
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
-            ..
-        } = self.base.judge.judge(row);
-        let computed = computed?;
-        let cluster = self.base.place(computed.cluster);
+        let judgement = self.base.judge.judge(row);
+        let side = judgement.side(|cluster| self.base.place(cluster))?;
         let key = [self.base.told(row), self.head.told(row)];
         let mark = if let Some(known) = self.known.get(&key) {
             *known
@@ -214,23 +207,7 @@ impl PairJudge {
             }
             number
         };
-        Some(JudgedSide {
-            direction: computed.direction,
-            computed: Some(Computed {
-                cluster,
-                subject: computed.subject,
-                decision: computed.decision,
-                verdict: computed.verdict,
-            }),
-            gap,
-            drift: agreement == Agreement::Drift,
-            changed: agreement == Agreement::ChangedSince,
-            unknown: match agreement {
-                Agreement::Unknown(cause) => Some(cause),
-                _ => None,
-            },
-            mark,
-        })
+        Some(JudgedSide { mark, ..side })
     }
 }
 
@@ -239,7 +216,7 @@ impl Half {
         Self {
             judge: Judge::new(policies.clone()),
             policies,
-            places: Vec::new(),
+            places: Places::default(),
             proxied: HashMap::default(),
         }
     }
@@ -288,13 +265,8 @@ impl Half {
         answer
     }
 
-    /// The number that every thread has for a cluster.
     fn place(&mut self, cluster: usize) -> u32 {
-        while self.places.len() <= cluster {
-            let policies = self.judge.policies(self.places.len());
-            self.places.push(self.policies.place(policies));
-        }
-        self.places[cluster]
+        self.places.of(&self.judge, &self.policies, cluster)
     }
 }
 

@@ -1,0 +1,640 @@
+//! Rules as they are written: what somebody sees in a file, and which pieces of entries each
+//! part of it is.
+//!
+//! Owns the way from entries back to the text: a rule is one element of a list, whatever
+//! number of entries it became, and each peer, port and rule of layer 7 in it has its place.
+//! Where the document is not there, places are those of the rule.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::entry::{
+    Direction, DnsRule, HttpRule, KafkaRule, L7Rules, PolicyEntry, Port, PortProtocol, Protocol,
+    Section,
+};
+use super::piece::Piece;
+use super::read::{EGRESS, INGRESS, ReadObject, read_document};
+use super::selector::PeerSelector;
+use super::set::{ObjectId, ObjectKind, PolicySet};
+use crate::manifest::{Document, Node, Place, Value};
+
+/// One element of a list of rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenRule {
+    /// Index of the object in its set.
+    pub object: u32,
+    /// `spec.ingress[0]`
+    pub path: String,
+    /// Where in the file of the object.
+    pub at: Place,
+    /// Which way.
+    pub direction: Direction,
+    /// Takes away instead of giving.
+    pub deny: bool,
+    /// Entries that it became, by index.
+    pub entries: Vec<u32>,
+    /// Its peers; none where it is for anybody.
+    pub peers: Vec<WrittenPart>,
+    /// Its ports; none where it is for every port.
+    pub ports: Vec<WrittenPart>,
+    /// Its rules of layer 7.
+    pub requests: Vec<WrittenPart>,
+}
+
+/// A part of a rule that can be deleted by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenPart {
+    /// From the object on: `spec.ingress[0].fromEndpoints[1]`.
+    pub path: String,
+    /// Where in the file.
+    pub at: Place,
+    /// What it says, short: `app=web`, `10.0.0.0/8`, `8080/TCP`, `GET /health`.
+    pub text: String,
+    /// What it is of entries.
+    pub pieces: Vec<Piece>,
+}
+
+impl WrittenRule {
+    /// All of it as pieces.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.entries.iter().map(|entry| Piece::Entry(*entry))
+    }
+
+    /// Its parts, with which kind of part each is.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &WrittenPart)> {
+        let peers = self.peers.iter().map(|part| ("peer", part));
+        let ports = self.ports.iter().map(|part| ("port", part));
+        let requests = self.requests.iter().map(|part| ("request rule", part));
+        peers.chain(ports).chain(requests)
+    }
+
+    /// Whether it says nothing but that its subjects are cut off.
+    #[must_use]
+    pub fn is_isolation(&self, set: &PolicySet) -> bool {
+        self.entries.iter().all(|index| {
+            let entry = set.entries.get(*index as usize);
+            entry.is_none_or(PolicyEntry::says_nothing)
+        })
+    }
+}
+
+impl PolicyEntry {
+    /// Whether it covers no connection at all: its use is its default deny.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        self.peers.as_ref().is_some_and(Vec::is_empty)
+            || !self.ports.is_empty() && self.ports.iter().all(|rule| rule.ports.is_empty())
+    }
+}
+
+/// The rules of a set as they are written in the documents it was made of, in the order of
+/// its entries.
+#[must_use]
+pub fn written(set: &PolicySet, documents: &[Document]) -> Vec<WrittenRule> {
+    let mut roots: HashMap<ObjectId, &Node> = HashMap::new();
+    for document in documents {
+        if let ReadObject::Policy(policy) = read_document(document) {
+            roots.entry(policy.id).or_insert(&document.root);
+        }
+    }
+    let mut order: Vec<Key> = Vec::new();
+    let mut groups: BTreeMap<Key, Vec<u32>> = BTreeMap::new();
+    for (entry, index) in set.entries.iter().zip(0_u32..) {
+        let key = (
+            entry.object,
+            entry.rule.spec,
+            entry.rule.section,
+            entry.rule.element,
+            entry.direction,
+        );
+        let group = groups.entry(key).or_insert_with(|| {
+            order.push(key);
+            Vec::new()
+        });
+        group.push(index);
+    }
+    let rule = |key: &Key| {
+        let entries = groups.get(key)?;
+        let first = set.entries.get(*entries.first()? as usize)?;
+        let object = set.objects.get(first.object as usize);
+        let root = object.and_then(|object| roots.get(&object.id)).copied();
+        let kubernetes = object.is_some_and(|object| object.id.kind == ObjectKind::NetworkPolicy);
+        Some(one(set, first, entries, root, kubernetes))
+    };
+    order.iter().filter_map(rule).collect()
+}
+
+type Key = (u32, Option<u32>, Section, u32, Direction);
+
+fn one(
+    set: &PolicySet,
+    first: &PolicyEntry,
+    entries: &[u32],
+    root: Option<&Node>,
+    kubernetes: bool,
+) -> WrittenRule {
+    let mut place = first.rule;
+    place.peer = None;
+    let path = match place.section {
+        Section::Whole => format!("spec ({})", first.direction.name()),
+        _ => place.to_string(),
+    };
+    let node = root.and_then(|root| element(root, first));
+    let writer = Writer {
+        path: &path,
+        node,
+        at: node.map_or(place.at, |node| node.at),
+        direction: first.direction,
+    };
+    let peers = if kubernetes {
+        writer.kubernetes_peers(set, entries)
+    } else {
+        let index = entries.first().copied().unwrap_or_default();
+        writer.peers(index, first.peers.as_deref().unwrap_or_default())
+    };
+    WrittenRule {
+        object: first.object,
+        at: writer.at,
+        direction: first.direction,
+        deny: first.deny,
+        entries: entries.to_vec(),
+        peers,
+        ports: writer.ports(first, entries, kubernetes),
+        requests: writer.requests(first, entries),
+        path,
+    }
+}
+
+/// The node of an element.
+fn element<'n>(root: &'n Node, entry: &PolicyEntry) -> Option<&'n Node> {
+    let rule = match entry.rule.spec {
+        None => root.get("spec")?,
+        Some(index) => item(root.get("specs")?, index as usize)?,
+    };
+    let field = match entry.rule.section {
+        Section::Ingress => "ingress",
+        Section::IngressDeny => "ingressDeny",
+        Section::Egress => "egress",
+        Section::EgressDeny => "egressDeny",
+        Section::Whole => return Some(rule),
+    };
+    item(rule.get(field)?, entry.rule.element as usize)
+}
+
+fn item(node: &Node, index: usize) -> Option<&Node> {
+    node.as_list()?.get(index)
+}
+
+struct Writer<'a> {
+    path: &'a str,
+    node: Option<&'a Node>,
+    at: Place,
+    direction: Direction,
+}
+
+impl Writer<'_> {
+    fn list(&self, field: &str) -> &[Node] {
+        let list = self.node.and_then(|node| node.get(field)?.as_list());
+        list.unwrap_or_default()
+    }
+
+    fn part(&self, field: &str, index: usize, node: &Node, text: String) -> WrittenPart {
+        WrittenPart {
+            path: format!("{}.{field}[{index}]", self.path),
+            at: node.at,
+            text,
+            pieces: Vec::new(),
+        }
+    }
+
+    /// Peers of Cilium's kinds, in the order in which they become selectors.
+    fn peers(&self, entry: u32, selectors: &[PeerSelector]) -> Vec<WrittenPart> {
+        let [endpoints, nodes, cidrs, sets, entities, _] = match self.direction {
+            Direction::Ingress => INGRESS,
+            Direction::Egress => EGRESS,
+        };
+        let entity_sizes: Vec<usize> = self
+            .list(entities)
+            .iter()
+            .map(|node| super::entities::peers(node.as_str().unwrap_or_default(), "").len())
+            .collect();
+        let leading = selectors
+            .iter()
+            .take_while(|selector| {
+                matches!(selector, PeerSelector::Everyone | PeerSelector::Labels(_))
+            })
+            .count();
+        let by_labels =
+            self.list(endpoints).len() + self.list(nodes).len() + entity_sizes.iter().sum::<usize>();
+        let by_address = self.list(cidrs).len() + self.list(sets).len() + self.list(NAMES).len();
+        let (Some(generated), Some(addresses)) = (
+            leading.checked_sub(by_labels),
+            (selectors.len() - leading).checked_sub(by_address),
+        ) else {
+            return self.unwritten(entry, selectors);
+        };
+        let mut parts = Vec::new();
+        let mut next = 0..;
+        let mut take = |mut part: WrittenPart, count: usize| {
+            let pieces = next.by_ref().take(count);
+            part.pieces
+                .extend(pieces.map(|index| Piece::Peer { entry, index }));
+            parts.push(part);
+        };
+        for (index, node) in self.list(endpoints).iter().enumerate() {
+            take(self.part(endpoints, index, node, labels(node)), 1);
+        }
+        let services = self.node.and_then(|node| node.get(SERVICES));
+        let service = |count: usize| {
+            services.filter(|_| count > 0).map(|node| WrittenPart {
+                path: format!("{}.{SERVICES}", self.path),
+                at: node.at,
+                text: "pods and addresses of Services".to_owned(),
+                pieces: Vec::new(),
+            })
+        };
+        if let Some(part) = service(generated) {
+            take(part, generated);
+        }
+        for (index, node) in self.list(nodes).iter().enumerate() {
+            take(self.part(nodes, index, node, labels(node)), 1);
+        }
+        for ((index, node), size) in self.list(entities).iter().enumerate().zip(entity_sizes) {
+            let text = node.as_str().unwrap_or_default().to_owned();
+            take(self.part(entities, index, node, text), size);
+        }
+        for (index, node) in self.list(cidrs).iter().enumerate() {
+            let text = node.as_str().unwrap_or_default().to_owned();
+            take(self.part(cidrs, index, node, text), 1);
+        }
+        for (index, node) in self.list(sets).iter().enumerate() {
+            take(self.part(sets, index, node, block(node)), 1);
+        }
+        if let Some(part) = service(addresses) {
+            take(part, addresses);
+        }
+        for (index, node) in self.list(NAMES).iter().enumerate() {
+            let name = ["matchName", "matchPattern"]
+                .iter()
+                .find_map(|field| node.get(field)?.as_str());
+            take(
+                self.part(NAMES, index, node, name.unwrap_or_default().to_owned()),
+                1,
+            );
+        }
+        // Services may be in both places, and are written once.
+        let mut merged: Vec<WrittenPart> = Vec::new();
+        for part in parts {
+            match merged.iter_mut().find(|known| known.path == part.path) {
+                Some(known) => known.pieces.extend(part.pieces),
+                None => merged.push(part),
+            }
+        }
+        merged
+    }
+
+    /// Peers of which the text is not there.
+    fn unwritten(&self, entry: u32, selectors: &[PeerSelector]) -> Vec<WrittenPart> {
+        (0..)
+            .zip(selectors)
+            .map(|(index, selector)| WrittenPart {
+                path: format!("{}, peer {}", self.path, index + 1),
+                at: self.at,
+                text: match selector {
+                    PeerSelector::Everyone => "all".to_owned(),
+                    PeerSelector::Cidr { prefix, .. } => prefix.to_string(),
+                    _ => String::new(),
+                },
+                pieces: vec![Piece::Peer { entry, index }],
+            })
+            .collect()
+    }
+
+    /// Each peer of a NetworkPolicy is an entry.
+    fn kubernetes_peers(&self, set: &PolicySet, entries: &[u32]) -> Vec<WrittenPart> {
+        let field = match self.direction {
+            Direction::Ingress => "from",
+            Direction::Egress => "to",
+        };
+        let list = self.list(field);
+        let part = |index: &u32| {
+            let entry = set.entries.get(*index as usize)?;
+            let at = entry.rule.peer?;
+            let node = list.get(at as usize);
+            Some(WrittenPart {
+                path: format!("{}.{field}[{at}]", self.path),
+                at: node.map_or(entry.rule.at, |node| node.at),
+                text: node.map(kubernetes_peer).unwrap_or_default(),
+                pieces: vec![Piece::Entry(*index)],
+            })
+        };
+        entries.iter().filter_map(part).collect()
+    }
+
+    fn ports(&self, first: &PolicyEntry, entries: &[u32], kubernetes: bool) -> Vec<WrittenPart> {
+        let written = self.list("toPorts").len();
+        let mut parts = Vec::new();
+        for (at, rule) in (0_u32..).zip(&first.ports) {
+            for (index, port) in (0_u32..).zip(&rule.ports) {
+                let place = at as usize;
+                let path = if kubernetes {
+                    format!("{}.ports[{at}]", self.path)
+                } else if place < written || written == 0 && !is_icmp(port) {
+                    format!("{}.toPorts[{at}].ports[{index}]", self.path)
+                } else {
+                    format!("{}.icmps[{}].fields[{index}]", self.path, place - written)
+                };
+                let piece = |entry: &u32| Piece::Port {
+                    entry: *entry,
+                    rule: at,
+                    index,
+                };
+                parts.push(WrittenPart {
+                    path,
+                    at: port.at,
+                    text: port.to_string(),
+                    pieces: entries.iter().map(piece).collect(),
+                });
+            }
+        }
+        parts
+    }
+
+    fn requests(&self, first: &PolicyEntry, entries: &[u32]) -> Vec<WrittenPart> {
+        let mut parts = Vec::new();
+        for (at, rule) in (0_u32..).zip(&first.ports) {
+            let Some(l7) = &rule.l7 else { continue };
+            let (field, texts) = told(l7);
+            let list = self
+                .list("toPorts")
+                .get(at as usize)
+                .and_then(|node| node.get("rules")?.get(field)?.as_list())
+                .unwrap_or_default();
+            for (index, text) in (0_u32..).zip(texts) {
+                let piece = |entry: &u32| Piece::Request {
+                    entry: *entry,
+                    rule: at,
+                    index,
+                };
+                parts.push(WrittenPart {
+                    path: format!("{}.toPorts[{at}].rules.{field}[{index}]", self.path),
+                    at: list.get(index as usize).map_or(self.at, |node| node.at),
+                    text,
+                    pieces: entries.iter().map(piece).collect(),
+                });
+            }
+        }
+        parts
+    }
+}
+
+const NAMES: &str = "toFQDNs";
+const SERVICES: &str = "toServices";
+
+fn is_icmp(port: &PortProtocol) -> bool {
+    matches!(port.protocol, Protocol::Icmp | Protocol::IcmpV6)
+}
+
+impl std::fmt::Display for PortProtocol {
+    /// `8080/TCP`, `8000-8999/TCP`, `any port/UDP`, `http/ANY`, `type 8/ICMP`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let icmp = is_icmp(self);
+        match &self.port {
+            Port::Number(0) if self.end_port == 0 && icmp => f.write_str("any type")?,
+            Port::Number(0) if matches!(self.end_port, 0 | u16::MAX) => f.write_str("any port")?,
+            Port::Number(first) if self.end_port > *first => {
+                write!(f, "{first}-{}", self.end_port)?;
+            }
+            Port::Number(number) if icmp => write!(f, "type {number}")?,
+            Port::Number(number) => write!(f, "{number}")?,
+            Port::Name(name) => f.write_str(name)?,
+        }
+        f.write_str(match self.protocol {
+            Protocol::Any => "/ANY",
+            Protocol::Tcp => "/TCP",
+            Protocol::Udp => "/UDP",
+            Protocol::Sctp => "/SCTP",
+            Protocol::Icmp => "/ICMP",
+            Protocol::IcmpV6 => "/ICMPv6",
+            Protocol::Vrrp => "/VRRP",
+            Protocol::Igmp => "/IGMP",
+        })
+    }
+}
+
+/// The field and what each rule says.
+fn told(l7: &L7Rules) -> (&'static str, Vec<String>) {
+    match l7 {
+        L7Rules::Http(rules) => ("http", rules.iter().map(http).collect()),
+        L7Rules::Dns(rules) => ("dns", rules.iter().map(dns).collect()),
+        L7Rules::Kafka(rules) => ("kafka", rules.iter().map(kafka).collect()),
+        L7Rules::Generic { parser, rules } => {
+            let texts = rules.iter().map(|rule| {
+                let pairs = rule.iter().map(|(key, value)| format!("{key}={value}"));
+                format!("{parser} {}", pairs.collect::<Vec<_>>().join(", "))
+            });
+            ("l7", texts.collect())
+        }
+    }
+}
+
+fn http(rule: &HttpRule) -> String {
+    let mut parts: Vec<&str> = [&rule.method, &rule.host, &rule.path]
+        .into_iter()
+        .map(|text| &**text)
+        .filter(|text| !text.is_empty())
+        .collect();
+    if !rule.headers.is_empty() || !rule.header_matches.is_empty() {
+        parts.push("with headers");
+    }
+    if parts.is_empty() {
+        return "any request".to_owned();
+    }
+    parts.join(" ")
+}
+
+fn dns(rule: &DnsRule) -> String {
+    let text = if rule.name.is_empty() {
+        &rule.pattern
+    } else {
+        &rule.name
+    };
+    text.to_string()
+}
+
+fn kafka(rule: &KafkaRule) -> String {
+    let parts: Vec<&str> = [&rule.role, &rule.api_key, &rule.topic, &rule.client_id]
+        .into_iter()
+        .map(|text| &**text)
+        .filter(|text| !text.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return "any request".to_owned();
+    }
+    parts.join(" ")
+}
+
+/// A label selector in short: `app=web, tier in (a, b)`; `{}` for one that asks for nothing.
+fn labels(node: &Node) -> String {
+    let mut parts = Vec::new();
+    if let Some(map) = node.get("matchLabels").and_then(Node::as_map) {
+        for (key, value) in &map.entries {
+            parts.push(format!("{}={}", key.name, plain(value)));
+        }
+    }
+    let expressions = node.get("matchExpressions").and_then(Node::as_list);
+    for expression in expressions.unwrap_or_default() {
+        let text = |field: &str| {
+            let text = expression.get(field).and_then(Node::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let values = expression.get("values").and_then(Node::as_list);
+        let values: Vec<String> = values.unwrap_or_default().iter().map(plain).collect();
+        parts.push(match &*text("operator") {
+            "Exists" => format!("has {}", text("key")),
+            "DoesNotExist" => format!("has no {}", text("key")),
+            "NotIn" => format!("{} not in ({})", text("key"), values.join(", ")),
+            _ => format!("{} in ({})", text("key"), values.join(", ")),
+        });
+    }
+    if parts.is_empty() {
+        return "{}".to_owned();
+    }
+    parts.join(", ")
+}
+
+fn plain(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => text.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// An item of `fromCIDRSet` or an `ipBlock`.
+fn block(node: &Node) -> String {
+    let text = |field: &str| node.get(field).and_then(Node::as_str);
+    let except = node.get("except").and_then(Node::as_list);
+    let except: Vec<&str> = except
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Node::as_str)
+        .collect();
+    let mut said = match (text("cidr"), text("cidrGroupRef")) {
+        (Some(prefix), _) if !prefix.is_empty() => prefix.to_owned(),
+        (_, Some(group)) => format!("group {group}"),
+        _ => "groups by label".to_owned(),
+    };
+    if !except.is_empty() {
+        said.push_str(" except ");
+        said.push_str(&except.join(", "));
+    }
+    said
+}
+
+fn kubernetes_peer(node: &Node) -> String {
+    let mut parts = Vec::new();
+    if let Some(block_node) = node.get("ipBlock") {
+        parts.push(block(block_node));
+    }
+    if let Some(namespaces) = node.get("namespaceSelector") {
+        parts.push(format!("namespaces {}", labels(namespaces)));
+    }
+    if let Some(pods) = node.get("podSelector") {
+        parts.push(format!("pods {}", labels(pods)));
+    }
+    if parts.is_empty() {
+        return "{}".to_owned();
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest;
+    use crate::policy::Options;
+
+    fn rules(text: &str) -> Vec<WrittenRule> {
+        let documents = manifest::read(text, "p.yaml".into()).documents;
+        let set = PolicySet::build(&documents, &[], &[], &Options::default());
+        written(&set, &documents)
+    }
+
+    #[test]
+    fn every_part_has_its_place_and_its_pieces() {
+        let found = rules(
+            "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: x}
+spec:
+  endpointSelector: {}
+  egress:
+  - toEndpoints:
+    - matchLabels: {app: a}
+    toEntities:
+    - cluster
+    - host
+    toCIDR: [10.0.0.0/8]
+    toCIDRSet:
+    - cidr: 9.0.0.0/8
+      except: [9.1.0.0/16]
+    toPorts:
+    - ports:
+      - port: '80'
+        protocol: TCP
+      rules:
+        http:
+        - method: GET
+          path: /a
+    icmps:
+    - fields:
+      - type: 8
+",
+        );
+        assert_eq!(found.len(), 1);
+        let rule = &found[0];
+        let shown: Vec<(&str, u32, &str, usize)> = rule
+            .parts()
+            .map(|(_, part)| {
+                let path = part.path.strip_prefix("spec.egress[0].").unwrap();
+                (path, part.at.line, &*part.text, part.pieces.len())
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("toEndpoints[0]", 8, "app=a", 1),
+                ("toEntities[0]", 10, "cluster", 8),
+                ("toEntities[1]", 11, "host", 1),
+                ("toCIDR[0]", 12, "10.0.0.0/8", 1),
+                ("toCIDRSet[0]", 14, "9.0.0.0/8 except 9.1.0.0/16", 1),
+                ("toPorts[0].ports[0]", 18, "80/TCP", 1),
+                ("icmps[0].fields[0]", 26, "type 8/ICMP", 1),
+                ("toPorts[0].rules.http[0]", 22, "GET /a", 1),
+            ]
+        );
+        assert_eq!(rule.peers[1].pieces[7], Piece::Peer { entry: 0, index: 8 });
+    }
+
+    #[test]
+    fn the_peers_of_a_networkpolicy_are_entries_of_one_rule() {
+        let found = rules(
+            "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: x}
+spec:
+  podSelector: {}
+  ingress:
+  - from:
+    - podSelector: {matchLabels: {app: a}}
+    - ipBlock: {cidr: 10.0.0.0/8}
+    ports:
+    - port: 80
+",
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].entries, [0, 1]);
+        assert_eq!(found[0].peers[1].path, "spec.ingress[0].from[1]");
+        assert_eq!(found[0].peers[1].at.line, 9);
+        assert_eq!(found[0].ports[0].pieces.len(), 2);
+    }
+}

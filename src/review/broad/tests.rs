@@ -1,0 +1,1 @@
+//! See `unused` for what is counted.

@@ -1,0 +1,486 @@
+//! Whether all that a piece of a policy covers is covered without it.
+//!
+//! Owns the proof: for each peer and each port that is lost, others with at least the same
+//! subjects cover it. It is about identities, ports and layer 7: a plain allow does not stand
+//! in for one that hands requests to a proxy, nor the other way round. Where a proxy or
+//! authentication takes part in what is asked, only the very same peer and port is taken for
+//! an answer, since these meet by peer and port.
+
+use std::collections::BTreeSet;
+
+use crate::policy::{
+    L7Rules, Options, PeerSelector, Piece, PolicyEntry, PolicySet, Port, PortProtocol, PortRule,
+    Protocol,
+};
+
+/// Comparisons of two peers after which nothing more is claimed.
+const MOST_COMPARISONS: u64 = 100_000_000;
+/// Every port of every protocol, as a span of its own.
+const EVERYTHING: u8 = 0;
+
+/// What is lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lost {
+    Entry(u32),
+    Peer(u32, u32),
+    Port(u32, u32, u32),
+}
+
+/// Proves, within a budget.
+pub(super) struct Prover<'a> {
+    set: &'a PolicySet,
+    options: &'a Options,
+    comparisons: u64,
+}
+
+/// A span of ports of one protocol, or a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Span {
+    /// IANA's number (or [`EVERYTHING`]), first and last.
+    Ports(u8, u32, u32),
+    Named(u8, std::sync::Arc<str>, u16),
+}
+
+/// A port of an entry with what is asked of connections to it.
+#[derive(Clone, Copy)]
+struct Atom<'a> {
+    rule: &'a PortRule,
+    /// `None`: every port.
+    port: Option<&'a PortProtocol>,
+}
+
+impl<'a> Prover<'a> {
+    pub(super) fn new(set: &'a PolicySet, options: &'a Options) -> Self {
+        Self {
+            set,
+            options,
+            comparisons: 0,
+        }
+    }
+
+    /// Whether the budget is used up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.comparisons > MOST_COMPARISONS
+    }
+
+    /// Entries that together cover what is lost, each with whether it denies, when all of
+    /// `gone` is not there. `None` where that is not proven.
+    pub(super) fn covered(
+        &mut self,
+        lost: Lost,
+        gone: &BTreeSet<Piece>,
+    ) -> Option<BTreeSet<(u32, bool)>> {
+        let set = self.set;
+        let (Lost::Entry(index) | Lost::Peer(index, _) | Lost::Port(index, ..)) = lost;
+        let entry = set.entries.get(index as usize)?;
+        if entry.says_nothing() || gone_before(lost, gone, index) {
+            return Some(BTreeSet::new());
+        }
+        let everybody = [PeerSelector::Everyone];
+        let peers: Vec<(u32, &PeerSelector)> = match (&entry.peers, lost) {
+            (None, _) => vec![(u32::MAX, &everybody[0])],
+            (Some(peers), Lost::Peer(_, index)) => {
+                vec![(index, peers.get(index as usize)?)]
+            }
+            (Some(peers), _) => (0..).zip(peers).collect(),
+        };
+        let atoms: Vec<Atom<'_>> = match lost {
+            Lost::Port(_, rule, at) => {
+                let rule = entry.ports.get(rule as usize)?;
+                vec![Atom {
+                    rule,
+                    port: Some(rule.ports.get(at as usize)?),
+                }]
+            }
+            _ => atoms(entry),
+        };
+        let wider = self.wider(index);
+        let around = self.around(index);
+        let mut leans = BTreeSet::new();
+        for atom in atoms {
+            let delicate = entry.auth.is_some()
+                || !is_plain(atom.rule)
+                || around.iter().any(|other| meets(other, atom));
+            for span in spans(atom.port) {
+                for (_, peer) in &peers {
+                    leans.extend(self.one(entry, atom, &span, peer, delicate, &wider, gone)?);
+                    if self.is_exhausted() {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(leans)
+    }
+
+    /// Entries of the same direction whose subjects are at least those of an entry.
+    fn wider(&self, index: u32) -> Vec<u32> {
+        let Some(entry) = self.set.entries.get(index as usize) else {
+            return Vec::new();
+        };
+        (0..)
+            .zip(&self.set.entries)
+            .filter(|(_, other)| {
+                other.direction == entry.direction
+                    && other.subject.node == entry.subject.node
+                    && entry.subject.selector.is_within(&other.subject.selector)
+            })
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Other allows that may have subjects in common, and ask for more than to be let through.
+    fn around(&self, index: u32) -> Vec<&'a PolicyEntry> {
+        let set = self.set;
+        let Some(entry) = set.entries.get(index as usize) else {
+            return Vec::new();
+        };
+        (0..)
+            .zip(&set.entries)
+            .filter(|(at, other)| {
+                *at != index
+                    && other.direction == entry.direction
+                    && other.subject.node == entry.subject.node
+                    && !other.deny
+                    && (other.auth.is_some() || !other.ports.iter().all(is_plain))
+                    && !entry.subject.selector.excludes(&other.subject.selector)
+            })
+            .map(|(_, other)| other)
+            .collect()
+    }
+
+    /// What covers one peer on one span.
+    #[allow(clippy::too_many_arguments)]
+    fn one(
+        &mut self,
+        entry: &PolicyEntry,
+        atom: Atom<'_>,
+        span: &Span,
+        peer: &PeerSelector,
+        delicate: bool,
+        wider: &[u32],
+        gone: &BTreeSet<Piece>,
+    ) -> Option<BTreeSet<(u32, bool)>> {
+        let set = self.set;
+        let mut left: Vec<(u32, u32)> = match span {
+            Span::Ports(_, first, last) => vec![(*first, *last)],
+            Span::Named(..) => vec![(0, 0)],
+        };
+        let mut leans = BTreeSet::new();
+        // Denies first: where one covers all, the allow contradicts it.
+        for denies in [true, false] {
+            if entry.deny && !denies {
+                break;
+            }
+            for index in wider {
+                let Some(other) = set.entries.get(*index as usize) else {
+                    continue;
+                };
+                if other.deny != denies || gone.contains(&Piece::Entry(*index)) {
+                    continue;
+                }
+                let exact = delicate && !denies;
+                if exact && other.auth != entry.auth {
+                    continue;
+                }
+                if !self.has_peer(*index, other, peer, exact, gone) {
+                    continue;
+                }
+                let before = left.clone();
+                for covers in covering(other, *index, atom, span, (denies, exact), gone) {
+                    subtract(&mut left, covers);
+                }
+                if left != before {
+                    leans.insert((*index, denies));
+                }
+                if left.is_empty() {
+                    return Some(leans);
+                }
+            }
+        }
+        None
+    }
+
+    fn has_peer(
+        &mut self,
+        index: u32,
+        entry: &PolicyEntry,
+        wanted: &PeerSelector,
+        exact: bool,
+        gone: &BTreeSet<Piece>,
+    ) -> bool {
+        let Some(peers) = &entry.peers else {
+            return !exact || wanted.is_everybody();
+        };
+        let stays = |at: u32| {
+            !gone.contains(&Piece::Peer {
+                entry: index,
+                index: at,
+            })
+        };
+        let mut stay = (0..).zip(peers).filter(|(at, _)| stays(*at)).map(|(_, peer)| peer);
+        if exact {
+            // Everybody takes the place of all others in a list.
+            let everybody = stay.clone().any(PeerSelector::is_everybody);
+            return if everybody || wanted.is_everybody() {
+                everybody && wanted.is_everybody()
+            } else {
+                stay.any(|peer| peer == wanted)
+            };
+        }
+        let mut comparisons = 0;
+        let found = stay.any(|peer| {
+            comparisons += 1;
+            wanted.is_within(peer, self.options)
+        });
+        self.comparisons += comparisons;
+        found
+    }
+
+    /// Other entries, not among `own` and not gone, that turn default deny on for all subjects
+    /// of an entry. For an isolation they have to be one as well: what is there to allow
+    /// something is not meant to stand in for it.
+    pub(super) fn cut_off(
+        &self,
+        index: u32,
+        own: &[u32],
+        isolation: bool,
+        gone: &BTreeSet<Piece>,
+    ) -> Vec<u32> {
+        let mut others = self.wider(index);
+        others.retain(|at| {
+            let other = self.set.entries.get(*at as usize);
+            other.is_some_and(|other| {
+                other.default_deny
+                    && !own.contains(at)
+                    && !gone.contains(&Piece::Entry(*at))
+                    && (!isolation || other.says_nothing())
+            })
+        });
+        others
+    }
+}
+
+/// Whether a loss is none, since it went before.
+fn gone_before(lost: Lost, gone: &BTreeSet<Piece>, entry: u32) -> bool {
+    // The pieces of this loss are in `gone` as well; only those of its entry were before.
+    match lost {
+        Lost::Entry(_) => false,
+        Lost::Peer(..) | Lost::Port(..) => gone.contains(&Piece::Entry(entry)),
+    }
+}
+
+fn atoms(entry: &PolicyEntry) -> Vec<Atom<'_>> {
+    static PLAIN: std::sync::LazyLock<PortRule> = std::sync::LazyLock::new(PortRule::default);
+    if entry.ports.is_empty() {
+        return vec![Atom {
+            rule: &PLAIN,
+            port: None,
+        }];
+    }
+    entry
+        .ports
+        .iter()
+        .flat_map(|rule| {
+            rule.ports.iter().map(move |port| Atom {
+                rule,
+                port: Some(port),
+            })
+        })
+        .collect()
+}
+
+/// The spans of a port: one a protocol.
+fn spans(port: Option<&PortProtocol>) -> Vec<Span> {
+    let Some(port) = port else {
+        return vec![Span::Ports(EVERYTHING, 0, u32::from(u16::MAX))];
+    };
+    numbers(port.protocol)
+        .iter()
+        .map(|number| match &port.port {
+            Port::Name(name) => Span::Named(*number, name.clone(), port.end_port),
+            Port::Number(first) => {
+                let (first, last) = bounds(*first, port.end_port);
+                Span::Ports(*number, first, last)
+            }
+        })
+        .collect()
+}
+
+fn bounds(first: u16, end: u16) -> (u32, u32) {
+    if first == 0 && (end == 0 || end == u16::MAX) {
+        return (0, u32::from(u16::MAX));
+    }
+    (u32::from(first), u32::from(end.max(first)))
+}
+
+fn numbers(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Any => &[6, 17, 132],
+        Protocol::Tcp => &[6],
+        Protocol::Udp => &[17],
+        Protocol::Sctp => &[132],
+        Protocol::Icmp => &[1],
+        Protocol::IcmpV6 => &[58],
+        Protocol::Vrrp => &[112],
+        Protocol::Igmp => &[2],
+    }
+}
+
+/// Whether nothing is asked of connections but their port.
+fn is_plain(rule: &PortRule) -> bool {
+    rule.l7.is_none()
+        && rule.server_names.is_empty()
+        && rule.listener.is_none()
+        && rule.terminating_tls.is_none()
+        && rule.originating_tls.is_none()
+}
+
+/// Whether an entry that asks for more has a port in common with an atom.
+fn meets(other: &PolicyEntry, atom: Atom<'_>) -> bool {
+    let meets_port = |port: &PortProtocol| {
+        spans(Some(port)).iter().any(|one| {
+            spans(atom.port)
+                .iter()
+                .any(|own| match (one, own) {
+                    (Span::Ports(a, first, last), Span::Ports(b, from, to)) => {
+                        (*b == EVERYTHING || a == b) && first <= to && from <= last
+                    }
+                    // A name may be any number.
+                    (Span::Named(a, ..), Span::Named(b, ..) | Span::Ports(b, ..))
+                    | (Span::Ports(a, ..), Span::Named(b, ..)) => *b == EVERYTHING || a == b,
+                })
+        })
+    };
+    if other.auth.is_some() {
+        return other.ports.is_empty()
+            || other.ports.iter().flat_map(|rule| &rule.ports).any(meets_port);
+    }
+    other
+        .ports
+        .iter()
+        .filter(|rule| !is_plain(rule))
+        .flat_map(|rule| &rule.ports)
+        .any(meets_port)
+}
+
+/// The parts of a span that an entry covers.
+fn covering(
+    other: &PolicyEntry,
+    index: u32,
+    atom: Atom<'_>,
+    span: &Span,
+    (denies, exact): (bool, bool),
+    gone: &BTreeSet<Piece>,
+) -> Vec<(u32, u32)> {
+    let whole = match span {
+        Span::Ports(_, first, last) => (*first, *last),
+        Span::Named(..) => (0, 0),
+    };
+    if other.ports.is_empty() {
+        let stands_in = denies || is_plain(atom.rule) && (!exact || atom.port.is_none());
+        return if stands_in { vec![whole] } else { Vec::new() };
+    }
+    let mut found = Vec::new();
+    for (at, rule) in (0_u32..).zip(&other.ports) {
+        let asks_no_more = denies || is_no_stricter(rule, atom.rule);
+        if !asks_no_more {
+            continue;
+        }
+        for (place, port) in (0_u32..).zip(&rule.ports) {
+            if gone.contains(&Piece::Port {
+                entry: index,
+                rule: at,
+                index: place,
+            }) {
+                continue;
+            }
+            if exact {
+                let same = atom.port.is_some_and(|own| {
+                    own.port == port.port
+                        && own.end_port == port.end_port
+                        && own.protocol == port.protocol
+                });
+                if same {
+                    found.push(whole);
+                }
+                continue;
+            }
+            for one in spans(Some(port)) {
+                match (&one, span) {
+                    (Span::Ports(a, first, last), Span::Ports(b, ..)) if a == b => {
+                        found.push((*first, *last));
+                    }
+                    // Every port of a protocol is every name of one, too.
+                    (Span::Ports(a, 0, last), Span::Named(b, ..))
+                        if a == b && *last == u32::from(u16::MAX) =>
+                    {
+                        found.push(whole);
+                    }
+                    (Span::Named(..), Span::Named(..)) if one == *span => {
+                        found.push(whole);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether a rule lets at least the same pass in the same way: both plain, or both to the
+/// same proxy with at least the same rules.
+fn is_no_stricter(rule: &PortRule, wanted: &PortRule) -> bool {
+    if is_plain(rule) || is_plain(wanted) {
+        return is_plain(rule) && is_plain(wanted);
+    }
+    rule.server_names == wanted.server_names
+        && rule.listener == wanted.listener
+        && rule.terminating_tls == wanted.terminating_tls
+        && rule.originating_tls == wanted.originating_tls
+        && match (&rule.l7, &wanted.l7) {
+            (None, None) => true,
+            (Some(L7Rules::Http(has)), Some(L7Rules::Http(wants))) => {
+                wants.iter().all(|one| has.contains(one))
+            }
+            (Some(L7Rules::Dns(has)), Some(L7Rules::Dns(wants))) => {
+                wants.iter().all(|one| has.contains(one))
+            }
+            (Some(L7Rules::Kafka(has)), Some(L7Rules::Kafka(wants))) => {
+                wants.iter().all(|one| has.contains(one))
+            }
+            (one, other) => one == other,
+        }
+}
+
+/// Takes a span out of others.
+fn subtract(left: &mut Vec<(u32, u32)>, (first, last): (u32, u32)) {
+    let mut rest = Vec::with_capacity(left.len() + 1);
+    for &(from, to) in left.iter() {
+        if last < from || to < first {
+            rest.push((from, to));
+            continue;
+        }
+        if from < first {
+            rest.push((from, first - 1));
+        }
+        if to > last {
+            rest.push((last + 1, to));
+        }
+    }
+    *left = rest;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_taken_out_of_others() {
+        let mut left = vec![(10, 20), (30, 40)];
+        subtract(&mut left, (15, 34));
+        assert_eq!(left, [(10, 14), (35, 40)]);
+        subtract(&mut left, (0, 65_535));
+        assert!(left.is_empty());
+    }
+}

@@ -1,0 +1,22 @@
+//! What each rule was for, by the connections of a recording.
+//!
+//! Owns asking which rules, peers, ports and rules of layer 7 a connection falls under on
+//! either of its sides (`case`, `gather`, `tally`), and what a recording cannot show
+//! (`doubt`). `unused` and `broad` make their reports of it. Memory is bounded; what is
+//! beyond a bound is counted, and nothing is claimed then.
+
+mod case;
+mod doubt;
+mod gather;
+mod tally;
+
+#[cfg(test)]
+pub(in crate::review) use case::SideCase;
+pub use case::{UsageCases, UsageJudge};
+pub use doubt::{Limits, Withdrawn};
+pub(in crate::review) use doubt::tallied;
+pub use gather::{Usage, UsageGatherer};
+pub(in crate::review) use gather::UsageRow;
+pub use tally::{Doubt, RuleUse, Use};
+#[cfg(test)]
+pub(in crate::review) use tally::Tally;
