@@ -24,8 +24,11 @@ impl LabelSelector {
     /// Whether nothing is selected by both.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
-        self.requirements()
-            .any(|one| other.requirements().any(|two| contradict(one, two) || contradict(two, one)))
+        self.requirements().any(|one| {
+            other
+                .requirements()
+                .any(|two| contradict(one, two) || contradict(two, one))
+        })
     }
 
     fn asks_for_nothing(&self) -> bool {
@@ -95,9 +98,10 @@ fn implies(asked: &Requirement, wanted: &Requirement) -> bool {
         (Operator::In, Operator::NotIn) => !asked.values.iter().any(wants),
         (Operator::In | Operator::Exists, Operator::Exists)
         | (Operator::DoesNotExist, Operator::DoesNotExist | Operator::NotIn) => true,
-        (Operator::NotIn, Operator::NotIn) => {
-            wanted.values.iter().all(|value| asked.values.contains(value))
-        }
+        (Operator::NotIn, Operator::NotIn) => wanted
+            .values
+            .iter()
+            .all(|value| asked.values.contains(value)),
         _ => false,
     }
 }
@@ -195,9 +199,8 @@ mod tests {
         // Another value stands for all that nobody names.
         let values = [None, Some("a"), Some("b"), Some("c"), Some("other")];
         let holds = |requirement: &Requirement, value: Option<&str>| {
-            let listed = value.is_some_and(|value| {
-                requirement.values.iter().any(|wanted| **wanted == *value)
-            });
+            let listed = value
+                .is_some_and(|value| requirement.values.iter().any(|wanted| **wanted == *value));
             match requirement.operator {
                 Operator::In => listed,
                 Operator::NotIn => !listed,
@@ -248,8 +251,17 @@ mod tests {
         };
         let options = Options::default();
         let within = |one: &PeerSelector, other: &PeerSelector| one.is_within(other, &options);
-        assert!(within(&name("a.example.com", ""), &name("", "*.example.com")));
-        assert!(!within(&name("a.b.example.com", ""), &name("", "*.example.com")));
-        assert!(!within(&name("", "*.example.com"), &name("a.example.com", "")));
+        assert!(within(
+            &name("a.example.com", ""),
+            &name("", "*.example.com")
+        ));
+        assert!(!within(
+            &name("a.b.example.com", ""),
+            &name("", "*.example.com")
+        ));
+        assert!(!within(
+            &name("", "*.example.com"),
+            &name("a.example.com", "")
+        ));
     }
 }

@@ -101,12 +101,7 @@ fn take(entry: &mut PolicyEntry, index: u32, gone: &BTreeSet<Piece>) {
 }
 
 /// What is left of a rule of ports; `None` where it would mean more than before.
-fn remaining(
-    mut rule: PortRule,
-    entry: u32,
-    at: u32,
-    gone: &BTreeSet<Piece>,
-) -> Option<PortRule> {
+fn remaining(mut rule: PortRule, entry: u32, at: u32, gone: &BTreeSet<Piece>) -> Option<PortRule> {
     let (ports, requests) = (rule.ports.len(), rule.l7.as_ref().map_or(0, L7Rules::len));
     let mut index = 0..;
     rule.ports.retain(|_| {
@@ -182,7 +177,9 @@ mod tests {
 
     #[test]
     fn a_list_that_loses_its_last_item_allows_nobody() {
-        let set = set("{fromEntities: [host], toPorts: [{ports: [{port: '80'}, {port: '81'}], rules: {http: [{method: GET}]}}]}");
+        let set = set(
+            "{fromEntities: [host], toPorts: [{ports: [{port: '80', protocol: TCP}, {port: '81', protocol: TCP}], rules: {http: [{method: GET}]}}]}",
+        );
         let peer = Piece::Peer { entry: 0, index: 0 };
         assert_eq!(without(&set, &[peer]).peers, Some(Vec::new()));
         let port = |index| Piece::Port {

@@ -180,6 +180,12 @@ impl Compiled {
         (unknown && !may.is_empty()).then_some((may, false))
     }
 
+    /// Whether one of the ports of an entry is the one asked about, or may be.
+    #[must_use]
+    pub fn may_be_port(&self, entry: &PolicyEntry, question: &Question) -> bool {
+        self.fitting_ports(entry, question, true).is_some()
+    }
+
     /// Whether a port is the one asked about; `None` where its name is not known.
     fn is_port(&self, asked: &PortProtocol, question: &Question) -> Option<bool> {
         if !is_of(asked.protocol, question.protocol) {
@@ -217,9 +223,9 @@ impl Compiled {
     ) -> Option<Vec<u32>> {
         let peers = entry.peers.as_ref()?.iter().zip(0..);
         let fits = |selector: &PeerSelector| {
-            self.selection.id(selector).is_some_and(|id| {
-                id == SelectorId::EVERYONE || self.selection.contains(id, who.0)
-            })
+            self.selection
+                .id(selector)
+                .is_some_and(|id| id == SelectorId::EVERYONE || self.selection.contains(id, who.0))
         };
         Some(
             peers

@@ -223,8 +223,9 @@ impl Writer<'_> {
                 matches!(selector, PeerSelector::Everyone | PeerSelector::Labels(_))
             })
             .count();
-        let by_labels =
-            self.list(endpoints).len() + self.list(nodes).len() + entity_sizes.iter().sum::<usize>();
+        let by_labels = self.list(endpoints).len()
+            + self.list(nodes).len()
+            + entity_sizes.iter().sum::<usize>();
         let by_address = self.list(cidrs).len() + self.list(sets).len() + self.list(NAMES).len();
         let (Some(generated), Some(addresses)) = (
             leading.checked_sub(by_labels),
@@ -570,13 +571,6 @@ spec:
   egress:
   - toEndpoints:
     - matchLabels: {app: a}
-    toEntities:
-    - cluster
-    - host
-    toCIDR: [10.0.0.0/8]
-    toCIDRSet:
-    - cidr: 9.0.0.0/8
-      except: [9.1.0.0/16]
     toPorts:
     - ports:
       - port: '80'
@@ -585,34 +579,42 @@ spec:
         http:
         - method: GET
           path: /a
+  - toEntities:
+    - cluster
+    - host
     icmps:
     - fields:
       - type: 8
+  - toCIDRSet:
+    - cidr: 9.0.0.0/8
+      except: [9.1.0.0/16]
 ",
         );
-        assert_eq!(found.len(), 1);
-        let rule = &found[0];
-        let shown: Vec<(&str, u32, &str, usize)> = rule
-            .parts()
+        assert_eq!(found.len(), 3);
+        let shown: Vec<(&str, u32, &str, usize)> = found
+            .iter()
+            .flat_map(WrittenRule::parts)
             .map(|(_, part)| {
-                let path = part.path.strip_prefix("spec.egress[0].").unwrap();
+                let path = part.path.strip_prefix("spec.egress").unwrap();
                 (path, part.at.line, &*part.text, part.pieces.len())
             })
             .collect();
         assert_eq!(
             shown,
             [
-                ("toEndpoints[0]", 8, "app=a", 1),
-                ("toEntities[0]", 10, "cluster", 8),
-                ("toEntities[1]", 11, "host", 1),
-                ("toCIDR[0]", 12, "10.0.0.0/8", 1),
-                ("toCIDRSet[0]", 14, "9.0.0.0/8 except 9.1.0.0/16", 1),
-                ("toPorts[0].ports[0]", 18, "80/TCP", 1),
-                ("icmps[0].fields[0]", 26, "type 8/ICMP", 1),
-                ("toPorts[0].rules.http[0]", 22, "GET /a", 1),
+                ("[0].toEndpoints[0]", 8, "app=a", 1),
+                ("[0].toPorts[0].ports[0]", 11, "80/TCP", 1),
+                ("[0].toPorts[0].rules.http[0]", 15, "GET /a", 1),
+                ("[1].toEntities[0]", 18, "cluster", 8),
+                ("[1].toEntities[1]", 19, "host", 1),
+                ("[1].icmps[0].fields[0]", 22, "type 8/ICMP", 1),
+                ("[2].toCIDRSet[0]", 24, "9.0.0.0/8 except 9.1.0.0/16", 1),
             ]
         );
-        assert_eq!(rule.peers[1].pieces[7], Piece::Peer { entry: 0, index: 8 });
+        assert_eq!(
+            found[1].peers[1].pieces,
+            [Piece::Peer { entry: 1, index: 8 }]
+        );
     }
 
     #[test]

@@ -108,7 +108,10 @@ pub(super) fn withdrawn(why: &Withdrawn) -> String {
                 Some(lost) => format!(" and {} lost", counted(*lost, "event")),
                 None => " and events lost, nobody knows how many".to_owned(),
             };
-            format!("{} of the time was seen on all nodes{lost}", percent(*share))
+            format!(
+                "{} of the time was seen on all nodes{lost}",
+                percent(*share)
+            )
         }
         Withdrawn::Skipped(lines) => format!("{} could not be read", counted(*lines, "line")),
         Withdrawn::Unread => "recordings were not read to their end".to_owned(),
@@ -143,6 +146,10 @@ pub(super) fn doubt(doubt: &Doubt, count: u64) -> String {
         Doubt::Unknown(cause) => format!("flows that may need it are unknown: {cause}"),
         Doubt::Unjudged => format!(
             "{} that may need it could not be judged",
+            counted(count, "connection")
+        ),
+        Doubt::Drift => format!(
+            "{} of its subjects passed that these policies deny",
             counted(count, "connection")
         ),
         Doubt::Job(name) => format!("{name} may need it and did not run"),

@@ -20,8 +20,8 @@ use crate::cli::{progress, sink, time_arg};
 use crate::engine::{JudgedBatch, Policies};
 use crate::flow::FlowBatch;
 use crate::manifest::Document;
-use crate::review::simulate::jobs;
 use crate::review::simulate::Job;
+use crate::review::simulate::jobs;
 use crate::review::usage::{Limits, Usage, UsageCases, UsageGatherer, UsageJudge};
 use crate::source::file::inputs;
 

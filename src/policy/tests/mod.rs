@@ -223,7 +223,8 @@ fn compiled(set: PolicySet) -> Compiled {
 }
 
 /// Every subject, direction, peer, protocol and port that the universe has.
-pub(crate) fn connections() -> impl Iterator<Item = (IdentityIndex, Direction, IdentityIndex, u8, u16)> {
+pub(crate) fn connections()
+-> impl Iterator<Item = (IdentityIndex, Direction, IdentityIndex, u8, u16)> {
     let ports = [
         (6, 80),
         (6, 85),

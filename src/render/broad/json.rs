@@ -37,9 +37,8 @@ fn rule(rule: &BroadRule) -> Value {
     let mut value = rule_json(&rule.policy, &rule.file, &rule.rule);
     value["names_neither_whom_nor_what"] = json!(rule.gap);
     value["broad"] = rule.why.iter().map(why).collect();
-    value["connections"] = json!(
-        rule.edges.iter().map(|edge| edge.count).sum::<u64>() + rule.other_edges
-    );
+    value["connections"] =
+        json!(rule.edges.iter().map(|edge| edge.count).sum::<u64>() + rule.other_edges);
     value["only"] = json!(rule.only);
     value["only_by_gaps"] = json!(rule.only_broad);
     value["doubtful"] = json!(rule.is_doubtful());

@@ -242,15 +242,13 @@ pub(super) fn limits(broad: &Broad) -> Vec<String> {
     let mut limits: Vec<String> = broad
         .withdrawn
         .iter()
-        .map(|why| {
-            format!(
-                "More may have been used than was seen: {}.",
-                withdrawn(why)
-            )
-        })
+        .map(|why| format!("More may have been used than was seen: {}.", withdrawn(why)))
         .collect();
     if limits.is_empty() {
-        limits.push("No hole is known. What happens less often than the recording is long is not in it.".to_owned());
+        limits.push(
+            "No hole is known. What happens less often than the recording is long is not in it."
+                .to_owned(),
+        );
     }
     let doubtful = broad.rules.iter().filter(|rule| rule.is_doubtful()).count() as u64;
     if doubtful > 0 {

@@ -86,11 +86,7 @@ fn section(
     let mut table = Table::new(id, title, &[text("WHAT"), text("WHERE"), text("SAYS")]);
     for one in redundant.found.iter().filter(|one| one.why == why) {
         table.rows.push(Row {
-            cells: vec![
-                what(one),
-                place(&one.file, one.line()),
-                said(one),
-            ],
+            cells: vec![what(one), place(&one.file, one.line()), said(one)],
             tone: if why == Why::Contradictory {
                 Tone::Bad
             } else {
@@ -178,6 +174,9 @@ pub(super) fn universe(redundant: &Redundant) -> Vec<String> {
             }
         ));
     }
-    notes.push("Of what is not named nothing is claimed: that two rules overlap in part is not told.".to_owned());
+    notes.push(
+        "Of what is not named nothing is claimed: that two rules overlap in part is not told."
+            .to_owned(),
+    );
     notes
 }

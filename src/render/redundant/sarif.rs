@@ -22,7 +22,13 @@ pub fn sarif(redundant: &Redundant) -> Value {
 
 fn result(one: &Superfluous) -> Value {
     let by: Vec<String> = one.witnesses.iter().map(witness).collect();
-    let text = format!("{} ({}): {}, {}.", what(one), said(one), summary(one.why), by.join(", "));
+    let text = format!(
+        "{} ({}): {}, {}.",
+        what(one),
+        said(one),
+        summary(one.why),
+        by.join(", ")
+    );
     let related: Vec<Value> = one
         .witnesses
         .iter()

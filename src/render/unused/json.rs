@@ -95,6 +95,7 @@ fn reason_name(doubt: &Doubt) -> &'static str {
     match doubt {
         Doubt::Unknown(_) => "unknown",
         Doubt::Unjudged => "not-judged",
+        Doubt::Drift => "drift",
         Doubt::Job(_) => "job",
         Doubt::NoRequests => "no-requests",
         Doubt::AllRefused => "all-refused",

@@ -92,7 +92,10 @@ fn replayed(unused: &Unused) -> String {
         );
     }
     let opened = if replay.opened > 0 {
-        format!(", and {} that are denied would pass", thousands(replay.opened))
+        format!(
+            ", and {} that are denied would pass",
+            thousands(replay.opened)
+        )
     } else {
         String::new()
     };
@@ -113,7 +116,9 @@ fn rules(unused: &Unused) -> Option<Section> {
         .iter()
         .filter(|rule| rule.standing.is_named() && !rule.rule.deny);
     for rule in named {
-        table.rows.push(row(rule, vec![note(rule)], Tone::Attention));
+        table
+            .rows
+            .push(row(rule, vec![note(rule)], Tone::Attention));
     }
     section("unused", "Unused rules", table)
 }
@@ -235,7 +240,11 @@ fn shared(unused: &Unused) -> Option<Section> {
             text("WITH"),
         ],
     );
-    for rule in unused.rules.iter().filter(|rule| rule.standing == Standing::Shared) {
+    for rule in unused
+        .rules
+        .iter()
+        .filter(|rule| rule.standing == Standing::Shared)
+    {
         let with: Vec<String> = rule
             .usage
             .with
@@ -248,11 +257,9 @@ fn shared(unused: &Unused) -> Option<Section> {
         } else {
             listed(&with, 2)
         };
-        table.rows.push(row(
-            rule,
-            vec![some(rule.usage.shared), with],
-            Tone::Plain,
-        ));
+        table
+            .rows
+            .push(row(rule, vec![some(rule.usage.shared), with], Tone::Plain));
     }
     let mut found = section("shared", "Used only together with others", table)?;
     found.notes.push(
@@ -268,7 +275,11 @@ fn not_shown(unused: &Unused) -> Option<Section> {
         "Not shown",
         &[text("WHAT"), text("WHERE"), text("SAYS"), text("WHY")],
     );
-    for rule in unused.rules.iter().filter(|rule| rule.standing == Standing::NotShown) {
+    for rule in unused
+        .rules
+        .iter()
+        .filter(|rule| rule.standing == Standing::NotShown)
+    {
         table
             .rows
             .push(row(rule, vec![doubts(&rule.usage)], Tone::Plain));
@@ -410,7 +421,11 @@ pub(super) fn limits(unused: &Unused) -> Vec<String> {
         ));
     }
     if unused.left_out > 0 {
-        let what = if unused.left_out == 1 { "policy" } else { "policies" };
+        let what = if unused.left_out == 1 {
+            "policy"
+        } else {
+            "policies"
+        };
         limits.push(format!(
             "{} {what} not looked at: refused by Cilium, or of unknown namespace.",
             thousands(unused.left_out)

@@ -11,7 +11,10 @@ use crate::review::unused::{Standing, Unused, UnusedRule};
 const GUIDE: &str = "docs/analytics.md";
 const RULES: [(&str, &str); 3] = [
     ("unused-rule", "No recorded connection needed the rule"),
-    ("unused-part", "No recorded connection needed a part of the rule"),
+    (
+        "unused-part",
+        "No recorded connection needed a part of the rule",
+    ),
     ("unused-deny", "No recorded connection ran into the deny"),
 ];
 
@@ -35,7 +38,13 @@ pub fn sarif(unused: &Unused) -> Value {
                 written.text,
                 name(&rule.policy, &rule.rule)
             );
-            results.push(result(rule, "unused-part", &text, written.at.line, &written.path));
+            results.push(result(
+                rule,
+                "unused-part",
+                &text,
+                written.at.line,
+                &written.path,
+            ));
         }
     }
     let rules: Vec<Value> = RULES
@@ -46,7 +55,11 @@ pub fn sarif(unused: &Unused) -> Value {
 }
 
 fn whole(rule: &UnusedRule, seen: &str) -> Value {
-    let id = if rule.rule.deny { "unused-deny" } else { "unused-rule" };
+    let id = if rule.rule.deny {
+        "unused-deny"
+    } else {
+        "unused-rule"
+    };
     let what = if rule.standing == Standing::Overruled {
         "Nothing passes by"
     } else {

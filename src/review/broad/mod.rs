@@ -138,7 +138,12 @@ impl Breadth {
 impl Broad {
     /// Broad rules, and what was used of them.
     #[must_use]
-    pub fn of(usage: Usage, policies: &Policies, thresholds: BroadThresholds, limits: Limits) -> Self {
+    pub fn of(
+        usage: Usage,
+        policies: &Policies,
+        thresholds: BroadThresholds,
+        limits: Limits,
+    ) -> Self {
         let set = policies.any_set();
         let rules = written(&set, policies.documents());
         let withdrawn = Withdrawn::of(&usage, limits);
@@ -393,7 +398,10 @@ fn broad_peer(set: &PolicySet, part: &WrittenPart, thresholds: BroadThresholds) 
     });
     let (text, line) = (part.text.clone(), part.at.line);
     // Every pod of a namespace is not everybody, and still nobody in particular.
-    if matches!(&*text, "{}" | "pods {}" | "namespaces {}" | "namespaces {}, pods {}") {
+    if matches!(
+        &*text,
+        "{}" | "pods {}" | "namespaces {}" | "namespaces {}, pods {}"
+    ) {
         return Some(Breadth::Peers(text, line));
     }
     for selector in selectors {

@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use super::{Redundant, Superfluous};
 use crate::inventory::{Identity, Label, UNNUMBERED};
 use crate::policy::{
-    Compiled, IdentityIndex, LabelSelector, Operator, Options, PeerSelector, Piece,
-    PolicySet, Port, Question, Source, Verdict, World,
+    Compiled, IdentityIndex, LabelSelector, Operator, Options, PeerSelector, Piece, PolicySet,
+    Port, Question, Source, Verdict, World,
 };
 
 /// Pods and addresses at most.
@@ -158,9 +158,11 @@ fn people(set: &PolicySet, options: &Options, known: Vec<Identity>) -> Vec<Ident
     }];
     let mut add = |identity: Identity| {
         if people.len() < MOST_PEOPLE
-            && !people
-                .iter()
-                .any(|one| one.labels == identity.labels && one.address == identity.address && one.names == identity.names)
+            && !people.iter().any(|one| {
+                one.labels == identity.labels
+                    && one.address == identity.address
+                    && one.names == identity.names
+            })
         {
             people.push(identity);
         }
@@ -169,7 +171,9 @@ fn people(set: &PolicySet, options: &Options, known: Vec<Identity>) -> Vec<Ident
     add(outside(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), None));
     known.into_iter().for_each(&mut add);
     for entry in &set.entries {
-        somebody(&entry.subject.selector, options).into_iter().for_each(&mut add);
+        somebody(&entry.subject.selector, options)
+            .into_iter()
+            .for_each(&mut add);
         for peer in entry.peers.iter().flatten() {
             match peer {
                 PeerSelector::Labels(selector) => {

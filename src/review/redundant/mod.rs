@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::engine::Policies;
 use crate::policy::{
-    L7Rules, ObjectId, Options, Piece, PolicyEntry, PolicySet, WrittenRule, written,
+    L7Rules, ObjectId, Options, Piece, PolicyEntry, PolicySet, WrittenPart, WrittenRule, written,
 };
 use proof::{Lost, Prover};
 
@@ -115,7 +115,9 @@ impl Superfluous {
     /// Line of what can go.
     #[must_use]
     pub fn line(&self) -> u32 {
-        let part = self.part.and_then(|(_, index)| self.rule.parts().nth(index));
+        let part = self
+            .part
+            .and_then(|(_, index)| self.rule.parts().nth(index));
         part.map_or(self.rule.at.line, |(_, part)| part.at.line)
     }
 }
@@ -128,7 +130,10 @@ impl Redundant {
         let rules = written(&set, policies.documents());
         let options = policies.options_of(None);
         let mut redundant = Self::among(&set, &rules, &options);
-        let rejected = set.objects.iter().filter(|object| object.rejection.is_some());
+        let rejected = set
+            .objects
+            .iter()
+            .filter(|object| object.rejection.is_some());
         let floating: BTreeSet<&ObjectId> =
             set.floating.iter().map(|floating| &floating.id).collect();
         redundant.left_out = (rejected.count() + floating.len()) as u64;
@@ -136,7 +141,11 @@ impl Redundant {
             .inventory()
             .workloads
             .iter()
-            .filter_map(|workload| policies.inventory().identity(workload, &options.cluster_name))
+            .filter_map(|workload| {
+                policies
+                    .inventory()
+                    .identity(workload, &options.cluster_name)
+            })
             .collect();
         check::hold(&mut redundant, &set, &options, known);
         redundant
@@ -173,8 +182,12 @@ impl Redundant {
             .filter_map(|found| found.shown(set, rules))
             .collect();
         found.sort_by(|one, other| {
-            (&one.file, one.line(), &one.policy, one.part)
-                .cmp(&(&other.file, other.line(), &other.policy, other.part))
+            (&one.file, one.line(), &one.policy, one.part).cmp(&(
+                &other.file,
+                other.line(),
+                &other.policy,
+                other.part,
+            ))
         });
         Self {
             looked_at: rules.len() as u64,
@@ -224,7 +237,11 @@ impl Search<'_> {
             return;
         }
         let gone: BTreeSet<Piece> = rule.pieces().collect();
-        let lost: Vec<Lost> = rule.entries.iter().map(|entry| Lost::Entry(*entry)).collect();
+        let lost: Vec<Lost> = rule
+            .entries
+            .iter()
+            .map(|entry| Lost::Entry(*entry))
+            .collect();
         let isolation = rule.is_isolation(self.set);
         let Some(mut leans) = self.prove(&lost, &gone) else {
             return;
@@ -282,9 +299,10 @@ impl Search<'_> {
                     continue;
                 }
                 // A list that is left without an item would mean something else.
-                let stay = parts.iter().filter(of_kind).filter(|(_, pieces)| {
-                    !pieces.iter().all(|piece| self.gone.contains(piece))
-                });
+                let stay = parts
+                    .iter()
+                    .filter(of_kind)
+                    .filter(|(_, pieces)| !pieces.iter().all(|piece| self.gone.contains(piece)));
                 if stay.count() < 2 {
                     break;
                 }
@@ -415,11 +433,12 @@ impl Search<'_> {
             }
             Some((_, index)) => {
                 let text = one.parts().nth(index).map(|(_, part)| &part.text);
+                let stays =
+                    |part: &WrittenPart| !part.pieces.iter().all(|piece| self.gone.contains(piece));
                 at == *only
-                    && one
-                        .parts()
-                        .enumerate()
-                        .any(|(place, (_, part))| place != index && Some(&part.text) == text)
+                    && one.parts().enumerate().any(|(place, (_, part))| {
+                        place != index && Some(&part.text) == text && stays(part)
+                    })
             }
         }
     }

@@ -218,7 +218,10 @@ impl<'a> Prover<'a> {
                 index: at,
             })
         };
-        let mut stay = (0..).zip(peers).filter(|(at, _)| stays(*at)).map(|(_, peer)| peer);
+        let mut stay = (0..)
+            .zip(peers)
+            .filter(|(at, _)| stays(*at))
+            .map(|(_, peer)| peer);
         if exact {
             // Everybody takes the place of all others in a list.
             let everybody = stay.clone().any(PeerSelector::is_everybody);
@@ -340,21 +343,23 @@ fn is_plain(rule: &PortRule) -> bool {
 fn meets(other: &PolicyEntry, atom: Atom<'_>) -> bool {
     let meets_port = |port: &PortProtocol| {
         spans(Some(port)).iter().any(|one| {
-            spans(atom.port)
-                .iter()
-                .any(|own| match (one, own) {
-                    (Span::Ports(a, first, last), Span::Ports(b, from, to)) => {
-                        (*b == EVERYTHING || a == b) && first <= to && from <= last
-                    }
-                    // A name may be any number.
-                    (Span::Named(a, ..), Span::Named(b, ..) | Span::Ports(b, ..))
-                    | (Span::Ports(a, ..), Span::Named(b, ..)) => *b == EVERYTHING || a == b,
-                })
+            spans(atom.port).iter().any(|own| match (one, own) {
+                (Span::Ports(a, first, last), Span::Ports(b, from, to)) => {
+                    (*b == EVERYTHING || a == b) && first <= to && from <= last
+                }
+                // A name may be any number.
+                (Span::Named(a, ..), Span::Named(b, ..) | Span::Ports(b, ..))
+                | (Span::Ports(a, ..), Span::Named(b, ..)) => *b == EVERYTHING || a == b,
+            })
         })
     };
     if other.auth.is_some() {
         return other.ports.is_empty()
-            || other.ports.iter().flat_map(|rule| &rule.ports).any(meets_port);
+            || other
+                .ports
+                .iter()
+                .flat_map(|rule| &rule.ports)
+                .any(meets_port);
     }
     other
         .ports

@@ -56,15 +56,28 @@ fn removing_what_is_redundant_changes_no_verdict() {
     let mut runner = TestRunner::deterministic();
     let options = Options::default();
     let mut counts: BTreeMap<(Why, bool), u64> = BTreeMap::new();
-    for _ in 0..600 {
-        let set = random_set().new_tree(&mut runner).unwrap().current();
+    for number in 0..600 {
+        let mut set = random_set().new_tree(&mut runner).unwrap().current();
+        if number % 4 == 0 && !set.entries.is_empty() {
+            // The same once more, in an object of its own.
+            let mut entry = set.entries[0].clone();
+            let mut object = set.objects[entry.object as usize].clone();
+            entry.object = set.objects.len() as u32;
+            object.id.name = "again".into();
+            set.entries.push(entry);
+            set.objects.push(object);
+        }
         let rules = written(&set, &[]);
         let redundant = Redundant::among(&set, &rules, &options);
         if redundant.found.is_empty() {
             continue;
         }
         let before = verdicts(&set);
-        assert_eq!(before, verdicts(&deleted(&set, &redundant.pieces())), "{set:#?}");
+        assert_eq!(
+            before,
+            verdicts(&deleted(&set, &redundant.pieces())),
+            "{set:#?}"
+        );
         for one in &redundant.found {
             *counts.entry((one.why, one.part.is_some())).or_default() += 1;
             let gone = one.pieces();
@@ -109,9 +122,9 @@ fn witness(set: &PolicySet, rules: &[WrittenRule], one: &Superfluous) {
     assert_eq!(verdicts(&both), verdicts(&without), "{one:?}\n{set:#?}");
     if one.why == Why::Contradictory && one.part.is_none() {
         for witness in one.witnesses.iter().filter(|witness| witness.deny) {
-            let denies = rules.iter().any(|rule| {
-                rule.deny && of(rule.entries[0]) == &*witness.policy.name
-            });
+            let denies = rules
+                .iter()
+                .any(|rule| rule.deny && of(rule.entries[0]) == &*witness.policy.name);
             assert!(denies);
         }
     }
@@ -140,7 +153,12 @@ fn nothing_that_is_named_of_real_repositories_changes_a_flow() {
         let set = cluster::set(&documents);
         let rules = written(&set, &documents);
         let mut redundant = Redundant::among(&set, &rules, &Options::default());
-        check::hold(&mut redundant, &Arc::new(set.clone()), &Options::default(), Vec::new());
+        check::hold(
+            &mut redundant,
+            &Arc::new(set.clone()),
+            &Options::default(),
+            Vec::new(),
+        );
         assert_eq!(redundant.dropped, 0, "{}", folder.display());
         let rest = deleted(&set, &redundant.pieces());
         for flow in &people.flows {
@@ -166,7 +184,11 @@ fn nothing_that_is_named_of_real_repositories_changes_a_flow() {
 fn found(text: &str) -> Vec<(String, Why, u32, Vec<u32>)> {
     let documents = manifest::read(text, "p.yaml".into()).documents;
     let set = PolicySet::build(&documents, &[], &[], &Options::default());
-    assert!(set.objects.iter().all(|object| object.rejection.is_none()), "{:?}", set.objects);
+    assert!(
+        set.objects.iter().all(|object| object.rejection.is_none()),
+        "{:?}",
+        set.objects
+    );
     let rules = written(&set, &documents);
     let redundant = Redundant::among(&set, &rules, &Options::default());
     let shown = redundant.found.iter().map(|one| {
@@ -185,10 +207,22 @@ fn policy(name: &str, rest: &str) -> String {
 
 #[test]
 fn a_witness_is_named_with_its_line() {
-    let narrow = policy("a", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
-    let wide = policy("b", "  ingress:\n  - fromEndpoints: [{}]\n    toPorts: [{ports: [{port: '1', endPort: 1024, protocol: TCP}]}]\n");
-    let deny = policy("c", "  ingressDeny:\n  - fromEndpoints: [{}]\n    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n");
-    let denied = policy("d", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n");
+    let narrow = policy(
+        "a",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n",
+    );
+    let wide = policy(
+        "b",
+        "  ingress:\n  - fromEndpoints: [{}]\n    toPorts: [{ports: [{port: '1', endPort: 1024, protocol: TCP}]}]\n",
+    );
+    let deny = policy(
+        "c",
+        "  ingressDeny:\n  - fromEndpoints: [{}]\n    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n",
+    );
+    let denied = policy(
+        "d",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n",
+    );
     assert_eq!(
         found(&format!("{narrow}{wide}")),
         [("rule".to_owned(), Why::Shadowed, 8, vec![17])]
@@ -198,7 +232,13 @@ fn a_witness_is_named_with_its_line() {
         [("rule".to_owned(), Why::Contradictory, 17, vec![8])]
     );
     assert_eq!(
-        found(&format!("{narrow}{}", policy("e", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n"))),
+        found(&format!(
+            "{narrow}{}",
+            policy(
+                "e",
+                "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n"
+            )
+        )),
         [("rule".to_owned(), Why::Duplicate, 17, vec![8])]
     );
 }
@@ -207,8 +247,14 @@ fn a_witness_is_named_with_its_line() {
 /// neither is called superfluous for the other.
 #[test]
 fn a_rule_that_asks_about_requests_and_a_plain_one_are_not_the_same() {
-    let plain = policy("a", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
-    let asking = policy("b", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET}]}}]\n");
+    let plain = policy(
+        "a",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n",
+    );
+    let asking = policy(
+        "b",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET}]}}]\n",
+    );
     assert_eq!(found(&format!("{plain}{asking}")), []);
     // What is under a plain one on another port is not what a proxy is told on this one.
     let wide = policy("c", "  ingress:\n  - fromEndpoints: [{}]\n");
@@ -219,16 +265,28 @@ fn a_rule_that_asks_about_requests_and_a_plain_one_are_not_the_same() {
 /// Guarantees: a rule that alone cuts its subjects off stays, even if others allow all of it.
 #[test]
 fn the_rule_that_turns_default_deny_on_stays() {
-    let closed = policy("a", "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n");
-    let open = policy("b", "  enableDefaultDeny: {ingress: false}\n  ingress:\n  - fromEndpoints: [{}]\n");
+    let closed = policy(
+        "a",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n",
+    );
+    let open = policy(
+        "b",
+        "  enableDefaultDeny: {ingress: false}\n  ingress:\n  - fromEndpoints: [{}]\n",
+    );
     assert_eq!(found(&format!("{closed}{open}")), []);
 }
 
 #[test]
 fn parts_of_a_list_that_are_in_others_are_named_but_never_all_of_them() {
-    let text = policy("a", "  ingress:\n  - fromEntities: [all]\n    toPorts:\n    - ports:\n      - {port: '80', protocol: TCP}\n      - {port: '1', endPort: 100, protocol: TCP}\n      - {port: '80', protocol: TCP}\n");
+    let text = policy(
+        "a",
+        "  ingress:\n  - fromEntities: [all]\n    toPorts:\n    - ports:\n      - {port: '80', protocol: TCP}\n      - {port: '1', endPort: 100, protocol: TCP}\n      - {port: '80', protocol: TCP}\n",
+    );
     let found = found(&text);
-    let lines: Vec<(u32, Why)> = found.iter().map(|(_, why, line, _)| (*line, *why)).collect();
+    let lines: Vec<(u32, Why)> = found
+        .iter()
+        .map(|(_, why, line, _)| (*line, *why))
+        .collect();
     assert_eq!(lines, [(11, Why::Shadowed), (13, Why::Duplicate)]);
 }
 

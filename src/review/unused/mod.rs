@@ -276,7 +276,11 @@ pub(in crate::review) fn judged(
         .flat_map(|rule| rule.rule.entries.iter().copied())
         .collect();
     for rule in rules.iter_mut().filter(|rule| rule.standing.is_named()) {
-        rule.isolates = rule.rule.entries.iter().any(|gone| isolates(set, *gone, &stays));
+        rule.isolates = rule
+            .rule
+            .entries
+            .iter()
+            .any(|gone| isolates(set, *gone, &stays));
     }
     rules
 }
@@ -300,7 +304,10 @@ fn isolates(set: &PolicySet, gone: u32, stays: &[u32]) -> bool {
 
 /// Policies of which nothing is said.
 fn left_out(set: &PolicySet) -> u64 {
-    let refused = set.objects.iter().filter(|object| object.rejection.is_some());
+    let refused = set
+        .objects
+        .iter()
+        .filter(|object| object.rejection.is_some());
     let floating: BTreeSet<(&ObjectId, &str)> = set
         .floating
         .iter()

@@ -42,7 +42,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 }
@@ -100,7 +103,10 @@ fn without_all_that_is_named_nothing_is_denied() {
         let rules = unused(&set, &asked);
         let gone: BTreeSet<Piece> = rules.iter().flat_map(UnusedRule::named).collect();
         named += rules.iter().filter(|rule| rule.standing.is_named()).count();
-        parts += rules.iter().map(|rule| rule.named_parts().count()).sum::<usize>();
+        parts += rules
+            .iter()
+            .map(|rule| rule.named_parts().count())
+            .sum::<usize>();
         let closed = set.without(&gone);
         let mut deleted = closed.clone();
         let mut at = 0..;
@@ -111,7 +117,10 @@ fn without_all_that_is_named_nothing_is_denied() {
             let was = verdict(&set, one);
             if passes_naively(was) {
                 assert!(passes_naively(verdict(&closed, one)), "{one:?}\n{rules:#?}");
-                assert!(passes_naively(verdict(&deleted, one)), "{one:?}\n{rules:#?}");
+                assert!(
+                    passes_naively(verdict(&deleted, one)),
+                    "{one:?}\n{rules:#?}"
+                );
             } else if was == Naive::DeniedByRule {
                 assert_eq!(verdict(&closed, one), was, "{one:?}\n{rules:#?}");
             }
@@ -120,7 +129,10 @@ fn without_all_that_is_named_nothing_is_denied() {
             .entries
             .iter()
             .all(|entry| entry.ports.iter().all(|rule| rule.l7.is_none()));
-        for rule in rules.iter().filter(|rule| rule.standing == Standing::Needed) {
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.standing == Standing::Needed)
+        {
             if !is_plain {
                 continue;
             }
@@ -209,7 +221,11 @@ fn what_is_named_of_real_repositories_is_not_missed() {
         let rest = set.without(&found.pieces());
         for flow in &people.flows {
             if people.passes(&set, *flow) {
-                assert!(people.passes(&rest, *flow), "{}: {flow:?}", folder.display());
+                assert!(
+                    people.passes(&rest, *flow),
+                    "{}: {flow:?}",
+                    folder.display()
+                );
             }
         }
         let (rules, parts) = found.named();
@@ -226,7 +242,10 @@ fn what_is_named_of_real_repositories_is_not_missed() {
         let given = Arc::new(policies(cluster::modelled(&load(&[&folder]))));
         let found = Unused::of(read(&holed, &given), &given, ALL, Vec::new());
         assert!(
-            matches!(found.withdrawn[..], [Withdrawn::Unseen { lost: Some(3), .. }]),
+            matches!(
+                found.withdrawn[..],
+                [Withdrawn::Unseen { lost: Some(3), .. }]
+            ),
             "{:?}",
             found.withdrawn
         );

@@ -200,7 +200,10 @@ impl UsageJudge {
             let mut rules: Vec<u32> = touch.ports.iter().map(|(rule, _)| *rule).collect();
             rules.dedup();
             for rule in rules {
-                let l7 = entry.ports.get(rule as usize).and_then(|rule| rule.l7.as_ref());
+                let l7 = entry
+                    .ports
+                    .get(rule as usize)
+                    .and_then(|rule| rule.l7.as_ref());
                 let Some(l7) = l7 else { continue };
                 let found = compiled.request_fits(l7, &request.asked());
                 fits.extend(found.into_iter().map(|(index, sure)| {

@@ -12,9 +12,7 @@ use super::gather::{Unjudged, Usage};
 use super::tally::{Doubt, Tally};
 use crate::connection::PeerId;
 use crate::engine::{ClusterPolicies, Policies};
-use crate::policy::{
-    Cause, Direction, IdentityIndex, PolicySet, Question, Verdict, WrittenRule,
-};
+use crate::policy::{Cause, Direction, IdentityIndex, PolicySet, Question, Verdict, WrittenRule};
 use crate::review::report::Seen;
 use crate::review::simulate::Job;
 use crate::source::file::Field;
@@ -135,6 +133,11 @@ pub(in crate::review) fn tallied<'a>(
             if let (Some(cluster), Some(request)) = (clusters.at(side.cluster), &side.request) {
                 tally.request(&cluster.read(), side, request, *count);
             }
+        }
+    }
+    for (side, count) in &usage.drifted {
+        if let Some(cluster) = clusters.at(side.cluster) {
+            tally.drifted(&cluster.read(), side, *count);
         }
     }
     let people = People::of(usage);

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::case::{Case, SideCase, UsageCases};
-use crate::connection::{Connection, Edge, Exchange, Peer, Peers};
+use crate::connection::{Connection, Edge, Exchange, Peer, Peers, Side};
 use crate::engine::Observer;
+use crate::policy::Verdict;
 use crate::review::report::Reading;
 use crate::review::report::Seen;
 use crate::review::report::bounded::Bounded;
@@ -26,6 +27,8 @@ pub struct UsageGatherer {
     rows: Bounded<([u32; 2], Edge), Row>,
     requests: Bounded<[u32; 2], u64>,
     unjudged: Bounded<(Edge, bool), u64>,
+    /// Sides that passed and should not have: their marks, and which side.
+    drifted: Bounded<([u32; 2], usize), u64>,
     fit: Fit,
 }
 
@@ -71,6 +74,8 @@ pub struct Usage {
     /// Requests by both sides.
     pub(in crate::review) asked: Vec<([Option<SideCase>; 2], u64)>,
     pub(in crate::review) unjudged: Vec<Unjudged>,
+    /// Sides that passed although the policies deny them.
+    pub(in crate::review) drifted: Vec<(SideCase, u64)>,
     pub(in crate::review) cases: Vec<Arc<Case>>,
     pub(in crate::review) peers: Vec<Peer>,
 }
@@ -85,6 +90,7 @@ impl UsageGatherer {
             rows: Bounded::new(MOST_ROWS),
             requests: Bounded::new(MOST_ROWS),
             unjudged: Bounded::new(MOST_UNJUDGED),
+            drifted: Bounded::new(MOST_UNJUDGED),
             fit: Fit::default(),
         }
     }
@@ -97,7 +103,8 @@ impl UsageGatherer {
         let left_out = self.cases.left_out()
             + self.rows.others()
             + self.requests.others()
-            + self.unjudged.others();
+            + self.unjudged.others()
+            + self.drifted.others();
         let sides = |marks: [u32; 2]| sides(&cases, marks);
         let mut rows: Vec<UsageRow> = self
             .rows
@@ -114,6 +121,14 @@ impl UsageGatherer {
             .requests
             .into_iter()
             .map(|(marks, count)| (sides(marks), count))
+            .collect();
+        let drifted = self
+            .drifted
+            .into_iter()
+            .filter_map(|((marks, at), count)| {
+                let [client, server] = sides(marks);
+                Some((if at == 0 { client } else { server }?, count))
+            })
             .collect();
         let mut unjudged: Vec<Unjudged> = self
             .unjudged
@@ -140,6 +155,7 @@ impl UsageGatherer {
             left_out,
             rows,
             asked,
+            drifted,
             unjudged,
             peers: (0..named)
                 .map(|id| peers.get(crate::connection::PeerId(id)).clone())
@@ -163,6 +179,16 @@ fn sides(cases: &[Arc<Case>], marks: [u32; 2]) -> [Option<SideCase>; 2] {
     ]
 }
 
+/// Whether the policies deny a side; where that is drift, it passed.
+fn was_denied(side: &Side) -> bool {
+    side.computed.is_some_and(|computed| {
+        matches!(
+            computed.verdict,
+            Verdict::DeniedByRule | Verdict::DeniedByDefault
+        )
+    })
+}
+
 impl Observer for UsageGatherer {
     fn connection(&mut self, connection: &Connection, _: &Peers) {
         let weight = connection.weight;
@@ -171,6 +197,17 @@ impl Observer for UsageGatherer {
             self.fit.side(side, weight);
         }
         let marks = [connection.egress.mark, connection.ingress.mark];
+        for (at, side) in [&connection.egress, &connection.ingress]
+            .into_iter()
+            .enumerate()
+        {
+            if side.drift
+                && was_denied(side)
+                && let Some(count) = self.drifted.entry((marks, at), weight, || 0)
+            {
+                *count += weight;
+            }
+        }
         if marks == [0, 0] {
             let key = (connection.edge, connection.oriented);
             if let Some(count) = self.unjudged.entry(key, weight, || 0) {

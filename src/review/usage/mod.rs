@@ -13,10 +13,10 @@ mod tally;
 #[cfg(test)]
 pub(in crate::review) use case::SideCase;
 pub use case::{UsageCases, UsageJudge};
-pub use doubt::{Limits, Withdrawn};
 pub(in crate::review) use doubt::tallied;
-pub use gather::{Usage, UsageGatherer};
+pub use doubt::{Limits, Withdrawn};
 pub(in crate::review) use gather::UsageRow;
-pub use tally::{Doubt, RuleUse, Use};
+pub use gather::{Usage, UsageGatherer};
 #[cfg(test)]
 pub(in crate::review) use tally::Tally;
+pub use tally::{Doubt, RuleUse, Use};

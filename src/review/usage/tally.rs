@@ -28,7 +28,8 @@ pub struct Use {
     pub shared: u64,
     /// Of an allow: that a deny takes away again. Of a deny: that nothing allows anyway.
     pub idle: u64,
-    /// Some flow falls under it, whether it was counted or not.
+    /// Some flow passes by it or, where it denies, runs into it, whether it was counted or
+    /// not.
     pub touched: bool,
     /// Rules that share with it, by index; the first few.
     pub with: BTreeSet<u32>,
@@ -45,6 +46,9 @@ pub enum Doubt {
     Unknown(Cause),
     /// Connections that may fall under it could not be judged.
     Unjudged,
+    /// Connections of its subjects passed that these policies deny: what let them pass is not
+    /// known.
+    Drift,
     /// A job that it is for runs less often than the recording is long.
     Job(Arc<str>),
     /// No request was recorded of connections that it is about.
@@ -284,6 +288,8 @@ impl<'a> Tally<'a> {
     fn count(&mut self, cover: &Cover, share: Share, others: &[u32], count: u64, seen: Seen) {
         let uses = &mut self.uses[cover.rule];
         uses.rule.add(share, count, seen);
+        // Whatever runs into a deny is what it is there for.
+        uses.rule.touched |= cover.deny;
         for other in others {
             if uses.rule.with.len() < MOST_PARTNERS {
                 uses.rule.with.insert(*other);
@@ -296,6 +302,7 @@ impl<'a> Tally<'a> {
             };
             for part in parts {
                 uses.parts[*part].add(share, count, seen);
+                uses.parts[*part].touched |= cover.deny;
             }
         }
     }
@@ -419,6 +426,22 @@ impl<'a> Tally<'a> {
             .filter(|rule| *rule < self.written.len())
     }
 
+    /// Doubts all rules of a subject on a port: something that is not known let it pass.
+    pub(in crate::review) fn drifted(&mut self, compiled: &Compiled, side: &SideCase, count: u64) {
+        let question = &side.question;
+        for index in compiled.selecting(question.subject, question.direction) {
+            let Some(entry) = self.set.entries.get(index as usize) else {
+                continue;
+            };
+            if !entry.deny
+                && compiled.may_be_port(entry, question)
+                && let Some(cover) = self.whole(index, None)
+            {
+                self.doubt(&cover, &Doubt::Drift, count);
+            }
+        }
+    }
+
     /// A rule as something that may be needed, with those of its peers; without any, all of
     /// its parts.
     pub(in crate::review) fn whole(&self, entry: u32, peers: Option<&[u32]>) -> Option<Cover> {
@@ -471,7 +494,7 @@ enum Share {
 
 impl Use {
     fn add(&mut self, share: Share, count: u64, seen: Seen) {
-        self.touched = true;
+        self.touched |= share != Share::Idle;
         self.seen.merge(seen);
         match share {
             Share::Alone => self.alone += count,
