@@ -230,8 +230,8 @@ fn a_person_reads_what_is_broad_and_what_was_used_of_it() {
         .filter(|rule| rule["broad"][0]["written"] == "*.edge.example")
         .collect();
     assert_eq!(names.len(), 1, "{rules:#?}");
-    assert_eq!(names[0]["distinct_peers"], 1);
-    assert_eq!(names[0]["only"], 9);
+    assert_eq!(names[0]["distinct_peers"], 2);
+    assert_eq!(names[0]["only"], 10);
     assert_eq!(
         names[0]["edges"][0]["server"]["name"],
         "q7x2-sync.edge.example"

@@ -216,7 +216,10 @@ mod tests {
                 let apart = values
                     .iter()
                     .all(|value| !holds(one, *value) || !holds(other, *value));
-                let (narrow, wide) = (all(&[one.clone()]), all(&[other.clone()]));
+                let (narrow, wide) = (
+                    all(std::slice::from_ref(one)),
+                    all(std::slice::from_ref(other)),
+                );
                 assert_eq!(narrow.is_within(&wide), within, "{one:?} {other:?}");
                 assert_eq!(narrow.excludes(&wide), apart, "{one:?} {other:?}");
             }

@@ -30,6 +30,8 @@ pub struct WrittenRule {
     pub direction: Direction,
     /// Takes away instead of giving.
     pub deny: bool,
+    /// It says nothing but that its subjects are cut off.
+    pub isolation: bool,
     /// Entries that it became, by index.
     pub entries: Vec<u32>,
     /// Its peers; none where it is for anybody.
@@ -65,15 +67,6 @@ impl WrittenRule {
         let ports = self.ports.iter().map(|part| ("port", part));
         let requests = self.requests.iter().map(|part| ("request rule", part));
         peers.chain(ports).chain(requests)
-    }
-
-    /// Whether it says nothing but that its subjects are cut off.
-    #[must_use]
-    pub fn is_isolation(&self, set: &PolicySet) -> bool {
-        self.entries.iter().all(|index| {
-            let entry = set.entries.get(*index as usize);
-            entry.is_none_or(PolicyEntry::says_nothing)
-        })
     }
 }
 
@@ -156,6 +149,10 @@ fn one(
         at: writer.at,
         direction: first.direction,
         deny: first.deny,
+        isolation: entries.iter().all(|index| {
+            let entry = set.entries.get(*index as usize);
+            entry.is_none_or(PolicyEntry::says_nothing)
+        }),
         entries: entries.to_vec(),
         peers,
         ports: writer.ports(first, entries, kubernetes),

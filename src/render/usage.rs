@@ -60,6 +60,9 @@ pub(super) fn place(file: &str, line: u32) -> String {
 
 /// What a rule says, short: `from app=web on 8080/TCP`.
 pub(super) fn says(rule: &WrittenRule) -> String {
+    if rule.isolation {
+        return format!("nothing: default deny of {}", rule.direction.name());
+    }
     let (from, deny) = match rule.direction {
         crate::policy::Direction::Ingress => ("from", rule.deny),
         crate::policy::Direction::Egress => ("to", rule.deny),
@@ -106,10 +109,11 @@ pub(super) fn withdrawn(why: &Withdrawn) -> String {
             let lost = match lost {
                 Some(0) => String::new(),
                 Some(lost) => format!(" and {} lost", counted(*lost, "event")),
-                None => " and events lost, nobody knows how many".to_owned(),
+                None => " and events were lost, nobody knows how many".to_owned(),
             };
+            let accepted = (share * 1000.0).floor().min(999.0) / 10.0;
             format!(
-                "{} of the time was seen on all nodes{lost}",
+                "only {} of the time was seen on all nodes{lost} (--min-seen {accepted} accepts that)",
                 percent(*share)
             )
         }
@@ -152,7 +156,7 @@ pub(super) fn doubt(doubt: &Doubt, count: u64) -> String {
             "{} of its subjects passed that these policies deny",
             counted(count, "connection")
         ),
-        Doubt::Job(name) => format!("{name} may need it and did not run"),
+        Doubt::Job(name) => format!("{name} may need it and was not seen"),
         Doubt::NoRequests => "no request was recorded that it could be about".to_owned(),
         Doubt::AllRefused => "none of the rules beside it let a request pass".to_owned(),
     }

@@ -13,7 +13,7 @@ use crate::cli::signal::Interrupt;
 use crate::cli::sink;
 use crate::render::thousands;
 use crate::render::unused as forms;
-use crate::review::unused::{Standing, Unused};
+use crate::review::unused::Unused;
 
 /// Arguments of `policy unused`.
 #[derive(Args)]
@@ -109,11 +109,8 @@ fn failing(kinds: &[FailOn], unused: &Unused) -> Vec<String> {
         }
     }
     let asks = kinds.iter().any(|kind| *kind != FailOn::NotShown);
-    let silent = unused
-        .rules
-        .iter()
-        .any(|rule| rule.standing == Standing::NotShown);
-    if asks && !unused.withdrawn.is_empty() && silent {
+    let is_silent = unused.not_shown() != (0, 0);
+    if asks && !unused.withdrawn.is_empty() && is_silent {
         found.push("undecided: not all was seen".to_owned());
     }
     found

@@ -103,7 +103,7 @@ fn rules(
 ) -> Option<Section> {
     let mut table = Table::new(
         id,
-        title,
+        "Rules",
         &[
             text("RULE"),
             text("WHERE"),

@@ -46,6 +46,7 @@ fn one(one: &Superfluous) -> Value {
         "part": part,
         "line": one.line(),
         "says": said(one),
+        "beside": one.beside.as_ref().map(|(text, line)| json!({"says": text, "line": line})),
         "witnesses": one.witnesses.iter().map(|witness| json!({
             "policy": {
                 "kind": witness.policy.kind.name(),

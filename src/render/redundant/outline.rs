@@ -83,7 +83,11 @@ fn section(
     title: &'static str,
     note: &str,
 ) -> Option<Section> {
-    let mut table = Table::new(id, title, &[text("WHAT"), text("WHERE"), text("SAYS")]);
+    let mut table = Table::new(
+        id,
+        "Rules and parts",
+        &[text("WHAT"), text("WHERE"), text("SAYS")],
+    );
     for one in redundant.found.iter().filter(|one| one.why == why) {
         table.rows.push(Row {
             cells: vec![what(one), place(&one.file, one.line()), said(one)],
@@ -119,7 +123,10 @@ pub(super) fn said(one: &Superfluous) -> String {
     }
 }
 
-fn witnesses(one: &Superfluous) -> Vec<String> {
+pub(super) fn witnesses(one: &Superfluous) -> Vec<String> {
+    if let Some((text, line)) = &one.beside {
+        return vec![format!("by {text} beside it ({})", place(&one.file, *line))];
+    }
     let mut lines: Vec<String> = one.witnesses.iter().take(NAMED).map(witness).collect();
     if one.witnesses.len() > NAMED {
         lines.push(format!(
@@ -131,7 +138,7 @@ fn witnesses(one: &Superfluous) -> Vec<String> {
 }
 
 /// `by shop/all spec.ingress[0] (all.yaml:7)`.
-pub(super) fn witness(witness: &Witness) -> String {
+fn witness(witness: &Witness) -> String {
     let verb = if witness.deny { "denied by" } else { "by" };
     format!(
         "{verb} {} {} ({}:{})",

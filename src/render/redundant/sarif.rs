@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::outline::{said, what, witness};
+use super::outline::{said, what, witnesses};
 use crate::render::sarif::{self as log, fingerprint};
 use crate::review::redundant::{Redundant, Superfluous, Why};
 
@@ -21,7 +21,7 @@ pub fn sarif(redundant: &Redundant) -> Value {
 }
 
 fn result(one: &Superfluous) -> Value {
-    let by: Vec<String> = one.witnesses.iter().map(witness).collect();
+    let by: Vec<String> = witnesses(one);
     let text = format!(
         "{} ({}): {}, {}.",
         what(one),

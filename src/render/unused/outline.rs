@@ -108,7 +108,7 @@ fn replayed(unused: &Unused) -> String {
 fn rules(unused: &Unused) -> Option<Section> {
     let mut table = Table::new(
         "unused",
-        "Unused rules",
+        "Rules",
         &[text("RULE"), text("WHERE"), text("SAYS"), text("NOTE")],
     );
     let named = unused
@@ -157,7 +157,7 @@ fn row(rule: &UnusedRule, more: Vec<String>, tone: Tone) -> Row {
 fn parts(unused: &Unused) -> Option<Section> {
     let mut table = Table::new(
         "parts",
-        "Unused parts of rules that are used",
+        "Parts",
         &[
             text("PART"),
             fixed("IS"),
@@ -214,7 +214,7 @@ fn each_part(
 fn denies(unused: &Unused) -> Option<Section> {
     let mut table = Table::new(
         "denies",
-        "Deny rules that nothing ran into",
+        "Rules",
         &[text("RULE"), text("WHERE"), text("SAYS"), text("NOTE")],
     );
     for rule in unused.rules_of(Standing::Unused, true) {
@@ -231,7 +231,7 @@ fn denies(unused: &Unused) -> Option<Section> {
 fn shared(unused: &Unused) -> Option<Section> {
     let mut table = Table::new(
         "shared",
-        "Used only together with others",
+        "Rules",
         &[
             text("RULE"),
             text("WHERE"),
@@ -272,7 +272,7 @@ fn shared(unused: &Unused) -> Option<Section> {
 fn not_shown(unused: &Unused) -> Option<Section> {
     let mut table = Table::new(
         "not-shown",
-        "Not shown",
+        "Rules and parts",
         &[text("WHAT"), text("WHERE"), text("SAYS"), text("WHY")],
     );
     for rule in unused
@@ -308,7 +308,7 @@ fn not_shown(unused: &Unused) -> Option<Section> {
 fn policies(unused: &Unused) -> Section {
     let mut table = Table::new(
         "policies",
-        "All policies",
+        "Policies",
         &[
             text("POLICY"),
             text("FILE"),
@@ -361,7 +361,7 @@ fn policies(unused: &Unused) -> Section {
         id: "policies",
         title: "All policies",
         notes: vec![
-            "CONNECTIONS: of the rule of the policy that has most. Rules that only cut off their subjects are among RULES alone."
+            "CONNECTIONS: of its most used rule. Rules that only cut off their subjects count among RULES alone."
                 .to_owned(),
         ],
         tables: vec![table],

@@ -73,7 +73,10 @@ fn a_claim_that_is_withdrawn_says_why_and_names_nothing() {
     gone.standing = Standing::NotShown;
     gone.usage.doubts = BTreeMap::from([(Doubt::Job("shop/yearly".into()), 0)]);
     let text = terminal(&unused, &options());
-    assert!(text.contains("98.5 % of the time was seen"), "{text}");
+    assert!(
+        text.contains("only 98.5 % of the time was seen") && text.contains("--min-seen 98.5"),
+        "{text}"
+    );
     assert!(text.contains("Of 1 rule it cannot be shown."), "{text}");
     assert!(text.contains("shop/yearly may need it"), "{text}");
     let value = json(&unused, &options());

@@ -148,7 +148,7 @@ impl Broad {
         let rules = written(&set, policies.documents());
         let withdrawn = Withdrawn::of(&usage, limits);
         let mut tally = tallied(&usage, policies, &set, &rules, &[]);
-        let allows = rules.iter().filter(|rule| !rule.deny);
+        let allows = rules.iter().filter(|rule| !rule.deny && !rule.isolation);
         let mut broad: BTreeMap<usize, Sums> = rules
             .iter()
             .enumerate()
@@ -336,7 +336,7 @@ impl Sums {
 
 fn by_count<K: Ord>(counts: BTreeMap<K, u64>) -> Vec<(K, u64)> {
     let mut list: Vec<(K, u64)> = counts.into_iter().collect();
-    list.sort_by(|one, other| other.1.cmp(&one.1));
+    list.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     list
 }
 
@@ -352,7 +352,7 @@ fn is_gap(set: &PolicySet, rule: &WrittenRule, thresholds: BroadThresholds) -> b
 /// What makes a rule broad; nothing where it is not.
 fn breadth(set: &PolicySet, rule: &WrittenRule, thresholds: BroadThresholds) -> Vec<Breadth> {
     let mut why = Vec::new();
-    if rule.is_isolation(set) {
+    if rule.isolation {
         return why;
     }
     let entries = || {
@@ -410,10 +410,8 @@ fn broad_peer(set: &PolicySet, part: &WrittenPart, thresholds: BroadThresholds) 
                 let bits = u32::from(prefix.max_prefix_len() - prefix.prefix_len());
                 return Some(Breadth::Prefix(text, line, bits));
             }
-            PeerSelector::Fqdn { name, pattern } => {
-                if name.is_empty() && pattern.contains('*') {
-                    return Some(Breadth::Names(text, line));
-                }
+            PeerSelector::Fqdn { name, pattern } if name.is_empty() && pattern.contains('*') => {
+                return Some(Breadth::Names(text, line));
             }
             selector if thresholds.is_wide_peer(selector) => {
                 return Some(Breadth::Peers(text, line));

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use crate::engine::Policies;
 use crate::policy::{
-    L7Rules, ObjectId, Options, Piece, PolicyEntry, PolicySet, WrittenPart, WrittenRule, written,
+    HttpRule, KafkaRule, L7Rules, ObjectId, Options, Piece, PolicyEntry, PolicySet, WrittenPart,
+    WrittenRule, written,
 };
 use proof::{Lost, Prover};
 
@@ -61,6 +62,8 @@ pub struct Superfluous {
     pub why: Why,
     /// By what.
     pub witnesses: Vec<Witness>,
+    /// The part beside it that is as wide by itself, and its line.
+    pub beside: Option<(String, u32)>,
 }
 
 /// All that can go.
@@ -226,6 +229,8 @@ struct Found {
     why: Why,
     /// Rules by index.
     witnesses: BTreeSet<usize>,
+    /// The part of the same rule that is as wide by itself.
+    beside: Option<usize>,
 }
 
 impl Search<'_> {
@@ -242,7 +247,7 @@ impl Search<'_> {
             .iter()
             .map(|entry| Lost::Entry(*entry))
             .collect();
-        let isolation = rule.is_isolation(self.set);
+        let isolation = rule.isolation;
         let Some(mut leans) = self.prove(&lost, &gone) else {
             return;
         };
@@ -402,13 +407,35 @@ impl Search<'_> {
             Why::Shadowed
         };
         witnesses.extend(cutting.iter().filter_map(rule_of));
+        let beside = part
+            .filter(|_| witnesses.iter().eq([&at]))
+            .and_then(|(kind, index)| self.beside(at, kind, index));
         self.gone.extend(gone);
         self.found.push(Found {
             rule: at,
             part,
             why,
             witnesses,
+            beside,
         });
+    }
+
+    /// The part of a rule that covers another one of it by itself.
+    fn beside(&mut self, at: usize, kind: &str, index: usize) -> Option<usize> {
+        let parts: Vec<(&str, &WrittenPart)> = self.rules[at].parts().collect();
+        let (_, own) = parts.get(index)?;
+        let stays = |part: &WrittenPart| !part.pieces.iter().all(|piece| self.gone.contains(piece));
+        (0..parts.len()).find(|other| {
+            let (of, part) = parts[*other];
+            *other != index
+                && of == kind
+                && stays(part)
+                && own.pieces.iter().all(|piece| {
+                    part.pieces
+                        .iter()
+                        .any(|wide| self.prover.is_piece_within(*piece, *wide))
+                })
+        })
     }
 
     fn says_the_same(
@@ -470,6 +497,10 @@ impl Found {
             file: object.file.clone(),
             rule: rule.clone(),
             part: self.part,
+            beside: self.beside.and_then(|index| {
+                let (_, part) = rule.parts().nth(index)?;
+                Some((part.text.clone(), part.at.line))
+            }),
             why: self.why,
             witnesses: self.witnesses.into_iter().filter_map(witness).collect(),
         })
@@ -522,11 +553,11 @@ fn is_among(list: &L7Rules, index: usize, stays: impl Fn(u32) -> bool) -> bool {
             .any(|(at, other)| stays(at) && (other == own || all(other)))
     }
     match list {
-        L7Rules::Http(rules) => found(rules, index, stays, |rule| *rule == Default::default()),
+        L7Rules::Http(rules) => found(rules, index, stays, |rule| *rule == HttpRule::default()),
         L7Rules::Dns(rules) => found(rules, index, stays, |rule| {
             rule.name.is_empty() && &*rule.pattern == "*"
         }),
-        L7Rules::Kafka(rules) => found(rules, index, stays, |rule| *rule == Default::default()),
+        L7Rules::Kafka(rules) => found(rules, index, stays, |rule| *rule == KafkaRule::default()),
         L7Rules::Generic { rules, .. } => found(rules, index, stays, |_| false),
     }
 }

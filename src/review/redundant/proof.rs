@@ -49,6 +49,17 @@ struct Atom<'a> {
     port: Option<&'a PortProtocol>,
 }
 
+/// A peer on a span of ports that has to be covered.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    entry: &'a PolicyEntry,
+    atom: Atom<'a>,
+    span: &'a Span,
+    peer: &'a PeerSelector,
+    /// A proxy or authentication takes part: only the very same covers it.
+    delicate: bool,
+}
+
 impl<'a> Prover<'a> {
     pub(super) fn new(set: &'a PolicySet, options: &'a Options) -> Self {
         Self {
@@ -77,12 +88,10 @@ impl<'a> Prover<'a> {
             return Some(BTreeSet::new());
         }
         let everybody = [PeerSelector::Everyone];
-        let peers: Vec<(u32, &PeerSelector)> = match (&entry.peers, lost) {
-            (None, _) => vec![(u32::MAX, &everybody[0])],
-            (Some(peers), Lost::Peer(_, index)) => {
-                vec![(index, peers.get(index as usize)?)]
-            }
-            (Some(peers), _) => (0..).zip(peers).collect(),
+        let peers: &[PeerSelector] = match (&entry.peers, lost) {
+            (None, _) => &everybody,
+            (Some(peers), Lost::Peer(_, index)) => peers.get(index as usize..=index as usize)?,
+            (Some(peers), _) => peers,
         };
         let atoms: Vec<Atom<'_>> = match lost {
             Lost::Port(_, rule, at) => {
@@ -102,8 +111,15 @@ impl<'a> Prover<'a> {
                 || !is_plain(atom.rule)
                 || around.iter().any(|other| meets(other, atom));
             for span in spans(atom.port) {
-                for (_, peer) in &peers {
-                    leans.extend(self.one(entry, atom, &span, peer, delicate, &wider, gone)?);
+                for peer in peers {
+                    let wanted = Wanted {
+                        entry,
+                        atom,
+                        span: &span,
+                        peer,
+                        delicate,
+                    };
+                    leans.extend(self.one(&wanted, &wider, gone)?);
                     if self.is_exhausted() {
                         return None;
                     }
@@ -111,6 +127,48 @@ impl<'a> Prover<'a> {
             }
         }
         Some(leans)
+    }
+
+    /// Whether a piece of a list is within another piece of it, by itself.
+    pub(super) fn is_piece_within(&self, piece: Piece, wide: Piece) -> bool {
+        let entry = |piece: Piece| self.set.entries.get(piece.entry() as usize);
+        match (piece, wide) {
+            (Piece::Peer { index, .. }, Piece::Peer { index: other, .. }) => {
+                let peer = |piece, index: u32| entry(piece)?.peers.as_ref()?.get(index as usize);
+                let (Some(one), Some(other)) = (peer(piece, index), peer(wide, other)) else {
+                    return false;
+                };
+                one.is_within(other, self.options)
+            }
+            (
+                Piece::Port { rule, index, .. },
+                Piece::Port {
+                    rule: other_rule,
+                    index: other,
+                    ..
+                },
+            ) => {
+                let port = |piece, rule: u32, index: u32| {
+                    let rule = entry(piece)?.ports.get(rule as usize)?;
+                    rule.ports.get(index as usize)
+                };
+                let (Some(one), Some(other)) =
+                    (port(piece, rule, index), port(wide, other_rule, other))
+                else {
+                    return false;
+                };
+                let wide = spans(Some(other));
+                spans(Some(one)).iter().all(|span| {
+                    wide.iter().any(|wide| match (span, wide) {
+                        (Span::Ports(a, first, last), Span::Ports(b, from, to)) => {
+                            a == b && from <= first && last <= to
+                        }
+                        (one, other) => one == other,
+                    })
+                })
+            }
+            _ => false,
+        }
     }
 
     /// Entries of the same direction whose subjects are at least those of an entry.
@@ -129,38 +187,39 @@ impl<'a> Prover<'a> {
             .collect()
     }
 
-    /// Other allows that may have subjects in common, and ask for more than to be let through.
+    /// Allows that may have subjects in common, and ask for more than to be let through; the
+    /// entry itself may be one.
     fn around(&self, index: u32) -> Vec<&'a PolicyEntry> {
         let set = self.set;
         let Some(entry) = set.entries.get(index as usize) else {
             return Vec::new();
         };
-        (0..)
-            .zip(&set.entries)
-            .filter(|(at, other)| {
-                *at != index
-                    && other.direction == entry.direction
+        set.entries
+            .iter()
+            .filter(|other| {
+                other.direction == entry.direction
                     && other.subject.node == entry.subject.node
                     && !other.deny
                     && (other.auth.is_some() || !other.ports.iter().all(is_plain))
                     && !entry.subject.selector.excludes(&other.subject.selector)
             })
-            .map(|(_, other)| other)
             .collect()
     }
 
     /// What covers one peer on one span.
-    #[allow(clippy::too_many_arguments)]
     fn one(
         &mut self,
-        entry: &PolicyEntry,
-        atom: Atom<'_>,
-        span: &Span,
-        peer: &PeerSelector,
-        delicate: bool,
+        wanted: &Wanted<'_>,
         wider: &[u32],
         gone: &BTreeSet<Piece>,
     ) -> Option<BTreeSet<(u32, bool)>> {
+        let Wanted {
+            entry,
+            atom,
+            span,
+            peer,
+            delicate,
+        } = *wanted;
         let set = self.set;
         let mut left: Vec<(u32, u32)> = match span {
             Span::Ports(_, first, last) => vec![(*first, *last)],

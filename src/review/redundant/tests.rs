@@ -260,6 +260,12 @@ fn a_rule_that_asks_about_requests_and_a_plain_one_are_not_the_same() {
     let wide = policy("c", "  ingress:\n  - fromEndpoints: [{}]\n");
     assert_eq!(found(&format!("{plain}{asking}{wide}")), []);
     assert_eq!(found(&format!("{plain}{wide}")).len(), 1);
+    // The same in one element: its plain port opens what its rules refuse.
+    let both = policy(
+        "d",
+        "  ingress:\n  - fromEndpoints: [{matchLabels: {app: b}}]\n    toPorts:\n    - ports: [{port: '80', protocol: TCP}]\n    - ports: [{port: '80', protocol: TCP}]\n      rules: {http: [{method: GET}]}\n",
+    );
+    assert_eq!(found(&format!("{both}{wide}")), []);
 }
 
 /// Guarantees: a rule that alone cuts its subjects off stays, even if others allow all of it.

@@ -17,7 +17,7 @@ use crate::engine::Policies;
 use crate::policy::{Cause, ObjectId, Piece, PolicySet, Verdict, WrittenRule, written};
 use crate::review::report::Reading;
 use crate::review::simulate::{Fit, Job};
-use crate::review::usage::{Doubt, Limits, RuleUse, Usage, Use, Withdrawn, tallied};
+use crate::review::usage::{Limits, RuleUse, Usage, Use, Withdrawn, tallied};
 
 /// What a rule or a part of one turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,19 +244,18 @@ pub(in crate::review) fn judged(
         .zip(uses)
         .filter_map(|(rule, uses)| {
             let object = set.objects.get(rule.object as usize)?;
-            let isolation = rule.is_isolation(set);
             let parts = rule.parts().zip(uses.parts).enumerate();
             Some(UnusedRule {
                 policy: object.id.clone(),
                 file: object.file.clone(),
                 rule: rule.clone(),
-                standing: if isolation {
+                standing: if rule.isolation {
                     Standing::Isolation
                 } else {
                     Standing::of(&uses.rule, claims)
                 },
                 parts: parts
-                    .filter(|_| !isolation)
+                    .filter(|_| !rule.isolation)
                     .map(|(index, ((kind, _), usage))| UnusedPart {
                         kind,
                         index,
@@ -382,14 +381,4 @@ fn replay(usage: &Usage, policies: &Policies, set: &PolicySet, gone: &BTreeSet<P
         }
     }
     replay
-}
-
-/// Why somebody may need it all the same, most certain first.
-#[must_use]
-pub fn doubts(usage: &Use) -> Vec<(&Doubt, u64)> {
-    usage
-        .doubts
-        .iter()
-        .map(|(doubt, count)| (doubt, *count))
-        .collect()
 }

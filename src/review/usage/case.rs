@@ -45,8 +45,13 @@ pub(in crate::review) struct RequestCase {
     /// The verdict about it.
     pub(in crate::review) verdict: Verdict,
     /// Rules of layer 7 that let it pass, and whether that is sure.
-    pub(in crate::review) fits: Arc<[(Piece, bool)]>,
+    pub(in crate::review) fits: Fits,
 }
+
+/// Rules of layer 7 that let a request pass, and whether that is sure.
+type Fits = Arc<[(Piece, bool)]>;
+/// What a request was asked with: generation of the policies, cluster, connection, its text.
+type Told = (u64, u32, Question, Box<str>);
 
 /// All cases, by number. Shared by all threads.
 #[derive(Debug, Default)]
@@ -70,7 +75,7 @@ pub struct UsageJudge {
     places: Places,
     cases: Arc<UsageCases>,
     known: HashMap<Case, u32, RandomState>,
-    fits: HashMap<(u64, u32, Question, Box<str>), Arc<[(Piece, bool)]>, RandomState>,
+    fits: HashMap<Told, Fits, RandomState>,
 }
 
 impl UsageCases {
@@ -179,7 +184,7 @@ impl UsageJudge {
     }
 
     /// The rules of layer 7 that let a request pass.
-    fn fits(&mut self, row: RowRef<'_>, asked: &Asked, place: u32) -> Arc<[(Piece, bool)]> {
+    fn fits(&mut self, row: RowRef<'_>, asked: &Asked, place: u32) -> Fits {
         let Some(request) = SeenRequest::of(row) else {
             return Arc::default();
         };
@@ -217,7 +222,7 @@ impl UsageJudge {
             }
         }
         drop(compiled);
-        let fits: Arc<[(Piece, bool)]> = fits.into();
+        let fits: Fits = fits.into();
         if self.fits.len() >= MOST_REQUESTS {
             self.fits.clear();
         }
