@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::answer::Answer;
 use crate::connection::{Computed, JudgedSide};
-use crate::engine::{Asked, Judge, JudgedBatch, Places, Policies};
+use crate::engine::{Asked, Judge, JudgedBatch, Policies};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict};
 
@@ -81,7 +81,6 @@ pub struct PairJudge {
 struct Half {
     judge: Judge,
     policies: Arc<Policies>,
-    places: Places,
     /// Whether a proxy may refuse requests, by the generation of policies and the question.
     proxied: HashMap<(u64, u32, Question), bool, RandomState>,
 }
@@ -195,7 +194,7 @@ impl PairJudge {
     /// The side is that of the first set, with the number of the case.
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
         let judgement = self.base.judge.judge(row);
-        let side = judgement.side(|cluster| self.base.place(cluster))?;
+        judgement.computed.as_ref()?;
         let key = [self.base.told(row), self.head.told(row)];
         let mark = if let Some(known) = self.known.get(&key) {
             *known
@@ -207,7 +206,7 @@ impl PairJudge {
             }
             number
         };
-        Some(JudgedSide { mark, ..side })
+        self.base.judge.side(&judgement, mark)
     }
 }
 
@@ -216,7 +215,6 @@ impl Half {
         Self {
             judge: Judge::new(policies.clone()),
             policies,
-            places: Places::default(),
             proxied: HashMap::default(),
         }
     }
@@ -230,7 +228,7 @@ impl Half {
 
     fn one(&mut self, asked: &Asked) -> Told {
         let computed = &asked.computed;
-        let cluster = self.place(computed.cluster);
+        let cluster = self.judge.place(computed.cluster);
         let by_default = computed.decision.verdict == Verdict::DeniedByDefault;
         Told {
             cluster,
@@ -263,10 +261,6 @@ impl Half {
         }
         self.proxied.insert(key, answer);
         answer
-    }
-
-    fn place(&mut self, cluster: usize) -> u32 {
-        self.places.of(&self.judge, &self.policies, cluster)
     }
 }
 

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::connection::JudgedSide;
-use crate::engine::{Asked, Judge, JudgedBatch, Places, Policies, SeenRequest};
+use crate::engine::{Asked, Judge, JudgedBatch, Policies, SeenRequest};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Direction, Piece, Question, Verdict};
 
@@ -71,8 +71,6 @@ struct Table {
 /// Judges batches; one a thread.
 pub struct UsageJudge {
     judge: Judge,
-    policies: Arc<Policies>,
-    places: Places,
     cases: Arc<UsageCases>,
     known: HashMap<Case, u32, RandomState>,
     fits: HashMap<Told, Fits, RandomState>,
@@ -115,9 +113,7 @@ impl UsageJudge {
     #[must_use]
     pub fn new(policies: Arc<Policies>, cases: Arc<UsageCases>) -> Self {
         Self {
-            judge: Judge::new(policies.clone()),
-            policies,
-            places: Places::default(),
+            judge: Judge::new(policies),
             cases,
             known: HashMap::default(),
             fits: HashMap::default(),
@@ -143,15 +139,7 @@ impl UsageJudge {
 
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
         let judgement = self.judge.judge(row);
-        let side = {
-            let Self {
-                judge,
-                policies,
-                places,
-                ..
-            } = self;
-            judgement.side(|cluster| places.of(judge, policies, cluster))?
-        };
+        judgement.computed.as_ref()?;
         let case = DIRECTIONS.map(|direction| {
             let asked = self.judge.ask(row, direction)?;
             Some(self.one(row, &asked))
@@ -165,13 +153,11 @@ impl UsageJudge {
             }
             number
         };
-        Some(JudgedSide { mark, ..side })
+        self.judge.side(&judgement, mark)
     }
 
     fn one(&mut self, row: RowRef<'_>, asked: &Asked) -> SideCase {
-        let place = self
-            .places
-            .of(&self.judge, &self.policies, asked.computed.cluster);
+        let place = self.judge.place(asked.computed.cluster);
         SideCase {
             cluster: place,
             question: asked.question,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::case::SideCase;
 use super::gather::{Unjudged, Usage};
-use super::tally::{Doubt, Tally};
+use super::tally::Tally;
+use super::uses::Doubt;
 use crate::connection::PeerId;
 use crate::engine::{ClusterPolicies, Policies};
 use crate::policy::{Cause, Direction, IdentityIndex, PolicySet, Question, Verdict, WrittenRule};

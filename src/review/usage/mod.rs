@@ -9,6 +9,7 @@ mod case;
 mod doubt;
 mod gather;
 mod tally;
+mod uses;
 
 #[cfg(test)]
 pub(in crate::review) use case::SideCase;
@@ -19,4 +20,4 @@ pub(in crate::review) use gather::UsageRow;
 pub use gather::{Usage, UsageGatherer};
 #[cfg(test)]
 pub(in crate::review) use tally::Tally;
-pub use tally::{Doubt, RuleUse, Use};
+pub use uses::{Doubt, RuleUse, Use};
