@@ -12,6 +12,7 @@
 )]
 
 mod agreement;
+mod analytics;
 mod analyze;
 mod archive;
 mod churn;

@@ -17,9 +17,9 @@ use flowwatch::flow::FlowBatch;
 use flowwatch::inventory::Inventory;
 use flowwatch::manifest;
 use flowwatch::policy::{AdmissionOutcome, admit};
+use flowwatch::review::observed::{History, Learner, Notes, Usage, Use};
 use flowwatch::review::simulate::{Cases, PairJudge};
 use flowwatch::review::suggest::{Ask, Materials, Replay, Replayed, Settled, documents, settle};
-use flowwatch::review::usage::{History, Learner, Notes, Usage, Use};
 use flowwatch::synth::{Preset, Settings, Traffic};
 
 use serde_json::Value;

@@ -52,6 +52,8 @@ pub(super) struct LoadedPolicies {
     pub(super) contents: Contents,
     /// As they are recorded, where they are to be.
     pub(super) recorded: Option<RecordedPolicies>,
+    /// The CronJobs among the documents.
+    pub(super) cron_jobs: Vec<Document>,
 }
 
 impl LoadedPolicies {
@@ -221,6 +223,12 @@ impl PolicySource {
                 .iter()
                 .any(|error| matches!(error, LoadError::Io { .. })),
             contents: Contents::of(loaded),
+            cron_jobs: loaded
+                .documents
+                .iter()
+                .filter(|document| document.kind() == Some("CronJob"))
+                .cloned()
+                .collect(),
             policies,
         }
     }

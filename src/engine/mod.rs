@@ -44,6 +44,7 @@ pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
 pub use pass::{Observer, Pass, UNUSED_COLUMNS};
 pub use policies::{Given, Policies};
+pub use request::SeenRequest;
 pub use ruling::{Rule, Ruling};
 pub use shadowing::Shadowing;
 pub use sides::{BatchJudge, JudgedBatch};

@@ -188,6 +188,12 @@ impl Policies {
         &self.inventory
     }
 
+    /// The documents that policies were given in, each in its namespace.
+    #[must_use]
+    pub fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
     /// The options that were given.
     #[must_use]
     pub fn options(&self) -> &Options {

@@ -83,6 +83,12 @@ impl Protocol {
         ["", "TCP", "UDP", "ICMPv4", "ICMPv6", "SCTP", "VRRP", "IGMP"][self as usize]
     }
 
+    /// IANA's number; 0 for none.
+    #[must_use]
+    pub fn iana(self) -> u8 {
+        [0, 6, 17, 1, 58, 132, 112, 2][self as usize]
+    }
+
     /// The protocol of a stored number.
     #[must_use]
     pub fn from_number(number: u8) -> Self {

@@ -146,14 +146,14 @@ pub(super) fn may_cover(entry: &PolicyEntry, protocol: u8, port: u16) -> bool {
         })
 }
 
-fn covers(asked: &PortProtocol, first: u16, port: u16) -> bool {
+pub(super) fn covers(asked: &PortProtocol, first: u16, port: u16) -> bool {
     if first == 0 && asked.end_port == 0 {
         return true;
     }
     (first..=asked.end_port.max(first)).contains(&port)
 }
 
-fn is_of(asked: Protocol, protocol: u8) -> bool {
+pub(super) fn is_of(asked: Protocol, protocol: u8) -> bool {
     match asked {
         Protocol::Any => matches!(protocol, 6 | 17 | 132),
         Protocol::Tcp => protocol == 6,

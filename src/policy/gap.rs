@@ -86,10 +86,12 @@ impl BroadThresholds {
                 .ports
                 .iter()
                 .flat_map(|rule| &rule.ports)
-                .any(|port| self.wide(port))
+                .any(|port| self.is_wide_port(port))
     }
 
-    fn wide(self, port: &PortProtocol) -> bool {
+    /// Whether a port stands for every port, or for a wide range.
+    #[must_use]
+    pub fn is_wide_port(self, port: &PortProtocol) -> bool {
         match port.port {
             Port::Number(0) => true,
             Port::Number(first) => {
@@ -103,10 +105,12 @@ impl BroadThresholds {
         entry
             .peers
             .as_ref()
-            .is_none_or(|peers| peers.iter().any(|peer| self.wide_peer(peer)))
+            .is_none_or(|peers| peers.iter().any(|peer| self.is_wide_peer(peer)))
     }
 
-    fn wide_peer(self, peer: &PeerSelector) -> bool {
+    /// Whether a peer stands for everybody, for all of a cluster or of the world.
+    #[must_use]
+    pub fn is_wide_peer(self, peer: &PeerSelector) -> bool {
         match peer {
             PeerSelector::Everyone => true,
             PeerSelector::Labels(selector) => wide_selector(selector),

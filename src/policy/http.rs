@@ -10,8 +10,9 @@ use std::sync::{Arc, PoisonError};
 
 use super::cause::Cause;
 use super::compile::Compiled;
-use super::entry::{Direction, HeaderMatch, HttpRule, Mismatch};
+use super::entry::{Direction, DnsRule, HeaderMatch, HttpRule, L7Rules, Mismatch};
 use super::l7::L7Cover;
+use super::names::{NamePattern, canonical};
 use super::redacted::is_redacted_mark;
 use super::verdict::Parser;
 use super::world::IdentityIndex;
@@ -28,6 +29,15 @@ pub struct HttpRequest<'a> {
     pub host: Option<&'a str>,
     /// All headers, names in any case; `None` where they were not recorded.
     pub headers: Option<&'a [(&'a str, &'a str)]>,
+}
+
+/// A request of layer 7 as far as it was recorded.
+#[derive(Clone, Copy, Debug)]
+pub enum L7Request<'a> {
+    /// The name that is asked for.
+    Dns(&'a str),
+    /// Of HTTP.
+    Http(HttpRequest<'a>),
 }
 
 /// What a proxy does with a request.
@@ -66,6 +76,48 @@ impl Compiled {
             }
         }
         unknown.map_or(RequestVerdict::Denied, RequestVerdict::Unknown)
+    }
+
+    /// Which rules of a list let a request pass, by index, and whether that is sure: what a
+    /// flow does not carry may have been there. A list of another protocol has none.
+    #[must_use]
+    pub fn request_fits(&self, rules: &L7Rules, request: &L7Request<'_>) -> Vec<(u32, bool)> {
+        match (rules, request) {
+            (L7Rules::Http(rules), L7Request::Http(request)) => {
+                // Headers that a flow does not show may have been sent.
+                let blind = HttpRequest {
+                    headers: None,
+                    ..*request
+                };
+                let fit = |rule: &HttpRule| match self.rule_holds(rule, request) {
+                    Ok(true) => Some(true),
+                    Err(_) => Some(false),
+                    Ok(false) => self.rule_holds(rule, &blind).is_err().then_some(false),
+                };
+                let rules = rules.iter().zip(0..);
+                rules
+                    .filter_map(|(rule, index)| Some((index, fit(rule)?)))
+                    .collect()
+            }
+            (L7Rules::Dns(rules), L7Request::Dns(name)) => {
+                let name = canonical(name);
+                let fit = |rule: &DnsRule| {
+                    let texts = [&rule.name, &rule.pattern];
+                    if texts.into_iter().any(|text| is_redacted_mark(text)) {
+                        return Some(false);
+                    }
+                    let mut texts = texts.into_iter().filter(|text| !text.is_empty());
+                    texts
+                        .any(|text| NamePattern::of_rule(text, self.options.version).matches(&name))
+                        .then_some(true)
+                };
+                let rules = rules.iter().zip(0..);
+                rules
+                    .filter_map(|(rule, index)| Some((index, fit(rule)?)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn passes(&self, cover: &L7Cover, request: &HttpRequest<'_>) -> Held {

@@ -21,6 +21,7 @@ mod gap;
 mod http;
 mod icmp;
 mod idset;
+mod imply;
 mod interner;
 mod l7;
 mod layout;
@@ -32,6 +33,7 @@ mod memo;
 mod merge;
 mod names;
 mod options;
+mod piece;
 mod plan;
 mod port;
 mod port_prefix;
@@ -44,10 +46,12 @@ mod subjects;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod touch;
 mod validate;
 mod verdict;
 mod version;
 mod world;
+mod written;
 
 pub use admission::{Admission, AdmissionCause, AdmissionOutcome, admit, pruned};
 pub use build::TOO_LARGE;
@@ -59,11 +63,12 @@ pub use entry::{
 };
 pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
-pub use http::{HttpRequest, RequestVerdict};
+pub use http::{HttpRequest, L7Request, RequestVerdict};
 pub use l7::{L7Cover, PortSpan};
 pub use memo::{Memo, Question};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
+pub use piece::Piece;
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use redacted::{is_redacted_mark, redacted_mark};
 pub use selector::{
@@ -72,5 +77,7 @@ pub use selector::{
 pub use set::{
     Floating, ObjectId, ObjectKind, PolicyObject, PolicySet, Rejection, Taint, TaintScope, Warning,
 };
+pub use touch::{Touch, Touches};
 pub use verdict::{Decision, MatchKind, Origin, Parser, Redirect, RedirectId, RulesId, Verdict};
 pub use world::{IdentityIndex, World};
+pub use written::{WrittenPart, WrittenRule, written};

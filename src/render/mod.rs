@@ -6,6 +6,7 @@
 //! caller.
 
 pub mod assert;
+pub mod broad;
 pub mod coverage;
 pub mod escape;
 mod explain;
@@ -16,6 +17,7 @@ mod judgement;
 mod line;
 pub mod lint;
 mod number;
+pub mod redundant;
 pub mod report;
 mod rows;
 mod sarif;
@@ -28,6 +30,8 @@ mod table;
 mod tests;
 pub mod tighten;
 mod time;
+pub mod unused;
+mod usage;
 mod words;
 
 pub use explain::{Explained, ExplainedSide, explanation_json, explanation_text};

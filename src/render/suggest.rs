@@ -11,9 +11,9 @@ use crate::baseline::Stage;
 use crate::detect::words;
 use crate::flow::{counted, thousands};
 use crate::policy::Cause;
+use crate::review::observed::between;
 use crate::review::report::Seen;
 use crate::review::suggest::{Broken, Draft, SIDES, Suggested, Tally, Window};
-use crate::review::usage::between;
 
 /// Lines of each kind in the summary.
 const SHOWN: usize = 12;

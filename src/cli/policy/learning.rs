@@ -20,10 +20,10 @@ use crate::engine::{Given, JudgedBatch, Observer, Policies};
 use crate::finding::Findings;
 use crate::flow::FlowBatch;
 use crate::manifest::{self, LoadError, Loaded};
+use crate::review::observed::{History, Noter, Notes};
 use crate::review::report::Reading;
 use crate::review::simulate::{Cases, PairJudge};
 use crate::review::suggest::{Replay, Replayed, Window};
-use crate::review::usage::{History, Noter, Notes};
 use crate::source::file::inputs;
 
 /// Flags of what is read.

@@ -17,9 +17,9 @@ use crate::engine::{BatchJudge, Given, Policies};
 use crate::manifest::is_policy_kind;
 use crate::policy::Direction;
 use crate::render::suggest as forms;
+use crate::review::observed::{Learner, Notes};
 use crate::review::simulate::jobs;
 use crate::review::suggest::{Ask, Draft, Materials, Needs, Suggested, documents, lost, settle};
-use crate::review::usage::{Learner, Notes};
 
 /// Arguments of `policy suggest`.
 #[derive(Args)]

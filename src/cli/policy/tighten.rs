@@ -22,10 +22,10 @@ use crate::engine::{JudgedBatch, Policies};
 use crate::flow::FlowBatch;
 use crate::manifest::STDIN;
 use crate::render::tighten as forms;
+use crate::review::observed::Notes;
 use crate::review::tighten::{
     Edited, FitJudge, Fits, Needed, Plan, Texts, Tightened, documents, edit, too_narrow,
 };
-use crate::review::usage::Notes;
 
 /// Rounds of taking back what was narrowed too far; after them everything is.
 const ROUNDS: usize = 5;

@@ -24,7 +24,7 @@ fn cases() -> u32 {
         .unwrap_or(256)
 }
 
-fn identities() -> Vec<Identity> {
+pub(crate) fn identities() -> Vec<Identity> {
     let pod = |number, namespace: &str, app: &str| Identity {
         number,
         labels: vec![
@@ -188,7 +188,7 @@ fn entry(object: u32) -> impl Strategy<Value = PolicyEntry> {
         )
 }
 
-fn set() -> impl Strategy<Value = PolicySet> {
+pub(crate) fn set() -> impl Strategy<Value = PolicySet> {
     prop::collection::vec(entry(0), 0..7).prop_map(|mut entries| {
         let objects = (0..).zip(&mut entries).map(|(index, entry)| {
             entry.object = index;
@@ -223,7 +223,8 @@ fn compiled(set: PolicySet) -> Compiled {
 }
 
 /// Every subject, direction, peer, protocol and port that the universe has.
-fn connections() -> impl Iterator<Item = (IdentityIndex, Direction, IdentityIndex, u8, u16)> {
+pub(crate) fn connections()
+-> impl Iterator<Item = (IdentityIndex, Direction, IdentityIndex, u8, u16)> {
     let ports = [
         (6, 80),
         (6, 85),

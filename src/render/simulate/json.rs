@@ -13,7 +13,10 @@ use crate::policy::Cause;
 use crate::render::report::json::{first, last, peer_json, rule};
 use crate::render::report::words::rfc3339;
 use crate::render::verdict_name;
-use crate::review::simulate::{Change, ChangeRow, Outcome, SideRuling, Simulation, Sums, What};
+use crate::review::report::Reading;
+use crate::review::simulate::{
+    Change, ChangeRow, Job, Outcome, SideRuling, Simulation, Sums, What,
+};
 
 /// Goes up when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;
@@ -22,23 +25,12 @@ pub const VERSION: u32 = 1;
 #[must_use]
 pub fn json(simulation: &Simulation, options: &Options) -> Value {
     let reading = &simulation.reading;
-    let seen = reading.share_seen();
     json!({
         "version": VERSION,
         "base": options.base,
         "head": options.head,
         "altered": options.alterations.iter().map(altered).collect::<Vec<_>>(),
-        "recording": {
-            "flows": reading.flows,
-            "first": first(reading.seen),
-            "last": last(reading.seen),
-            "share": seen.map(|seen| seen.share),
-            "lost": seen.map_or(Some(0), |seen| seen.lost),
-            "late": reading.late,
-            "skipped": reading.skipped().values().sum::<u64>(),
-            "failed": reading.failed,
-            "interrupted": reading.interrupted,
-        },
+        "recording": recording(reading),
         "connections": sums(&simulation.connections),
         "requests": sums(&simulation.requests),
         "changes": simulation.rows.iter().map(row).collect::<Vec<_>>(),
@@ -72,14 +64,7 @@ pub fn json(simulation: &Simulation, options: &Options) -> Value {
             "reason": kept.reason,
             "base_stays": kept.base_stays,
         })).collect::<Vec<_>>(),
-        "jobs": simulation.jobs.iter().map(|job| json!({
-            "namespace": &*job.namespace,
-            "name": &*job.name,
-            "schedule": &*job.schedule,
-            "pause_minutes": job.pause,
-            "file": &*job.file,
-            "line": job.line,
-        })).collect::<Vec<_>>(),
+        "jobs": simulation.jobs.iter().map(job).collect::<Vec<_>>(),
         "lint": simulation.lint.iter().map(|finding| json!({
             "id": finding.check.id,
             "severity": finding.severity.name(),
@@ -99,6 +84,34 @@ pub fn json(simulation: &Simulation, options: &Options) -> Value {
         })).collect::<Vec<_>>(),
         "limits": limits(simulation),
         "failing": options.failing,
+    })
+}
+
+/// What was read.
+pub(in crate::render) fn recording(reading: &Reading) -> Value {
+    let seen = reading.share_seen();
+    json!({
+        "flows": reading.flows,
+        "first": first(reading.seen),
+        "last": last(reading.seen),
+        "share": seen.map(|seen| seen.share),
+        "lost": seen.map_or(Some(0), |seen| seen.lost),
+        "late": reading.late,
+        "skipped": reading.skipped().values().sum::<u64>(),
+        "failed": reading.failed,
+        "interrupted": reading.interrupted,
+    })
+}
+
+/// A job that may have been missed.
+pub(in crate::render) fn job(job: &Job) -> Value {
+    json!({
+        "namespace": &*job.namespace,
+        "name": &*job.name,
+        "schedule": &*job.schedule,
+        "pause_minutes": job.pause,
+        "file": &*job.file,
+        "line": job.line,
     })
 }
 
@@ -123,7 +136,7 @@ fn sums(sums: &Sums) -> Value {
 }
 
 /// Causes by their names; what could not be read is one.
-fn causes(causes: &BTreeMap<Cause, u64>) -> Value {
+pub(in crate::render) fn causes(causes: &BTreeMap<Cause, u64>) -> Value {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     for (cause, count) in causes {
         *sums.entry(cause.to_string()).or_default() += count;

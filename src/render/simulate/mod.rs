@@ -4,14 +4,14 @@
 //! say. Terminal and HTML show one outline; the Markdown is a comment on a pull request, read
 //! in a minute; JSON, SARIF and JUnit are for programs. Computes nothing.
 
-mod json;
+pub(in crate::render) mod json;
 mod junit;
 mod markdown;
 mod outline;
 mod sarif;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(in crate::render) mod words;
 
 pub use json::{VERSION, json};
 pub use junit::junit;

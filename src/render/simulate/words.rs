@@ -6,7 +6,7 @@ use crate::policy::{Direction, Verdict};
 use crate::render::report::words::{counted, duration, listed, percent, rule};
 use crate::render::thousands;
 use crate::review::simulate::{
-    Change, ChangeRow, ObjectChange, Outcome, SideChange, SideRuling, Simulation, Sums, What,
+    Change, ChangeRow, Job, ObjectChange, Outcome, SideChange, SideRuling, Simulation, Sums, What,
 };
 
 /// Rules named one by one.
@@ -214,29 +214,7 @@ pub(super) fn limits(simulation: &Simulation) -> Vec<String> {
             listed(&silent, 5),
         ));
     }
-    if !simulation.jobs.is_empty() {
-        let jobs: Vec<String> = simulation
-            .jobs
-            .iter()
-            .map(|job| {
-                let name = if job.namespace.is_empty() {
-                    job.name.to_string()
-                } else {
-                    format!("{}/{}", job.namespace, job.name)
-                };
-                match job.pause {
-                    Some(pause) => {
-                        format!("{name} (every {})", duration(pause * 60_000_000_000))
-                    }
-                    None => format!("{name} ({})", job.schedule),
-                }
-            })
-            .collect();
-        limits.push(format!(
-            "Jobs that run less often than the recording is long may not be in it: {}.",
-            listed(&jobs, 5)
-        ));
-    }
+    limits.extend(missed(&simulation.jobs));
     if simulation.fit.drift > 0 {
         let rate = simulation.fit.rate().unwrap_or_default();
         limits.push(format!(
@@ -260,6 +238,30 @@ pub(super) fn limits(simulation: &Simulation) -> Vec<String> {
         limits.push(format!("{} could not be read.", counted(skipped, "line")));
     }
     limits
+}
+
+/// The jobs that may not be in a recording, as a sentence.
+pub(in crate::render) fn missed(jobs: &[Job]) -> Option<String> {
+    let named: Vec<String> = jobs
+        .iter()
+        .map(|job| {
+            let name = if job.namespace.is_empty() {
+                job.name.to_string()
+            } else {
+                format!("{}/{}", job.namespace, job.name)
+            };
+            match job.pause {
+                Some(pause) => format!("{name} (every {})", duration(pause * 60_000_000_000)),
+                None => format!("{name} ({})", job.schedule),
+            }
+        })
+        .collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "Jobs that run less often than the recording is long may not be in it: {}.",
+            listed(&named, 5)
+        )
+    })
 }
 
 /// The directions, for columns of programs.

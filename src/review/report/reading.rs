@@ -317,11 +317,23 @@ impl Reading {
     }
 
     /// Share of node-time that was seen, 0 to 1, and events known to be lost; `None` where
-    /// there is no span of time.
+    /// there is no span of time. A loss of which only a moment is known takes no share, and
+    /// its events are lost all the same.
     #[must_use]
     pub fn share_seen(&self) -> Option<crate::flow::Seen> {
         let (first, last) = self.seen.span()?;
-        (first < last).then(|| span(first, last).map(|window| self.completeness().of(window)))?
+        let window = (first < last).then(|| span(first, last))??;
+        let seen = self.completeness().of(window);
+        let moments: Option<u64> = self
+            .holes()
+            .into_iter()
+            .filter(|(_, hole)| hole.span.start() == hole.span.end())
+            .map(|(_, hole)| hole.events)
+            .sum();
+        Some(crate::flow::Seen {
+            lost: seen.lost.zip(moments).map(|(one, more)| one + more),
+            ..seen
+        })
     }
 
     /// What the recording cannot tell.
@@ -380,6 +392,31 @@ mod tests {
         assert_eq!(holes[0].1.span.start().as_second(), 10);
         assert_eq!(holes[0].1.span.end().as_second(), 40);
         assert_eq!(holes[0].1.events, None);
+    }
+
+    /// Scenario: a ring that was overrun says how many events, and no span.
+    /// Guarantees: they count as lost.
+    #[test]
+    fn a_loss_of_a_moment_is_a_loss() {
+        let mut reading = Reading {
+            seen: Seen {
+                first: 0,
+                last: 100 * SECOND,
+            },
+            ..Reading::default()
+        };
+        assert_eq!(reading.share_seen().unwrap().lost, Some(0));
+        reading.notice(&Notice {
+            kind: NoticeKind::Lost {
+                source: crate::flow::LostSource::PERF_EVENT_RING_BUFFER,
+                events: 9,
+                cpu: None,
+                first: None,
+                last: None,
+            },
+            ..nodes(NodeState::NODE_CONNECTED, 50)
+        });
+        assert_eq!(reading.share_seen().unwrap().lost, Some(9));
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod kept;
 mod objects;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(in crate::review) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

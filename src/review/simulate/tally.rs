@@ -52,7 +52,7 @@ impl Sums {
 }
 
 impl Fit {
-    pub(super) fn side(&mut self, side: &Side, weight: u64) {
+    pub(in crate::review) fn side(&mut self, side: &Side, weight: u64) {
         let Some(computed) = &side.computed else {
             return;
         };

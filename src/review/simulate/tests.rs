@@ -4,7 +4,7 @@
 //! policy does to each of them is found without any of the code that is tested: the naive
 //! evaluator of `policy`, over all flows.
 
-mod cluster;
+pub(in crate::review) mod cluster;
 mod mutation;
 
 use std::collections::BTreeMap;
@@ -179,13 +179,13 @@ fn compare_mutations(name: &str, documents: &[Document], count: usize, seed: u64
     tally
 }
 
-fn corpus() -> Option<PathBuf> {
+pub(in crate::review) fn corpus() -> Option<PathBuf> {
     let path =
         std::env::var("FLOWWATCH_CORPUS").map_or_else(|_| "../shared/corpus".into(), PathBuf::from);
     path.is_dir().then_some(path)
 }
 
-fn load(paths: &[&Path]) -> Vec<Document> {
+pub(in crate::review) fn load(paths: &[&Path]) -> Vec<Document> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
     let options = LoadOptions {
         namespace: Some("default".into()),
@@ -210,7 +210,7 @@ fn scoped(mut documents: Vec<Document>) -> Vec<Document> {
     documents
 }
 
-fn policies(documents: Vec<Document>) -> Policies {
+pub(in crate::review) fn policies(documents: Vec<Document>) -> Policies {
     Policies::new(Given {
         documents,
         complete: true,

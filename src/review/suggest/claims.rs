@@ -12,7 +12,7 @@ use super::{Draft, SIDES};
 use crate::engine::Policies;
 use crate::inventory::{Identity, Label, UNNUMBERED};
 use crate::policy::{Direction, ObjectId, Origin, Verdict};
-use crate::review::usage::{Directory, protocol};
+use crate::review::observed::{Directory, protocol};
 
 /// A name that nobody has.
 const STRANGER: &str = "flowwatch-any-other";

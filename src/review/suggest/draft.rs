@@ -16,11 +16,11 @@ use crate::engine::{ClusterPolicies, Policies};
 use crate::flow::NO_TIME;
 use crate::inventory::{Identity, UNNUMBERED};
 use crate::policy::{AllowLocalhost, Direction, ObjectId, ObjectKind};
-use crate::review::report::Seen;
-use crate::review::usage::{
+use crate::review::observed::{
     Directory, Evidence, Home, Lookups, Member, Names, Naming, PortKey, RuleOptions, Selector,
     Term, Terms, Usage, Use, WorkloadKey, choose, key_of, rules,
 };
+use crate::review::report::Seen;
 
 /// Namespaces whose workloads the cluster does not work without: they are asked for by name.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];

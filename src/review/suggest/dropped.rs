@@ -15,7 +15,7 @@ use crate::engine::{ClusterPolicies, Party};
 use crate::flow::{Endpoint, Protocol, counted};
 use crate::inventory::{Identity, UNNUMBERED};
 use crate::policy::{Direction, IdentityIndex, Verdict};
-use crate::review::usage::{Use, WorkloadKey, is_private, key_of};
+use crate::review::observed::{Use, WorkloadKey, is_private, key_of};
 
 /// Connections that something must have been tried with.
 const LEAST: u64 = 3;

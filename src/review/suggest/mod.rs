@@ -20,9 +20,9 @@ use crate::baseline::Readiness;
 use crate::flow::counted;
 use crate::manifest::{Block, Content, Layout};
 use crate::policy::{Direction, ObjectId};
+use crate::review::observed::{Evidence, Home, Rule, Selector, Why, WorkloadKey, labels};
 use crate::review::report::Seen;
 use crate::review::simulate::Job;
-use crate::review::usage::{Evidence, Home, Rule, Selector, Why, WorkloadKey, labels};
 
 pub use claims::{Claim, claims};
 pub use draft::{Materials, drafts};

@@ -14,7 +14,7 @@ use super::{Broken, Draft};
 use crate::connection::Peer;
 use crate::flow::counted;
 use crate::policy::Direction;
-use crate::review::usage::{PortKey, key_of};
+use crate::review::observed::{PortKey, key_of};
 
 /// Namespace and name of a policy.
 pub(super) type DraftName = (Arc<str>, Arc<str>);
@@ -125,8 +125,8 @@ mod tests {
     use crate::baseline::Readiness;
     use crate::flow::Protocol;
     use crate::policy::{ObjectId, ObjectKind};
+    use crate::review::observed::Selector;
     use crate::review::suggest::Side;
-    use crate::review::usage::Selector;
 
     fn draft() -> Draft {
         Draft {

@@ -12,9 +12,9 @@ use crate::connection::{Connection, Edge, Exchange, ExchangeKind, Peer, PeerId, 
 use crate::engine::Observer;
 use crate::flow::Protocol;
 use crate::policy::{Cause, Direction, Verdict};
+use crate::review::observed::{History, WorkloadKey, key_of};
 use crate::review::report::bounded::Bounded;
 use crate::review::simulate::{Cases, Gatherer, Outcome};
-use crate::review::usage::{History, WorkloadKey, key_of};
 
 /// Edges of what is broken that are told apart.
 const MOST_BROKEN: usize = 4_096;

@@ -16,8 +16,8 @@ use crate::engine::Policies;
 use crate::flow::counted;
 use crate::manifest::{self, Document, PatchError, patch};
 use crate::policy::{AllowLocalhost, Direction, PolicySet};
+use crate::review::observed::{Directory, Why, key_of};
 use crate::review::suggest::{Broken, Replayed, Window};
-use crate::review::usage::{Directory, Why, key_of};
 
 pub use fits::{FitJudge, Fits};
 pub use loose::LeftAlone;

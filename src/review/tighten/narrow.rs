@@ -12,7 +12,7 @@ use crate::connection::Peer;
 use crate::flow::{Protocol, counted};
 use crate::manifest::{Block, Document, Node, Patch, Step};
 use crate::policy::{Direction, ObjectKind};
-use crate::review::usage::{
+use crate::review::observed::{
     Directory, Evidence, Home, Layer7, Lookups, Naming, PortKey, Rule, RuleOptions, Term, Terms,
     Use, peer, ports as port_list, protocol, rules,
 };

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::fits::{Both, Fits};
 use crate::connection::{Connection, Edge, Exchange, Peers};
 use crate::engine::Observer;
+use crate::review::observed::{Evidence, History, Requests, Use, Why};
 use crate::review::report::Seen;
 use crate::review::report::bounded::Bounded;
-use crate::review::usage::{Evidence, History, Requests, Use, Why};
 
 /// Edges of rules that are told apart.
 const MOST_EDGES: usize = 1 << 17;

@@ -1,26 +1,23 @@
-//! What was used, and rules that let just that pass.
+//! What each rule was for, by the connections of a recording.
 //!
-//! Owns the way from connections to rules of a CiliumNetworkPolicy: who there is with which
-//! labels (`roster`, `selector`), what of a recording is accepted (`excluded`), who used what
-//! (`learn`), and peers, names and requests as rules say them (`term`, `dns`, `request`,
-//! `rule`). Which policies they become part of is that of `suggest` and `tighten`.
+//! Owns asking which rules, peers, ports and rules of layer 7 a connection falls under on
+//! either of its sides (`case`, `gather`, `tally`), and what a recording cannot show
+//! (`doubt`). `unused` and `broad` make their reports of it. Memory is bounded; what is
+//! beyond a bound is counted, and nothing is claimed then.
 
-mod dns;
-mod evidence;
-mod excluded;
-mod learn;
-mod request;
-mod roster;
-mod rule;
-mod selector;
-mod term;
+mod case;
+mod doubt;
+mod gather;
+mod tally;
+mod uses;
 
-pub use dns::Lookups;
-pub use evidence::{Evidence, between};
-pub use excluded::{History, Why, is_searched};
-pub use learn::{Learner, Names, Usage, Use};
-pub use request::{Requests, pattern};
-pub use roster::{Directory, Labels, Member, Noter, Notes, WorkloadKey, key_of};
-pub use rule::{Layer7, PortKey, Rule, RuleOptions, labels, peer, ports, rules};
-pub use selector::{Chosen, Selector, choose};
-pub use term::{Home, Naming, Port, Term, Terms, Wanted, is_private, protocol};
+#[cfg(test)]
+pub(in crate::review) use case::SideCase;
+pub use case::{UsageCases, UsageJudge};
+pub(in crate::review) use doubt::tallied;
+pub use doubt::{Limits, Withdrawn};
+pub(in crate::review) use gather::UsageRow;
+pub use gather::{Usage, UsageGatherer};
+#[cfg(test)]
+pub(in crate::review) use tally::Tally;
+pub use uses::{Doubt, RuleUse, Use};

@@ -23,7 +23,7 @@ const OWN_NAME: &str = "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.na
 
 /// Somebody a policy speaks of.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Somebody {
+pub(in crate::review) struct Somebody {
     identity: Identity,
     /// As reports call it.
     client: String,
@@ -33,7 +33,7 @@ pub(super) struct Somebody {
 
 /// A connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Flow {
+pub(in crate::review) struct Flow {
     from: usize,
     to: usize,
     port: u16,
@@ -42,13 +42,13 @@ pub(super) struct Flow {
 
 /// Everybody, and who calls whom.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(in crate::review) struct Cluster {
     people: Vec<Somebody>,
-    pub(super) flows: Vec<Flow>,
+    pub(in crate::review) flows: Vec<Flow>,
 }
 
 /// The policies of which the naive evaluator knows all parts.
-pub(super) fn modelled(documents: &[Document]) -> Vec<Document> {
+pub(in crate::review) fn modelled(documents: &[Document]) -> Vec<Document> {
     let options = Options::default();
     let is_modelled = |entry: &PolicyEntry| {
         !entry.subject.node
@@ -91,7 +91,7 @@ pub(super) fn modelled(documents: &[Document]) -> Vec<Document> {
 }
 
 impl Cluster {
-    pub(super) fn of(documents: &[Document]) -> Self {
+    pub(in crate::review) fn of(documents: &[Document]) -> Self {
         let set = set(documents);
         let mut cluster = Self {
             people: Vec::new(),
@@ -158,7 +158,7 @@ impl Cluster {
 
     /// The flows as Hubble writes them: verdicts of the client's side, or of the server's
     /// where the client has none.
-    pub(super) fn lines(&self) -> String {
+    pub(in crate::review) fn lines(&self) -> String {
         let mut lines = String::new();
         for (number, flow) in self.flows.iter().enumerate() {
             let (from, to) = (&self.people[flow.from], &self.people[flow.to]);
@@ -223,7 +223,7 @@ impl Cluster {
         changes
     }
 
-    fn passes(&self, set: &PolicySet, flow: Flow) -> bool {
+    pub(in crate::review) fn passes(&self, set: &PolicySet, flow: Flow) -> bool {
         let (from, to) = (
             &self.people[flow.from].identity,
             &self.people[flow.to].identity,
@@ -401,7 +401,7 @@ impl Somebody {
     }
 }
 
-fn set(documents: &[Document]) -> PolicySet {
+pub(in crate::review) fn set(documents: &[Document]) -> PolicySet {
     let mut documents = documents.to_vec();
     for document in &mut documents {
         if let Some(namespace) = document.scope.namespace().map(str::to_owned) {
