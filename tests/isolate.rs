@@ -13,7 +13,12 @@ const INCIDENT: &str =
 
 fn json(args: &str, code: i32) -> Value {
     let ran = flowwatch().args(args).args("-o json").run().exit(code);
-    serde_json::from_str(ran.text()).unwrap()
+    let value: Value = serde_json::from_str(ran.text()).unwrap();
+    let schema = fs::read_to_string("docs/schema/isolate.json").unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let errors = crate::analyze::schema::errors(&schema, &value);
+    assert!(errors.is_empty(), "{errors:?}");
+    value
 }
 
 /// Scenario: the workload of the sample incident, at three in the morning.

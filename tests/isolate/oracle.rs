@@ -42,6 +42,7 @@ fn ours(pattern: Pattern) -> String {
         cut: (pattern == Pattern::CutDestination).then(|| Target::parse("8.8.8.8").unwrap()),
         keep: Vec::new(),
         addresses: Vec::new(),
+        files: Vec::new(),
     };
     let plan = plan(&order, &known, Some("c1")).unwrap();
     let name = &plan.manifests[0].object.name;

@@ -338,6 +338,15 @@ fn isolate(
         cut: resolved.cut.as_ref().map(settle).transpose()?,
         keep: resolved.keep.iter().map(settle).collect::<Result<_, _>>()?,
         addresses: addresses(resolved, &read.edges),
+        files: policies
+            .any_set()
+            .objects
+            .iter()
+            .map(|object| {
+                let id = &object.id;
+                (id.kind, id.namespace.clone(), object.file.clone())
+            })
+            .collect(),
     };
     let plan = quarantine::plan(&order, &read.known, read.known.cluster())
         .map_err(CommandError::failed)?;

@@ -4,21 +4,32 @@
 //! that no repository has. They are about Argo CD and Flux as their documentation and code
 //! say; nothing of a cluster is looked at.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
 use super::plan::Subjects;
-use crate::policy::ObjectId;
+use crate::policy::{ObjectId, ObjectKind};
 use crate::respond::KnownPod;
 use crate::respond::layout::Page;
 
 /// Sentences, each about one thing.
-pub(super) fn notes(subjects: &Subjects, pods: &[&KnownPod], object: &ObjectId) -> Vec<String> {
-    let mut notes = vec![format!(
-        "The policy is in no repository, so neither Argo CD nor Flux owns it: an Application or Kustomization prunes only what it deployed itself, by its own tracking label or inventory. To have it deployed, commit {} to the path of your {} policies. A commit that is reverted or a branch that is not merged then takes it away again.",
-        Page::Quarantine.file(),
-        if object.namespace.is_empty() {
-            "cluster-wide".to_owned()
-        } else {
-            object.namespace.to_string()
+pub(super) fn notes(
+    subjects: &Subjects,
+    pods: &[&KnownPod],
+    object: &ObjectId,
+    files: &[(ObjectKind, Arc<str>, Arc<str>)],
+) -> Vec<String> {
+    let place = match folder(object, files) {
+        Some(folder) => format!("beside the others of its kind, in {folder}"),
+        None if object.namespace.is_empty() => {
+            "to the path of your cluster-wide policies".to_owned()
         }
+        None => format!("to the path of the policies of {}", object.namespace),
+    };
+    let mut notes = vec![format!(
+        "The policy is in no repository, so neither Argo CD nor Flux owns it: an Application or Kustomization prunes only what it deployed itself, by its own tracking label or inventory. To have it deployed, commit {} {place}. A commit that is reverted then takes it away.",
+        Page::Quarantine.file(),
     )];
     if let Subjects::Labelled { key } = subjects {
         notes.push(format!(
@@ -55,4 +66,21 @@ pub(super) fn notes(subjects: &Subjects, pods: &[&KnownPod], object: &ObjectId) 
             .to_owned(),
     );
     notes
+}
+
+/// The folder that most policies like this one are in.
+fn folder(object: &ObjectId, files: &[(ObjectKind, Arc<str>, Arc<str>)]) -> Option<String> {
+    let mut folders: BTreeMap<&Path, usize> = BTreeMap::new();
+    for (kind, namespace, file) in files {
+        let is_wide = |kind| kind == ObjectKind::CiliumClusterwideNetworkPolicy;
+        if is_wide(*kind) != is_wide(object.kind) || *namespace != object.namespace {
+            continue;
+        }
+        if let Some(folder) = Path::new(&**file).parent() {
+            *folders.entry(folder).or_default() += 1;
+        }
+    }
+    let (folder, _) = folders.into_iter().max_by_key(|(_, count)| *count)?;
+    let shown = folder.display().to_string();
+    (!shown.is_empty()).then_some(shown)
 }

@@ -104,15 +104,6 @@ impl Kept {
             labels: Vec::new(),
         }
     }
-
-    /// Whether it is a namespace with these labels of a pod.
-    pub(super) fn fits(&self, namespace: &str, label: impl Fn(&str) -> Option<Arc<str>>) -> bool {
-        *self.namespace == *namespace
-            && self
-                .labels
-                .iter()
-                .all(|(key, value)| label(key).as_ref() == Some(value))
-    }
 }
 
 impl Destination {

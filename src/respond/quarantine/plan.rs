@@ -46,6 +46,8 @@ pub struct Order {
     pub keep: Vec<Target>,
     /// Addresses that flows show of a destination that is a name.
     pub addresses: Vec<IpAddr>,
+    /// Files of the policies in force, with their kind and namespace.
+    pub files: Vec<(ObjectKind, Arc<str>, Arc<str>)>,
 }
 
 /// Why no plan can be made.
@@ -203,7 +205,7 @@ pub fn plan(order: &Order, known: &Known, cluster: Option<&str>) -> Result<Plan,
     Ok(Plan {
         apply: steps::apply(pattern, &labelling),
         undo: steps::undo(pattern, &labelling),
-        gitops: gitops::notes(&subjects, &pods, &manifest.object),
+        gitops: gitops::notes(&subjects, &pods, &manifest.object, &order.files),
         target,
         pattern,
         incident: order.incident.clone(),

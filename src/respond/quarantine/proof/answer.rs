@@ -46,20 +46,20 @@ pub(super) fn all(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof
             .iter()
             .map(|seat| bench.starts(*seat, opposite(direction)))
             .collect();
-        let wishes: Vec<Wanted> = cast
-            .peers
-            .iter()
-            .map(|peer| wanted(plan, &cast.cluster, direction, peer))
-            .collect();
         for (subject, seat) in subjects.iter().enumerate() {
             let own = bench.starts(*seat, direction);
             for (peer, other) in peers.iter().enumerate() {
-                let (Some(theirs), Some(wanted)) = (theirs.get(peer), wishes.get(peer)) else {
+                let (Some(theirs), Some(one), Some(met)) = (
+                    theirs.get(peer),
+                    cast.subjects.get(subject),
+                    cast.peers.get(peer),
+                ) else {
                     continue;
                 };
-                // A pod does not meet itself but by its Service, which no policy is asked
-                // about; its replicas it meets.
-                if *wanted == Wanted::Free {
+                // A pod meets itself by its Service only, which no policy is asked about; but
+                // its replicas are the same identity.
+                let wanted = wanted(plan, &cast.cluster, direction, one, met);
+                if wanted == Wanted::Free {
                     free += 1;
                     if free > MOST_FREE {
                         proof.skipped += 1;
@@ -72,14 +72,14 @@ pub(super) fn all(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof
                         peer,
                         direction,
                         span,
-                        wanted: *wanted,
+                        wanted,
                         before: Fate::Denied,
                         after: Said {
                             fate: Fate::Denied,
                             own: None,
                         },
                     };
-                    answers.extend(one(bench, (*seat, *other), answer, proof));
+                    answers.extend(asked(bench, (*seat, *other), answer, proof));
                 }
             }
         }
@@ -87,7 +87,7 @@ pub(super) fn all(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof
     answers
 }
 
-fn one(
+fn asked(
     bench: &mut Bench,
     (subject, peer): (Seat, Seat),
     mut answer: Answer,

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::Scene;
 use crate::connection::Peer;
 use crate::inventory::{Identity, Label, NamedPort, UNNUMBERED};
-use crate::respond::KnownPod;
 use crate::respond::quarantine::QUARANTINE;
 use crate::respond::quarantine::manifest::Destination;
 use crate::respond::quarantine::plan::{Plan, Subjects};
+use crate::respond::{KnownPod, Target};
 
 /// Label of a pod's cluster.
 pub(super) const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
@@ -83,7 +83,12 @@ impl Cast {
             };
             let key = (before.labels.clone(), is_subject);
             let somebody = pods.entry(key).or_insert_with(|| Somebody {
-                name: pod.workload_name(),
+                // Its replicas are not the target and stay what they are.
+                name: if is_subject && matches!(plan.target, Target::Pod { .. }) {
+                    pod.name()
+                } else {
+                    pod.workload_name()
+                },
                 peer: Peer::Workload {
                     cluster: "".into(),
                     namespace: pod.namespace.clone(),

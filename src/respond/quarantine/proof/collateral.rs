@@ -152,7 +152,9 @@ impl Collateral {
             self.untold += edge.passed;
             return;
         };
-        if edge.passed == 0 {
+        // The pods of a node are not its host.
+        let is_pod = matches!(edge.own, Peer::Workload { .. });
+        if edge.passed == 0 || plan.subjects == Subjects::Node && is_pod {
             return;
         }
         // Of a target outside the pods are the subjects, and it is the peer.

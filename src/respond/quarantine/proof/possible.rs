@@ -45,7 +45,7 @@ pub(super) fn check(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Pro
                 cast,
                 plan,
                 seat,
-                subject: &subject.name,
+                subject,
                 direction,
                 leaks: &mut leaks,
                 proof,
@@ -65,7 +65,7 @@ struct Round<'a, 'b> {
     cast: &'a Cast,
     plan: &'a Plan,
     seat: Seat,
-    subject: &'b str,
+    subject: &'b Somebody,
     direction: Direction,
     leaks: &'a mut Leaks,
     proof: &'a mut Proof,
@@ -157,7 +157,13 @@ impl Round<'_, '_> {
 
     fn is_wanted_closed(&mut self, peer: &Somebody) -> bool {
         self.asked.insert(peer.name.clone());
-        wanted(self.plan, &self.cast.cluster, self.direction, peer) == Wanted::Closed
+        wanted(
+            self.plan,
+            &self.cast.cluster,
+            self.direction,
+            self.subject,
+            peer,
+        ) == Wanted::Closed
     }
 
     /// Whether the plan's rules deny it on every port, whatever other policies say.
@@ -189,7 +195,7 @@ impl Round<'_, '_> {
                 Verdict::DeniedByRule => {}
                 Verdict::DeniedByDefault => {}
                 Verdict::Unknown(cause) => {
-                    doubt::unknown(self.proof, cause, self.subject, &peer.name);
+                    doubt::unknown(self.proof, cause, &self.subject.name, &peer.name);
                 }
                 Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired => {
                     let kind = (
@@ -199,7 +205,7 @@ impl Round<'_, '_> {
                         own.verdict == Verdict::AuthRequired,
                         true,
                     );
-                    self.leaks.add(kind, self.subject, &peer.name, span);
+                    self.leaks.add(kind, &self.subject.name, &peer.name, span);
                 }
             }
         }
@@ -209,7 +215,7 @@ impl Round<'_, '_> {
         doubt::add_one(
             self.proof,
             Doubt::TooManyKinds,
-            self.subject,
+            &self.subject.name,
             "its rules tell more kinds of pods apart than are asked about".to_owned(),
         );
     }
