@@ -7,10 +7,12 @@
 
 mod known;
 pub mod layout;
+mod pod;
 pub mod quarantine;
 mod target;
 mod traffic;
 
-pub use known::{Known, KnownPod};
+pub use known::Known;
+pub use pod::KnownPod;
 pub use target::{Target, TargetError};
-pub use traffic::{TargetEdge, Traffic};
+pub use traffic::{SharedNames, TargetEdge, Traffic, Watched};

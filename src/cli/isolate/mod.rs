@@ -5,9 +5,9 @@
 //! is `folder`'s. Nothing is ever applied.
 
 mod folder;
+mod make;
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
 use super::{fold, progress, sink, time_arg};
-use crate::connection::Peer;
 use crate::engine::{BatchJudge, Policies};
 use crate::filter::parse_go_duration;
 use crate::render::isolate as forms;
 use crate::respond::layout::Page;
-use crate::respond::quarantine::{self, Order, Pattern, Plan, Proof, Scene, incident_id};
-use crate::respond::{Known, Target, TargetEdge, Traffic};
+use crate::respond::quarantine::{Pattern, PatternError, incident_id};
+use crate::respond::{Known, Target, Traffic, Watched};
 use crate::review::assert::Holds;
 use crate::review::report::Reading;
 use folder::Folder;
+use make::{deny_all, isolate, missing, policy};
 
 /// Arguments of `isolate`.
 #[derive(Args)]
@@ -140,7 +140,7 @@ struct Resolved {
 /// What was read.
 struct Read {
     known: Known,
-    edges: Vec<TargetEdge>,
+    watched: Watched,
     reading: Option<Reading>,
 }
 
@@ -168,8 +168,9 @@ impl IsolateArgs {
         if let Some(reading) = &read.reading {
             sink::complain(err, &reading.failed)?;
         }
-        let (plan, proof) = isolate(&resolved, &policies, &read)?;
-        let options = self.options(&resolved, &read);
+        let (plan, proof) = isolate(&resolved, &policies, &read, resolved.pattern)?;
+        let mut options = self.options(&resolved, &read);
+        options.deny_all = deny_all(&plan, &resolved, &policies, &read)?;
         if let Some(folder) = &resolved.folder {
             let data = sink::pretty(&forms::json(&plan, &proof))?;
             folder.write(&[
@@ -216,8 +217,7 @@ impl IsolateArgs {
             .checked_add(SignedDuration::from_nanos(ttl))
             .map_err(|_| UsageError::new(format!("--ttl {}: too long", self.ttl)))?;
         let pattern = self.pattern.as_deref().map(str::parse).transpose();
-        let pattern = pattern
-            .map_err(|error: quarantine::PatternError| UsageError::new(error.to_string()))?;
+        let pattern = pattern.map_err(|error: PatternError| UsageError::new(error.to_string()))?;
         let id = match &self.incident {
             Some(id) => id.clone(),
             None => made.strftime("fw-%Y%m%d-%H%M").to_string(),
@@ -257,13 +257,13 @@ impl IsolateArgs {
         if resolved.reads.inputs.is_empty() {
             return Ok(Read {
                 known: Known::of(policies, None),
-                edges: Vec::new(),
+                watched: Watched::default(),
                 reading: None,
             });
         }
         let bar = progress::bar(&resolved.reads.inputs, !self.quiet);
         let traffic = Traffic::new(resolved.target.clone(), Known::default());
-        let (reading, _, traffic) = passing::read(
+        let (mut reading, _, traffic) = passing::read(
             &resolved.reads,
             || None::<BatchJudge>,
             traffic,
@@ -276,12 +276,14 @@ impl IsolateArgs {
                 "interrupted before the end of the recordings",
             ));
         }
-        let (seen, edges) = traffic.finish();
+        reading.finish();
+        let mut watched = traffic.finish();
+        let seen = std::mem::take(&mut watched.known);
         let mut known = Known::of(policies, seen.cluster());
         known.merge(seen);
         Ok(Read {
             known,
-            edges,
+            watched,
             reading: Some(reading),
         })
     }
@@ -306,7 +308,7 @@ impl IsolateArgs {
                 .as_ref()
                 .and_then(|reading| reading.seen.span()),
             read: read.reading.as_ref().map_or(0, |reading| reading.flows),
-            missing: Vec::new(),
+            missing: missing(read),
             pages: vec![
                 Page::Readme,
                 Page::Quarantine,
@@ -314,78 +316,8 @@ impl IsolateArgs {
                 Page::ProofData,
                 Page::Rollback,
             ],
+            deny_all: None,
             folder: self.out.as_ref().map(|path| path.display().to_string()),
         }
     }
-}
-
-/// The plan and its proof.
-fn isolate(
-    resolved: &Resolved,
-    policies: &Policies,
-    read: &Read,
-) -> Result<(Plan, Proof), CommandError> {
-    let settle = |target: &Target| {
-        read.known
-            .settle(target.clone())
-            .map_err(CommandError::Failed)
-    };
-    let order = Order {
-        target: settle(&resolved.target)?,
-        pattern: resolved.pattern,
-        incident: resolved.incident.clone(),
-        expires: resolved.expires,
-        cut: resolved.cut.as_ref().map(settle).transpose()?,
-        keep: resolved.keep.iter().map(settle).collect::<Result<_, _>>()?,
-        addresses: addresses(resolved, &read.edges),
-        files: policies
-            .any_set()
-            .objects
-            .iter()
-            .map(|object| {
-                let id = &object.id;
-                (id.kind, id.namespace.clone(), object.file.clone())
-            })
-            .collect(),
-    };
-    let plan = quarantine::plan(&order, &read.known, read.known.cluster())
-        .map_err(CommandError::failed)?;
-    let scene = Scene {
-        policies,
-        known: &read.known,
-        edges: &read.edges,
-        flows: read.reading.is_some(),
-    };
-    let proof = quarantine::prove(&plan, &scene);
-    Ok((plan, proof))
-}
-
-/// Addresses that flows show of the name that is cut.
-fn addresses(resolved: &Resolved, edges: &[TargetEdge]) -> Vec<IpAddr> {
-    let Target::Name(name) = resolved.cut.as_ref().unwrap_or(&resolved.target) else {
-        return Vec::new();
-    };
-    let is_it = |peer: &Peer| matches!(peer, Peer::Name(known) if known == name);
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for edge in edges {
-        if is_it(&edge.peer) {
-            addresses.extend(&edge.addresses);
-        }
-        if is_it(&edge.own) {
-            addresses.extend(&edge.own_addresses);
-        }
-    }
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
-}
-
-/// All policies in one file.
-fn policy(plan: &Plan) -> String {
-    let texts: Vec<&str> = plan
-        .manifests
-        .iter()
-        .map(|manifest| manifest.text.as_str())
-        .collect();
-    texts.join("---\n")
 }

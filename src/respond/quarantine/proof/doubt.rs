@@ -232,11 +232,12 @@ fn label_reach(plan: &Plan, scene: &Scene<'_>) -> LabelReach {
     let labels = config.iter().find(|(name, _)| &**name == "labels");
     match labels {
         Some((_, value)) if !value.trim().is_empty() => {
-            return match takes(value, &format!("{PREFIX}quarantine")) {
-                true => LabelReach::Configured,
-                false => LabelReach::Filtered(format!(
+            return if takes(value, &format!("{PREFIX}quarantine")) {
+                LabelReach::Configured
+            } else {
+                LabelReach::Filtered(format!(
                     "the agents' labels option ({value}) leaves out flowwatch.io"
-                )),
+                ))
             };
         }
         _ if !config.is_empty() => return LabelReach::Configured,
