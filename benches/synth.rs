@@ -15,8 +15,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use flowwatch::synth::{Preset, Traffic};
-use flowwatch::wire::json_write::wire_to_json;
-use flowwatch::wire::restore::row_to_wire;
+use flowwatch::wire::json_write::JsonWriter;
+use flowwatch::wire::row_write::RowWriter;
 use flowwatch::wire::shape;
 use serde_json::Value;
 
@@ -71,6 +71,7 @@ fn speed(name: &str, preset: Preset) {
         began.elapsed().as_secs_f64() / traffic.flows() as f64
     });
     let (mut lines, mut wire) = (Vec::new(), Vec::new());
+    let (mut rows, mut writer) = (RowWriter::default(), JsonWriter::default());
     let json = best(|| {
         lines.clear();
         let mut traffic = make();
@@ -78,8 +79,10 @@ fn speed(name: &str, preset: Preset) {
         while let Some(batch) = traffic.next_batch() {
             for row in batch.rows() {
                 wire.clear();
-                row_to_wire(row, &mut wire);
-                wire_to_json(shape::get_flows_response(), &wire, &mut lines).unwrap();
+                rows.write(row, &mut wire);
+                writer
+                    .write(shape::get_flows_response(), &wire, &mut lines)
+                    .unwrap();
                 lines.push(b'\n');
             }
             traffic.recycle(batch);

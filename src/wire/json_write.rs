@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     check::{check_value, check_wire_type, last_value},
+    json_memo::Memo,
     json_read::MAX_DEPTH,
     json_text,
     pieces::{Piece, Pieces, Raw},
@@ -24,27 +25,44 @@ pub use super::pieces::WireError;
 /// [`WireError`] when the bytes are not a message, or it holds a time that has no text
 /// form; then `out` is as it was.
 pub fn wire_to_json(shape: Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
-    let start = out.len();
-    out.reserve(wire.len().saturating_mul(2));
-    let mut writer = Writer {
-        slots: Vec::with_capacity(96),
-    };
-    let outcome = writer.message(shape, wire, 0, out);
-    if outcome.is_err() {
-        out.truncate(start);
+    Writer::default().write(shape, wire, out)
+}
+
+/// Writes the JSON of many messages, and what they repeat once.
+#[derive(Clone, Debug, Default)]
+pub struct JsonWriter(Writer);
+
+impl JsonWriter {
+    /// As [`wire_to_json`].
+    ///
+    /// # Errors
+    /// Those of [`wire_to_json`].
+    pub fn write(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        self.0.memo.get_or_insert_default();
+        self.0.write(shape, wire, out)
     }
-    outcome
 }
 
 type Outcome = Result<(), WireError>;
 
+/// Deeper messages are written anew, since some of them are too deep.
+const USUAL_DEPTH: usize = 8;
+
+#[derive(Clone, Debug, Default)]
 struct Writer {
     /// What was found of the fields of the messages that are open, outer ones first.
     slots: Vec<Slot>,
+    /// Where many messages are written.
+    memo: Option<Memo>,
 }
 
 /// What was found of a field.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     /// How many pieces; 0 again after another arm of the oneof.
     count: usize,
@@ -54,7 +72,7 @@ struct Slot {
 }
 
 /// The last piece of a field, with bytes as a span of the message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Found {
     Number(u64),
     Span { start: usize, end: usize },
@@ -67,8 +85,43 @@ const NOTHING: Slot = Slot {
 };
 
 impl Writer {
-    /// A message of any kind.
+    fn write(&mut self, shape: Message, wire: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let start = out.len();
+        out.reserve(wire.len().saturating_mul(2));
+        self.slots.clear();
+        let outcome = self.message(shape, wire, 0, out);
+        if outcome.is_err() {
+            out.truncate(start);
+        }
+        outcome
+    }
+
+    /// A message of any kind; one that came before is what it was.
     fn message(&mut self, shape: Message, wire: &[u8], depth: usize, out: &mut Vec<u8>) -> Outcome {
+        let memo = self.memo.as_mut().filter(|_| depth < USUAL_DEPTH);
+        let Some(place) = memo.and_then(|memo| memo.place(shape, wire)) else {
+            return self.new_message(shape, wire, depth, out);
+        };
+        if let Some(memo) = &self.memo
+            && memo.write(place, shape, wire, out)
+        {
+            return Ok(());
+        }
+        let start = out.len();
+        self.new_message(shape, wire, depth, out)?;
+        if let Some(memo) = &mut self.memo {
+            memo.keep(place, shape, wire, &out[start..]);
+        }
+        Ok(())
+    }
+
+    fn new_message(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         if depth >= MAX_DEPTH {
             return Err(WireError::TooDeep);
         }
