@@ -28,6 +28,11 @@ const NOON: i64 = 1_767_614_400_000_000_000;
 const FLOWS: u64 = 400_000;
 const ROUNDS: usize = 3;
 
+/// Bytes of lines that are written at once.
+const CHUNK: usize = 256 << 10;
+/// Bytes of lines that serde_json writes too.
+const SAMPLE: usize = 64 << 20;
+
 fn main() {
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
     let wanted = |name: &str| filter.as_deref().is_none_or(|only| name.starts_with(only));
@@ -72,8 +77,8 @@ fn speed(name: &str, preset: Preset) {
     });
     let (mut lines, mut wire) = (Vec::new(), Vec::new());
     let (mut rows, mut writer) = (RowWriter::default(), JsonWriter::default());
+    let mut sample = Vec::new();
     let json = best(|| {
-        lines.clear();
         let mut traffic = make();
         let began = Instant::now();
         while let Some(batch) = traffic.next_batch() {
@@ -85,19 +90,25 @@ fn speed(name: &str, preset: Preset) {
                     .unwrap();
                 lines.push(b'\n');
             }
+            // As they are written to a file: a piece at a time.
+            if lines.len() > CHUNK {
+                if sample.len() < SAMPLE {
+                    sample.extend_from_slice(&lines);
+                }
+                lines.clear();
+            }
             traffic.recycle(batch);
         }
         began.elapsed().as_secs_f64() / traffic.flows() as f64
     });
-    let values: Vec<Value> = lines
+    let values: Vec<Value> = sample
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
-        .take(50_000)
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
     let plain = best(|| {
         let began = Instant::now();
-        let mut out = Vec::with_capacity(lines.len());
+        let mut out = Vec::with_capacity(2 * SAMPLE);
         for value in &values {
             serde_json::to_writer(&mut out, value).unwrap();
             out.push(b'\n');

@@ -55,10 +55,45 @@ const USUAL_DEPTH: usize = 8;
 
 #[derive(Clone, Debug, Default)]
 struct Writer {
-    /// What was found of the fields of the messages that are open, outer ones first.
+    /// What was found of the fields of the messages that are open, outer ones first. Only
+    /// what a message's [`Mask`] names is of that message.
     slots: Vec<Slot>,
+    /// Slots of open messages.
+    open: usize,
     /// Where many messages are written.
     memo: Option<Memo>,
+}
+
+/// Fields of a message by their index; what it yields is in their order.
+#[derive(Clone, Debug, Default)]
+struct Mask([u64; MOST_FIELDS / 64]);
+
+/// No message of the API has as many fields.
+const MOST_FIELDS: usize = 128;
+
+impl Mask {
+    /// Whether it was not there before.
+    fn add(&mut self, index: usize) -> bool {
+        let (word, bit) = (&mut self.0[index / 64], 1 << (index % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.0[index / 64] &= !(1 << (index % 64));
+    }
+}
+
+impl Iterator for Mask {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let word = self.0.iter().position(|word| *word != 0)?;
+        let bit = self.0[word].trailing_zeros() as usize;
+        self.0[word] &= self.0[word] - 1;
+        Some(word * 64 + bit)
+    }
 }
 
 /// What was found of a field.
@@ -88,7 +123,7 @@ impl Writer {
     fn write(&mut self, shape: Message, wire: &[u8], out: &mut Vec<u8>) -> Outcome {
         let start = out.len();
         out.reserve(wire.len().saturating_mul(2));
-        self.slots.clear();
+        self.open = 0;
         let outcome = self.message(shape, wire, 0, out);
         if outcome.is_err() {
             out.truncate(start);
@@ -141,14 +176,16 @@ impl Writer {
 
     /// The fields of a message, with a comma before each but the first in the object.
     fn fields(&mut self, shape: Message, wire: &[u8], depth: usize, out: &mut Vec<u8>) -> Outcome {
-        let base = self.slots.len();
-        self.slots.resize(base + shape.fields().len(), NOTHING);
-        self.scan(shape, wire, base, depth)?;
-        for field in shape.fields() {
-            let slot = self.slots[base + field.index()];
-            if slot.count == 0 {
-                continue;
-            }
+        let base = self.open;
+        self.open += shape.fields().len();
+        if self.slots.len() < self.open {
+            self.slots.resize(self.open, NOTHING);
+        }
+        let mut found = Mask::default();
+        self.scan(shape, wire, base, &mut found, depth)?;
+        for index in found {
+            let field = &shape.fields()[index];
+            let slot = self.slots[base + index];
             let start = out.len();
             if out.last() != Some(&b'{') {
                 out.push(b',');
@@ -158,12 +195,19 @@ impl Writer {
                 out.truncate(start);
             }
         }
-        self.slots.truncate(base);
+        self.open = base;
         Ok(())
     }
 
     /// Finds the pieces of each field, and checks those that will not be written.
-    fn scan(&mut self, shape: Message, wire: &[u8], base: usize, depth: usize) -> Outcome {
+    fn scan(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        base: usize,
+        found: &mut Mask,
+        depth: usize,
+    ) -> Outcome {
         let mut pieces = Pieces::new(wire);
         loop {
             let first = pieces.offset();
@@ -184,9 +228,12 @@ impl Writer {
                 Raw::Group => continue,
             };
             if field.oneof().is_some() {
-                self.drop_other_arms(shape, field, wire, base, depth)?;
+                self.drop_other_arms(shape, field, wire, base, found, depth)?;
             }
             let slot = &mut self.slots[base + field.index()];
+            if found.add(field.index()) {
+                *slot = NOTHING;
+            }
             if slot.count > 0 && !field.is_repeated() {
                 if slot.count == 1 {
                     check_found(field, slot.last, wire, depth)?;
@@ -205,17 +252,19 @@ impl Writer {
         chosen: &Field,
         wire: &[u8],
         base: usize,
+        found: &mut Mask,
         depth: usize,
     ) -> Outcome {
-        for field in shape.fields() {
-            if field.oneof() != chosen.oneof() || field.index() == chosen.index() {
+        for index in found.clone() {
+            let field = &shape.fields()[index];
+            if field.oneof() != chosen.oneof() || index == chosen.index() {
                 continue;
             }
-            let slot = &mut self.slots[base + field.index()];
+            let slot = self.slots[base + index];
             if slot.count == 1 {
                 check_found(field, slot.last, wire, depth)?;
             }
-            *slot = NOTHING;
+            found.remove(index);
         }
         Ok(())
     }
@@ -316,9 +365,9 @@ impl Writer {
             out.extend_from_slice(b"\"@type\":");
             json_text::string(url, out);
             let end = out.len();
-            let slots = self.slots.len();
+            let open = self.open;
             if self.any_value(url, value, depth, out).is_none() {
-                self.slots.truncate(slots);
+                self.open = open;
                 out.truncate(end);
                 if !value.is_empty() {
                     out.extend_from_slice(b",\"value\":");
