@@ -26,6 +26,7 @@ mod floors;
 mod fuzz_seeds;
 mod golden;
 mod golden_filters;
+mod isolate;
 mod labelled;
 mod lint;
 mod live;

@@ -12,6 +12,7 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod isolate;
 mod passing;
 mod pieces;
 mod policy;
@@ -65,6 +66,8 @@ enum Command {
     Report(Box<report::ReportArgs>),
     /// Say what other policies would have done to recorded connections
     Simulate(Box<simulate::SimulateArgs>),
+    /// Write a quarantine for somebody, and prove what it does before anybody applies it
+    Isolate(Box<isolate::IsolateArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
     /// Look at what was found: incidents, findings, what is known and meant
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Simulate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Isolate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),

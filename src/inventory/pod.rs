@@ -40,6 +40,8 @@ pub struct PodSpec {
     pub probed: bool,
     /// Address of the pod, where it runs.
     pub address: Option<IpAddr>,
+    /// The node it is on, empty where the document does not say.
+    pub node: Arc<str>,
 }
 
 /// The pods of an object, `None` where it has none.
@@ -66,6 +68,7 @@ pub(super) fn of_object(kind: &str, object: &Node) -> Option<PodSpec> {
             .unwrap_or("default")
             .into(),
         address: text(object, &["status", "podIP"]).and_then(|ip| ip.parse().ok()),
+        node: text(spec, &["nodeName"]).unwrap_or_default().into(),
         ..PodSpec::default()
     };
     // Init containers that restart always are sidecars and keep their ports.
