@@ -86,10 +86,13 @@ impl Shadowing {
 impl Observed for Shadowing {
     fn tick(&mut self, tick: &Tick, observed: Vec<Observation>, scene: &Scene<'_>) {
         let end = tick.end();
-        self.span = Some(match self.span {
-            Some((first, last)) => (first.min(tick.start), last.max(end)),
-            None => (tick.start, end),
-        });
+        // Connections that end long after all others make ticks, too, and watch nothing.
+        if !(tick.groups.is_empty() && tick.dns.is_empty() && tick.http.is_empty()) {
+            self.span = Some(match self.span {
+                Some((first, last)) => (first.min(tick.start), last.max(end)),
+                None => (tick.start, end),
+            });
+        }
         let hour = tick.start.div_euclid(HOUR) * HOUR;
         if self.tests.back().is_none_or(|(last, _)| *last < hour) {
             self.tests.push_back((hour, BTreeMap::new()));

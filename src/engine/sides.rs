@@ -187,9 +187,7 @@ impl Judge {
             mark,
         })
     }
-}
 
-impl Judge {
     /// The policies that it judges by.
     #[must_use]
     pub fn set(&self) -> &Arc<Policies> {

@@ -15,7 +15,7 @@
 //! scores is made.
 //!
 //! A few days do not prove that something is rarer than they are long: nothing counts as
-//! rarer than once in a thousand times as many days. A rule tests nothing: its weight counts
+//! rarer than once in a hundred times as many days. A rule tests nothing: its weight counts
 //! unless the shadow days had more. Whoever attacks on shadow days widens a tail, and hides
 //! by that: the figures stand in the baseline file to be looked at.
 
@@ -39,10 +39,11 @@ const HEAVIEST: f64 = 0.45;
 const HONEST: f64 = std::f64::consts::LOG10_E;
 /// Findings that this belief counts as.
 const BELIEVED: f64 = 2.0;
-/// Rarer than this many times the shadow days, nothing counts.
-const BEYOND: f64 = 1_000.0;
+/// Rarer than this many times the shadow days, nothing counts: of three days that is about
+/// once in a year.
+const BEYOND: f64 = 100.0;
 
-/// Kinds whose findings are told apart by what their key says.
+/// Kinds whose findings are told apart, most by what their key says.
 const VARIANTS: &[(&str, &[&str])] = &[
     ("rate", &["more", "fewer", "drift-up", "drift-down"]),
     ("scan", &["failing", "spreading"]),
@@ -52,7 +53,13 @@ const VARIANTS: &[(&str, &[&str])] = &[
         &["policy", "infrastructure", "unexplained", "opened"],
     ),
     ("control-plane", &["jump"]),
+    // Not by their key: a scrape of what is new in the cluster is as regular, and far more
+    // usual, than a call outside.
+    ("beacon", &[OUTSIDE, INSIDE]),
 ];
+
+const OUTSIDE: &str = "outside";
+const INSIDE: &str = "inside";
 
 /// What shadow days tell. `Default` knows none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,6 +82,10 @@ pub struct Calibrated {
 #[must_use]
 pub(super) fn class(seen: &Seen) -> String {
     let name = seen.kind.name;
+    if name == "beacon" {
+        let outside = seen.peer.as_ref().is_some_and(super::Party::is_outside);
+        return format!("{name}/{}", if outside { OUTSIDE } else { INSIDE });
+    }
     let variants = VARIANTS.iter().find(|(kind, _)| *kind == name);
     match variants {
         Some((_, keys)) if keys.contains(&seen.key.as_str()) => format!("{name}/{}", seen.key),
@@ -274,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn a_few_days_do_not_prove_that_something_is_rarer_than_a_thousand_times_them() {
+    fn a_few_days_do_not_prove_that_something_is_rarer_than_a_hundred_times_them() {
         let quiet = calibration(3, class(300_000, 0, 0.0, 0.0));
         let found = quiet.calibrated(&observed(1e-12, "more", false));
-        assert!((found.expected.unwrap() * 3_000.0 - 1.0).abs() < 1e-9);
+        assert!((found.expected.unwrap() * 300.0 - 1.0).abs() < 1e-9);
     }
 
     #[test]

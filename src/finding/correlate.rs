@@ -6,7 +6,9 @@
 //! of a full table the one that has been quiet for longest is let go of.
 //!
 //! A peer alone joins only what is of one kind of story: that many clients fail at one
-//! server is no step of an attack on it. A story of attack may go on after hours of quiet:
+//! server is no step of an attack on it. Causes come first: what somebody did is no
+//! consequence of being called later, so who calls the subject of a story joins it only if
+//! that was before the story began. A story of attack may go on after hours of quiet:
 //! the same subject's next step joins it too.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,6 +196,10 @@ fn joins(one: &Open, member: &Member, shared: &Party) -> bool {
     if member.first.saturating_sub(one.first) > LONGEST {
         return false;
     }
+    let called = *shared != member.subject && one.is_subject(shared) && !one.is_peer(shared);
+    if called && member.first > one.first {
+        return false;
+    }
     let subject = *shared == member.subject && one.is_subject(shared);
     let alike = subject || one.has_like(is_attack(member.tactic), shared);
     if quiet <= WINDOW {
@@ -269,6 +275,26 @@ mod tests {
             TEN + 170 * MINUTE,
         );
         assert_ne!(add(&mut all, later).0, scan);
+    }
+
+    /// Scenario: a scan reaches, among others, a workload that did something unusual before.
+    #[test]
+    fn who_is_called_later_did_nothing_for_that() {
+        let mut all = Correlation::default();
+        let preview = Some(workload("preview/web"));
+        let (scrape, _) = add(
+            &mut all,
+            member(1, "new-edge", "ops/prometheus", preview, TEN),
+        );
+        let called = Some(workload("ops/prometheus"));
+        let scan = member(2, "new-edge", "c/c", called.clone(), TEN + MINUTE);
+        assert_ne!(add(&mut all, scan).0, scrape);
+        // Who called it before may be why.
+        let mut all = Correlation::default();
+        let (first, _) = add(&mut all, member(1, "new-edge", "c/c", called, TEN));
+        let next = Some(workload("data/db"));
+        let hop = member(2, "new-edge", "ops/prometheus", next, TEN + MINUTE);
+        assert_eq!(add(&mut all, hop).0, first);
     }
 
     #[test]

@@ -119,9 +119,10 @@ impl Class {
         let count = self.bans.len() as f64;
         let least = self.bans.iter().copied().reduce(f64::min).unwrap_or(0.0);
         let beyond = |bans: &f64| bans - least;
-        let mean = self.bans.iter().map(beyond).sum::<f64>() / count.max(1.0);
+        // The sum of nothing is a negative zero.
+        let mean = self.bans.iter().map(beyond).sum::<f64>() / count.max(1.0) + 0.0;
         let squares = self.bans.iter().map(|bans| (beyond(bans) - mean).powi(2));
-        let spread = (squares.sum::<f64>() / count.max(1.0)).sqrt();
+        let spread = (squares.sum::<f64>() / count.max(1.0)).max(0.0).sqrt();
         ShadowKind {
             kind,
             tests: self.tests,

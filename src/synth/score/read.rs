@@ -130,6 +130,7 @@ impl FoundFile {
     pub fn read(text: &str, file: &str) -> Result<Self, ScoreError> {
         let mut findings: BTreeMap<(String, String), OneFinding> = BTreeMap::new();
         let mut incidents: BTreeMap<String, Option<Found>> = BTreeMap::new();
+        let mut merged: BTreeMap<String, String> = BTreeMap::new();
         let mut alone: Vec<(String, Found)> = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
             if text.trim().is_empty() {
@@ -167,6 +168,9 @@ impl FoundFile {
             }
             let id = fields.text("id")?.to_owned();
             if what == "incident" {
+                if let Some(into) = value.get("merged").and_then(Value::as_str) {
+                    merged.insert(id.clone(), into.to_owned());
+                }
                 incidents.insert(id.clone(), incident(&fields, id)?);
                 continue;
             }
@@ -190,7 +194,14 @@ impl FoundFile {
         }
         let mut all: Vec<Found> = alone.into_iter().map(|(_, found)| found).collect();
         let mut members: BTreeMap<String, Vec<OneFinding>> = BTreeMap::new();
-        for ((incident, _), one) in findings {
+        for ((mut incident, _), one) in findings {
+            // What became part of another has its findings there, over several steps.
+            for _ in 0..merged.len() {
+                match merged.get(&incident) {
+                    Some(into) => incident.clone_from(into),
+                    None => break,
+                }
+            }
             members.entry(incident).or_default().push(one);
         }
         for (id, found) in incidents {

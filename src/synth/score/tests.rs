@@ -171,3 +171,21 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     let truth = TruthFile::read("{\"version\":1}", "t.json").unwrap_err();
     assert_eq!(truth.to_string(), "t.json:1: truth has no span");
 }
+
+/// Scenario: the story of an incident turned out to be part of another one.
+/// Guarantees: its findings count there.
+#[test]
+fn findings_of_what_became_part_of_another_count_there() {
+    let outside = json!({"kind": "name", "name": "cloudbase.test"});
+    let one = incident("a", "medium", 6.0, 5, 3, "web", &outside);
+    let other = incident("b", "high", 8.0, 5, 3, "other", &Value::Null);
+    let gone = json!({
+        "type": "incident", "version": 1, "id": "a", "severity": "low", "score": 0.0,
+        "first": "2026-01-05T03:10:00Z", "last": "2026-01-05T03:30:00Z", "title": "",
+        "subjects": [], "merged": "b",
+    });
+    let found = FoundFile::read(&format!("{one}{other}{gone}\n"), "found").unwrap();
+    let score = score(&found, &truth(), &ScoreOptions::default());
+    assert_eq!(score.kinds["A4"].all.hit, 1);
+    assert_eq!(score.false_alarms.mean, 0.0);
+}
