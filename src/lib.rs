@@ -38,6 +38,8 @@ pub mod query;
 
 pub mod review;
 
+pub mod respond;
+
 pub mod synth;
 
 pub mod redact;

@@ -46,4 +46,6 @@ mod situations;
 mod support;
 mod synth;
 mod tail;
+mod trace;
+mod verify;
 mod wire;

@@ -3,6 +3,7 @@
 mod analyze;
 mod archive;
 mod baseline;
+mod bundle;
 pub mod connection;
 mod detecting;
 mod error;
@@ -12,6 +13,7 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod incident;
 mod passing;
 mod pieces;
 mod policy;
@@ -33,6 +35,8 @@ mod sink;
 mod synth;
 mod tail;
 pub mod time_arg;
+mod trace;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -67,6 +71,10 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Say who talked to somebody, in and out, and on from there
+    Trace(Box<trace::TraceArgs>),
+    /// Say whether the quarantine of a bundle took effect
+    Verify(Box<verify::VerifyArgs>),
     /// Look at what was found: incidents, findings, what is known and meant
     Findings(findings::FindingsArgs),
     /// Record flows into a columnar archive
@@ -116,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Simulate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Trace(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Verify(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),

@@ -6,6 +6,7 @@
 //! caller.
 
 pub mod assert;
+pub mod bundle;
 pub mod coverage;
 pub mod escape;
 mod explain;
@@ -26,6 +27,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod trace;
+pub mod verify;
 mod words;
 
 pub use explain::{Explained, ExplainedSide, explanation_json, explanation_text};

@@ -184,6 +184,7 @@ impl AnalyzeArgs {
                 until,
                 judged: policies.is_some(),
                 for_detection: self.detection.is_wanted(),
+                ..Reads::default()
             },
             policies,
             remarks,

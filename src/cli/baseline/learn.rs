@@ -130,6 +130,7 @@ impl LearnArgs {
             filters,
             judged: false,
             for_detection: true,
+            ..Reads::default()
         })
     }
 }

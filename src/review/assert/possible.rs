@@ -20,12 +20,12 @@ use crate::policy::{LabelSelector, Operator, PeerSelector, PolicyEntry, PolicySe
 /// Pods that are made up for one question.
 const MOST_PODS: usize = 4096;
 /// A value that no policy asks for.
-pub(super) const OTHER: &str = "flowwatch-any-other";
+pub(in crate::review) const OTHER: &str = "flowwatch-any-other";
 const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 const OWN_NAME: &str = "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name";
 
 /// Labels that selectors of peers ask for, of the entries for which `meant` says yes.
-pub(super) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> Keys {
+pub(in crate::review) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> Keys {
     let selectors = entries
         .flat_map(|entry| entry.peers.iter().flatten())
         .filter_map(|peer| match peer {
@@ -36,7 +36,7 @@ pub(super) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> K
 }
 
 /// Labels that decide which policies a pod is under.
-pub(super) fn subject_keys(set: &PolicySet) -> Keys {
+pub(in crate::review) fn subject_keys(set: &PolicySet) -> Keys {
     keys(
         set.entries
             .iter()
@@ -67,7 +67,7 @@ fn keys<'a>(selectors: impl Iterator<Item = &'a LabelSelector>) -> Keys {
 
 /// One pod of each kind that a term may stand for and that differs by `keys`, with `fixed`
 /// labels as they are. `None` where there are too many kinds.
-pub(super) fn pods(
+pub(in crate::review) fn pods(
     term: &Term,
     keys: &Keys,
     fixed: &[Label],
@@ -161,7 +161,11 @@ pub(super) fn pods(
 
 /// One address of each part that a term may stand for, with every name that policies know
 /// where names matter.
-pub(super) fn addresses(term: &Term, set: &PolicySet, with_names: bool) -> Vec<Identity> {
+pub(in crate::review) fn addresses(
+    term: &Term,
+    set: &PolicySet,
+    with_names: bool,
+) -> Vec<Identity> {
     let mut points: BTreeSet<IpAddr> = BTreeSet::new();
     let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut add = |prefix: &IpNet| {
@@ -250,7 +254,7 @@ fn after(prefix: &IpNet) -> Option<IpAddr> {
 
 /// One port of each part that entries tell apart: where a range begins, and behind its end.
 /// Named ports are those of `named`.
-pub(super) fn ports<'a>(
+pub(in crate::review) fn ports<'a>(
     entries: impl Iterator<Item = &'a PolicyEntry>,
     named: impl Iterator<Item = u16>,
 ) -> BTreeSet<u16> {
