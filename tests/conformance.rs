@@ -7,14 +7,12 @@
 mod case;
 mod outcome;
 
-pub use self::case::answers;
+pub use self::case::{Universes, answers, answers_in, judge};
+pub use self::outcome::Tally;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-
-use self::case::Universes;
-use self::outcome::Tally;
 
 /// Scenario: every case of a file, answered by our engine.
 /// Guarantees: not one field of one answer differs, and none is left unknown that Cilium
@@ -96,7 +94,7 @@ fn holds_cases(path: &Path) -> bool {
 }
 
 /// Lines one by one: a file may hold ten million questions.
-fn lines(path: &Path) -> impl Iterator<Item = String> {
+pub fn lines(path: &Path) -> impl Iterator<Item = String> {
     let file = std::fs::File::open(path).expect("a file of cases");
     let reader: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "zst") {
         Box::new(zstd::stream::read::Decoder::new(file).expect("a zstd frame"))

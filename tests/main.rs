@@ -25,6 +25,7 @@ mod floors;
 mod fuzz_seeds;
 mod golden;
 mod golden_filters;
+mod isolate;
 mod lint;
 mod live;
 mod manifest;

@@ -14,6 +14,7 @@ mod fold;
 mod format;
 mod generate;
 mod incident;
+mod isolate;
 mod passing;
 mod pieces;
 mod policy;
@@ -69,6 +70,8 @@ enum Command {
     Report(Box<report::ReportArgs>),
     /// Say what other policies would have done to recorded connections
     Simulate(Box<simulate::SimulateArgs>),
+    /// Write a quarantine for somebody, and prove what it does before anybody applies it
+    Isolate(Box<isolate::IsolateArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
     /// Say who talked to somebody, in and out, and on from there
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Report(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Simulate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Isolate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
         Command::Trace(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Verify(args) => args.run(&mut out, &mut err, &Interrupt::listen()),

@@ -83,6 +83,26 @@ impl PolicyArgs {
         Ok(Some(source).filter(|source| !source.paths().is_empty()))
     }
 
+    /// As [`Self::source`], with more documents to read beside the policies.
+    ///
+    /// # Errors
+    /// As [`Self::source`].
+    pub(super) fn source_with(
+        &self,
+        more: &[PathBuf],
+    ) -> Result<Option<PolicySource>, CommandError> {
+        let mut paths = self.policies.clone();
+        if paths.is_empty() {
+            paths = self.agent.config()?.policies;
+        }
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        paths.extend(more.iter().cloned());
+        let source = PolicySource::new(self.agent.clone(), paths, false)?;
+        Ok(Some(source.in_force_since(self.since()?)))
+    }
+
     /// What is known of the cluster.
     pub(super) fn agent(&self) -> &AgentArgs {
         &self.agent

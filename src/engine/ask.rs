@@ -5,8 +5,6 @@
 
 use super::event::Event;
 use super::judge::{Computed, Judge, layer4};
-use super::known::End;
-use super::names::Names;
 use crate::flow::RowRef;
 use crate::policy::{Cause, Direction, Question, Verdict};
 
@@ -28,44 +26,15 @@ impl Judge {
     /// Names of DNS are those of the node that saw the flow: about egress, a flow seen
     /// at the client tells most.
     pub fn ask(&mut self, row: RowRef<'_>, direction: Direction) -> Option<Asked> {
-        let (protocol, port) = layer4(row)?;
-        let at = self.at_of(row);
-        self.forget_other_epochs(row);
-        let cluster = self.cluster(row, direction);
-        let asks = direction == Direction::Egress && self.known[cluster].policies.names_matter();
-        let policies = self.policies.clone();
-        let ledger = policies.ledger();
-        let names = asks.then(|| Names {
-            ledger,
-            at,
-            options: policies.options(),
-            record: self.record(row, at),
-        });
-        let known = &mut self.known[cluster];
-        let source = known.who(row, End::Source, None);
-        let destination = known.who(row, End::Destination, names.as_ref());
-        let (subject, peer) = match direction {
-            Direction::Ingress => (destination, source),
-            Direction::Egress => (source, destination),
-        };
-        if !known.is_subject(subject) {
+        let posed = self.pose(row, direction, layer4(row)?);
+        let question = posed.question;
+        if !self.known[posed.cluster].is_subject(question.subject) {
             return None;
         }
-        let question = Question {
-            subject,
-            direction,
-            peer,
-            protocol,
-            port,
-        };
-        let mut decision = known.decide(question);
-        if policies.strict() {
-            decision = decision.strict();
-        }
+        let decision = self.decide(&posed);
         let request = matches!(Event::of(row), Event::Request { .. })
-            .then(|| super::request::verdict(row, &known.policies.read(), &question, decision));
-        let is_missing =
-            known.names_missing(row, direction) || known.misses(subject, direction, ledger, at);
+            .then(|| self.known[posed.cluster].request(row, &question, decision));
+        let is_missing = self.is_missing(row, &posed);
         // A certain denial by a rule stays one, whatever else there is.
         let settled = |verdict| match verdict {
             Verdict::DeniedByRule => verdict,
@@ -74,8 +43,8 @@ impl Judge {
         };
         Some(Asked {
             computed: Computed {
-                cluster,
-                subject,
+                cluster: posed.cluster,
+                subject: question.subject,
                 direction,
                 verdict: settled(decision.verdict),
                 decision,

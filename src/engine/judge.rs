@@ -11,11 +11,12 @@ use super::changed::Changed;
 use super::cluster_policies::ClusterPolicies;
 use super::current::Current;
 use super::event::{Apart, Event};
-use super::known::{End, Known, named};
+use super::known::{Known, named};
 use super::ledger::Position;
 use super::names::{Names, NamesDoubt};
 use super::party::{Party, cluster};
 use super::policies::Policies;
+use super::posed::Posed;
 use super::watch::{Changes, DnsRecord, Watches};
 use crate::flow::{
     self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, Protocol, RowRef, StrId,
@@ -89,6 +90,8 @@ pub struct Judge {
     /// The cluster of each node, which counts for those of whom the flow does not say it.
     nodes: Vec<Option<usize>>,
     pub(super) known: Vec<Known>,
+    /// For each of them its number among all policies, the same on every thread.
+    places: Vec<u32>,
     /// Position of the first row of the batch.
     at: Position,
     /// Flows were selected before they come here.
@@ -109,6 +112,7 @@ impl Judge {
             clusters: Vec::new(),
             nodes: Vec::new(),
             known: Vec::new(),
+            places: Vec::new(),
             at: Position::default(),
             selected: false,
             dns: <(Changes, Watches)>::default(),
@@ -141,6 +145,7 @@ impl Judge {
         self.clusters.clear();
         self.nodes.clear();
         self.known.clear();
+        self.places.clear();
         true
     }
 
@@ -322,6 +327,15 @@ impl Judge {
         &self.known[cluster].policies
     }
 
+    /// The number that every thread has for a cluster, as [`Policies::place`] gives it.
+    pub fn place(&mut self, cluster: usize) -> u32 {
+        while self.places.len() <= cluster {
+            let policies = &self.known[self.places.len()].policies;
+            self.places.push(self.policies.place(policies));
+        }
+        self.places[cluster]
+    }
+
     /// Judges a row.
     pub fn judge(&mut self, row: RowRef<'_>) -> Judgement {
         match Asked::of(row) {
@@ -340,56 +354,30 @@ impl Judge {
             protocol,
             port,
         } = asked;
-        let at = self.at_of(row);
-        let strict = self.policies.strict();
-        self.forget_other_epochs(row);
-        let cluster = self.cluster(row, direction);
-        let own = &self.known[cluster];
-        let generation = own.policies.generation();
-        // Names are asked for on egress only, and not of those who are the same in every flow.
-        let names_matter = direction == Direction::Egress && own.policies.names_matter();
-        let asks = names_matter && !own.is_settled(row.destination());
-        let policies = Arc::clone(&self.policies);
-        let ledger = policies.ledger();
-        let names = asks.then(|| Names {
-            ledger,
-            at,
-            options: policies.options(),
-            record: self.record(row, at),
-        });
-        let thresholds = self.thresholds;
-        let known = &mut self.known[cluster];
-        let source = known.who(row, End::Source, None);
-        let destination = known.who(row, End::Destination, names.as_ref());
-        let (subject, peer) = match direction {
-            Direction::Ingress => (destination, source),
-            Direction::Egress => (source, destination),
-        };
-        let question = Question {
-            subject,
-            direction,
-            peer,
-            protocol,
-            port,
-        };
-        let mut decision = known.decide(question);
-        if strict {
-            decision = decision.strict();
-        }
+        let posed = self.pose(row, direction, (protocol, port));
+        let Posed {
+            cluster,
+            question,
+            names_matter,
+        } = posed;
+        let generation = self.known[cluster].policies.generation();
+        let decision = self.decide(&posed);
         let mut verdict = decision.verdict;
         if let Event::Request { .. } = event {
-            verdict = known.request(row, &question, decision);
+            verdict = self.known[cluster].request(row, &question, decision);
         }
         // A certain denial by a rule stays one, whatever else there is.
-        let misses = verdict != Verdict::DeniedByRule
-            && (known.names_missing(row, direction)
-                || known.misses(subject, direction, ledger, at));
+        let misses = verdict != Verdict::DeniedByRule && self.is_missing(row, &posed);
         if misses {
             verdict = Verdict::Unknown(Cause::PolicyNotLoaded);
         }
+        let Question {
+            subject, direction, ..
+        } = question;
+        let known = &mut self.known[cluster];
         let certain = matches!(verdict, Verdict::Allowed | Verdict::Redirected);
         let gap = if certain && event.was_let_on() && known.is_pod(subject) {
-            known.gap(thresholds, decision)
+            known.gap(self.thresholds, decision)
         } else {
             None
         };
@@ -398,7 +386,7 @@ impl Judge {
             .time()
             .filter(|_| agreement == Agreement::Drift)
             .and_then(|time| {
-                let change = known.changed(subject, direction, policies.since());
+                let change = known.changed(subject, direction, self.policies.since());
                 change.filter(|change| change.is_after(time))
             });
         if changed.is_some() {
@@ -410,7 +398,7 @@ impl Judge {
             && known.is_settled(row.source())
             && known.is_settled(row.destination())
             && self.is_settled(row, direction)
-            && ledger.misses() == 0;
+            && self.policies.ledger().misses() == 0;
         let judgement = Judgement {
             event,
             agreement,

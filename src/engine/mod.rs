@@ -20,6 +20,7 @@ mod order;
 mod party;
 mod pass;
 mod policies;
+mod posed;
 mod repeated;
 mod request;
 mod ruling;

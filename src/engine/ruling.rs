@@ -29,6 +29,27 @@ pub struct Ruling {
     pub rules: Vec<Rule>,
 }
 
+impl Rule {
+    /// The rule that an origin is, of a set; `None` for one that is not of it.
+    #[must_use]
+    pub fn of(set: &PolicySet, origin: Origin) -> Option<Self> {
+        let Origin::Entry(index) = origin else {
+            return Some(Self {
+                policy: origin.reserved_name()?.into(),
+                file: "".into(),
+                line: 0,
+            });
+        };
+        let entry = set.entries.get(index as usize)?;
+        let object = set.objects.get(entry.object as usize)?;
+        Some(Self {
+            policy: object.id.short().into(),
+            file: object.file.clone(),
+            line: entry.rule.at.line,
+        })
+    }
+}
+
 impl Ruling {
     /// Resolves a decision about one side.
     #[must_use]
@@ -65,27 +86,10 @@ impl Ruling {
         };
         let mut rules: Vec<Rule> = origins
             .into_iter()
-            .filter_map(|origin| rule(set, origin))
+            .filter_map(|origin| Rule::of(set, origin))
             .collect();
         rules.sort();
         rules.dedup();
         Self { verdict, rules }
     }
-}
-
-fn rule(set: &PolicySet, origin: Origin) -> Option<Rule> {
-    let Origin::Entry(index) = origin else {
-        return Some(Rule {
-            policy: origin.reserved_name()?.into(),
-            file: "".into(),
-            line: 0,
-        });
-    };
-    let entry = set.entries.get(index as usize)?;
-    let object = set.objects.get(entry.object as usize)?;
-    Some(Rule {
-        policy: object.id.short().into(),
-        file: object.file.clone(),
-        line: entry.rule.at.line,
-    })
 }

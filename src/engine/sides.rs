@@ -99,9 +99,6 @@ impl JudgedBatch {
 /// Judges batches; one a thread.
 pub struct BatchJudge {
     judge: Judge,
-    policies: Arc<Policies>,
-    /// Numbers of clusters by those of the judge.
-    places: Vec<u32>,
     repeated: Repeated,
 }
 
@@ -110,9 +107,7 @@ impl BatchJudge {
     #[must_use]
     pub fn new(policies: Arc<Policies>) -> Self {
         Self {
-            judge: Judge::new(policies.clone()),
-            policies,
-            places: Vec::new(),
+            judge: Judge::new(policies),
             repeated: Repeated::default(),
         }
     }
@@ -157,51 +152,40 @@ impl BatchJudge {
         if let Some(known) = known.filter(|known| judge.holds(row, asked, known.holds)) {
             return repeated.place(known, said);
         }
-        let (judgement, holds) = self.judge.answer(row, asked);
-        let side = self.side(judgement)?;
+        let (judgement, holds) = judge.answer(row, asked);
+        let side = judge.side(&judgement, 0)?;
         said.push(side);
         let place = said.len() as u32 - 1;
         if let Some(holds) = holds {
-            self.repeated.keep(row, asked, holds, side, place);
+            repeated.keep(row, asked, holds, side, place);
         }
         Some(place)
     }
+}
 
-    fn side(&mut self, judgement: Judgement) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
-            ..
-        } = judgement;
-        let computed = computed?;
-        let cluster = self.place(computed.cluster);
+impl Judge {
+    /// What goes with a row through the fold, with a mark; `None` where policies were not
+    /// asked.
+    pub fn side(&mut self, judgement: &Judgement, mark: u32) -> Option<JudgedSide> {
+        let computed = judgement.computed.as_ref()?;
+        let agreement = judgement.agreement;
         Some(JudgedSide {
             direction: computed.direction,
             computed: Some(Computed {
-                cluster,
+                cluster: self.place(computed.cluster),
                 subject: computed.subject,
                 decision: computed.decision,
                 verdict: computed.verdict,
             }),
-            gap,
+            gap: judgement.gap,
             drift: agreement == Agreement::Drift,
             changed: agreement == Agreement::ChangedSince,
             unknown: match agreement {
                 Agreement::Unknown(cause) => Some(cause),
                 _ => None,
             },
-            mark: 0,
+            mark,
         })
-    }
-
-    /// The number that every thread has for a cluster.
-    fn place(&mut self, cluster: usize) -> u32 {
-        while self.places.len() <= cluster {
-            let policies = self.judge.policies(self.places.len());
-            self.places.push(self.policies.place(policies));
-        }
-        self.places[cluster]
     }
 }
 
@@ -247,7 +231,7 @@ mod tests {
                 let asked = Asked::of(row).ok().filter(|_| kept[row.index()]);
                 let expected = asked.and_then(|asked| {
                     let (judgement, _) = single.judge.answer(row, asked);
-                    single.side(judgement)
+                    single.judge.side(&judgement, 0)
                 });
                 assert_eq!(found.side(row.index()), expected);
                 judged += usize::from(expected.is_some());

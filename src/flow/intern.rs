@@ -26,6 +26,8 @@ const SEGMENT_BITS: u32 = 10;
 const PREFIX: usize = 48;
 /// Candidates tried by prefix before the caller has to find the end itself.
 const CANDIDATES: usize = 8;
+/// Raw bytes that are worth their copy: what is longer is hardly ever seen again.
+const LONGEST_RAW: usize = 1 << 20;
 /// Accounted beside the bytes of a text: its entry, its slot in the hash table.
 const ENTRY_OVERHEAD: usize = 48;
 
@@ -441,6 +443,9 @@ impl Interner {
     }
 
     pub(crate) fn keep_raw(&mut self, kind: RawKind, raw: &[u8], value: u32) {
+        if raw.len() > LONGEST_RAW {
+            return;
+        }
         self.raw_bytes += raw.len() + ENTRY_OVERHEAD;
         self.raw[kind as usize].insert(&self.state, raw, value);
     }

@@ -45,6 +45,8 @@ pub struct PodSpec {
     pub probed: bool,
     /// Address of the pod, where it runs.
     pub address: Option<IpAddr>,
+    /// The node it is on, empty where the document does not say.
+    pub node: Arc<str>,
 }
 
 /// The pods of an object, `None` where it has none.
@@ -75,6 +77,7 @@ pub(super) fn of_object(kind: &str, object: &Node) -> Option<PodSpec> {
             Value::Bool(mounted) => Some(mounted),
             _ => None,
         }),
+        node: text(spec, &["nodeName"]).unwrap_or_default().into(),
         ..PodSpec::default()
     };
     for volume in list(spec, &["volumes"]) {

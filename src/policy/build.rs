@@ -96,6 +96,32 @@ impl PolicySet {
         set
     }
 
+    /// The same with the policies of more documents; others are passed over. One that is
+    /// there already and says the same changes nothing.
+    #[must_use]
+    pub fn with(&self, documents: &[Document], options: &Options) -> Self {
+        let mut set = self.clone();
+        let mut seen: HashMap<ObjectId, Vec<PolicyEntry>> = HashMap::new();
+        for object in &set.objects {
+            seen.entry(object.id.clone()).or_default();
+        }
+        for entry in &set.entries {
+            let object = set.objects.get(entry.object as usize);
+            if let Some(entries) = object.and_then(|object| seen.get_mut(&object.id)) {
+                entries.push(PolicyEntry {
+                    object: 0,
+                    ..entry.clone()
+                });
+            }
+        }
+        for document in documents {
+            if let ReadObject::Policy(policy) = read_document(document) {
+                set.add(*policy, document, &mut seen, &[], options);
+            }
+        }
+        set
+    }
+
     /// Adds policies of which nothing says in which namespace they are. Cilium would reject
     /// some of them in any namespace; these are left out.
     pub fn add_floating(

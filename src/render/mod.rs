@@ -12,6 +12,7 @@ pub mod escape;
 mod explain;
 pub mod findings;
 mod hosts;
+pub mod isolate;
 mod json;
 mod judgement;
 mod line;

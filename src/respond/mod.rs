@@ -1,13 +1,22 @@
-//! What to do about an incident, as values: what happened to whom, how far it could reach,
-//! what to save before anybody touches it, and whether a quarantine took effect.
+//! What to do about an incident, as values: whom it is about, what happened and how far it
+//! reaches, how to cut it off, what that cut really does, and whether it took effect.
 //!
-//! Owns the timeline and the blast radius (`scope`), the list of what to save (`snapshot`)
-//! and to revoke (`credentials`), what a bundle says of itself (`record`), and the watch that
-//! proves a quarantine (`verify`). Applies nothing to a cluster, writes no file and shows
-//! nothing.
+//! Owns the words of a response: who is known (`known`) and what they did (`traffic`), the
+//! timeline and the blast radius (`scope`), the quarantine and its proof, what to save
+//! (`snapshot`) and to revoke (`credentials`), the files of a bundle (`layout`) and what it
+//! says of itself (`record`), the watch that proves a quarantine (`verify`). Applies nothing
+//! to a cluster, writes no file and shows nothing; `render` and `cli` do the last two.
 
 pub mod credentials;
+mod known;
+pub mod layout;
+pub mod quarantine;
 pub mod record;
 pub mod scope;
 pub mod snapshot;
+mod traffic;
 pub mod verify;
+
+pub use crate::review::trace::{Target, TargetError};
+pub use known::{Known, KnownPod};
+pub use traffic::{TargetEdge, Traffic};

@@ -52,6 +52,16 @@ pub fn answers(case: &Value) -> BTreeMap<(usize, Direction), Value> {
     answers
 }
 
+/// Our answers to a case, by number of the question and direction.
+pub fn answers_in(case: &Value, universes: &Universes) -> BTreeMap<(usize, Direction), Value> {
+    let universe = case["universe"].as_str().map(|name| &universes.0[name]);
+    let mut answers = BTreeMap::new();
+    ask(case, universe, |number, _, answer, question| {
+        answers.insert((number, question.direction), answer.json());
+    });
+    answers
+}
+
 /// Asks all questions of a case. `told` is given a question's number, what the data says,
 /// our answer, and the question.
 fn ask(

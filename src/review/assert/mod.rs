@@ -23,6 +23,9 @@ use crate::flow::Protocol;
 
 pub use check::check;
 pub use history::History;
+pub(crate) use possible::{
+    OTHER, addresses as possible_addresses, peer_keys as selected_keys, pods as possible_pods,
+};
 pub use read::{AssertError, read};
 pub use who::{People, Term};
 
@@ -129,4 +132,4 @@ impl PastHolds {
 }
 
 /// Names of labels that policies ask for, with the values they know.
-pub(in crate::review) type Keys = Vec<(Arc<str>, Vec<Arc<str>>)>;
+pub(crate) type Keys = Vec<(Arc<str>, Vec<Arc<str>>)>;

@@ -20,12 +20,12 @@ use crate::policy::{LabelSelector, Operator, PeerSelector, PolicyEntry, PolicySe
 /// Pods that are made up for one question.
 const MOST_PODS: usize = 4096;
 /// A value that no policy asks for.
-pub(in crate::review) const OTHER: &str = "flowwatch-any-other";
+pub(crate) const OTHER: &str = "flowwatch-any-other";
 const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 const OWN_NAME: &str = "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name";
 
 /// Labels that selectors of peers ask for, of the entries for which `meant` says yes.
-pub(in crate::review) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> Keys {
+pub(crate) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> Keys {
     let selectors = entries
         .flat_map(|entry| entry.peers.iter().flatten())
         .filter_map(|peer| match peer {
@@ -67,7 +67,7 @@ fn keys<'a>(selectors: impl Iterator<Item = &'a LabelSelector>) -> Keys {
 
 /// One pod of each kind that a term may stand for and that differs by `keys`, with `fixed`
 /// labels as they are. `None` where there are too many kinds.
-pub(in crate::review) fn pods(
+pub(crate) fn pods(
     term: &Term,
     keys: &Keys,
     fixed: &[Label],
@@ -161,11 +161,7 @@ pub(in crate::review) fn pods(
 
 /// One address of each part that a term may stand for, with every name that policies know
 /// where names matter.
-pub(in crate::review) fn addresses(
-    term: &Term,
-    set: &PolicySet,
-    with_names: bool,
-) -> Vec<Identity> {
+pub(crate) fn addresses(term: &Term, set: &PolicySet, with_names: bool) -> Vec<Identity> {
     let mut points: BTreeSet<IpAddr> = BTreeSet::new();
     let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut add = |prefix: &IpNet| {

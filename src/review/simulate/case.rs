@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::answer::Answer;
 use crate::connection::{Computed, JudgedSide};
-use crate::engine::{Agreement, Asked, Judge, JudgedBatch, Judgement, Policies};
+use crate::engine::{Asked, Judge, JudgedBatch, Policies};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict};
 
@@ -81,8 +81,6 @@ pub struct PairJudge {
 struct Half {
     judge: Judge,
     policies: Arc<Policies>,
-    /// Numbers of clusters by those of the judge.
-    places: Vec<u32>,
     /// Whether a proxy may refuse requests, by the generation of policies and the question.
     proxied: HashMap<(u64, u32, Question), bool, RandomState>,
 }
@@ -195,14 +193,8 @@ impl PairJudge {
 
     /// The side is that of the first set, with the number of the case.
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
-            ..
-        } = self.base.judge.judge(row);
-        let computed = computed?;
-        let cluster = self.base.place(computed.cluster);
+        let judgement = self.base.judge.judge(row);
+        judgement.computed.as_ref()?;
         let key = [self.base.told(row), self.head.told(row)];
         let mark = if let Some(known) = self.known.get(&key) {
             *known
@@ -214,23 +206,7 @@ impl PairJudge {
             }
             number
         };
-        Some(JudgedSide {
-            direction: computed.direction,
-            computed: Some(Computed {
-                cluster,
-                subject: computed.subject,
-                decision: computed.decision,
-                verdict: computed.verdict,
-            }),
-            gap,
-            drift: agreement == Agreement::Drift,
-            changed: agreement == Agreement::ChangedSince,
-            unknown: match agreement {
-                Agreement::Unknown(cause) => Some(cause),
-                _ => None,
-            },
-            mark,
-        })
+        self.base.judge.side(&judgement, mark)
     }
 }
 
@@ -239,7 +215,6 @@ impl Half {
         Self {
             judge: Judge::new(policies.clone()),
             policies,
-            places: Vec::new(),
             proxied: HashMap::default(),
         }
     }
@@ -253,7 +228,7 @@ impl Half {
 
     fn one(&mut self, asked: &Asked) -> Told {
         let computed = &asked.computed;
-        let cluster = self.place(computed.cluster);
+        let cluster = self.judge.place(computed.cluster);
         let by_default = computed.decision.verdict == Verdict::DeniedByDefault;
         Told {
             cluster,
@@ -286,15 +261,6 @@ impl Half {
         }
         self.proxied.insert(key, answer);
         answer
-    }
-
-    /// The number that every thread has for a cluster.
-    fn place(&mut self, cluster: usize) -> u32 {
-        while self.places.len() <= cluster {
-            let policies = self.judge.policies(self.places.len());
-            self.places.push(self.policies.place(policies));
-        }
-        self.places[cluster]
     }
 }
 

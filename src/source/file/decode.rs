@@ -12,12 +12,15 @@ use super::clock::Clock;
 use super::cursor::Cursor;
 use super::scan::{self, Form};
 use super::skip::{SkipReason, Skips};
-use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw};
+use crate::flow::{BatchBuilder, FlowBatch, NO_TIME, NoticeKind, Raw, thousands};
 use crate::wire::json_read::{ReadOptions, Record, read_record};
 use crate::wire::walk;
 
 /// Bytes of a piece that holds a line of unusual length.
 const UNUSUAL: usize = 2 << 20;
+/// Most texts in an object over [`UNUSUAL`]: each costs five times its entry in a list beside
+/// its bytes. No object of Kubernetes comes near it.
+const MOST_TEXTS: usize = 1 << 18;
 
 /// Reads pieces. Keeps dictionaries from piece to piece; one per thread.
 #[derive(Debug, Default)]
@@ -161,6 +164,9 @@ impl LineDecoder {
         if self.general_only {
             return false;
         }
+        if is_crowded(line) {
+            return false;
+        }
         let Ok((row, form)) = scan::record(self.builder.interner(), &mut self.clock, line) else {
             return false;
         };
@@ -298,6 +304,12 @@ impl LineDecoder {
         line_number: u64,
         report: &mut PieceReport,
     ) {
+        if is_crowded(object) {
+            let detail = || format!("over {} texts in it", thousands(MOST_TEXTS as u64));
+            report.skips.add(SkipReason::TooLong, line_number, detail);
+            self.builder.push_unread();
+            return;
+        }
         let raw = || text.slice(start..start + object.len());
         let builder = &mut self.builder;
         let read = read_record(object, &ReadOptions::default());
@@ -367,6 +379,22 @@ impl LineDecoder {
     }
 }
 
+/// Whether an object of unusual length holds more texts than are kept.
+fn is_crowded(object: &[u8]) -> bool {
+    object.len() > UNUSUAL && quotes(object) > 2 * MOST_TEXTS
+}
+
+/// Quotes that begin or end a text.
+fn quotes(object: &[u8]) -> usize {
+    let escapes = |at: usize| {
+        let before = object[..at].iter().rev();
+        before.take_while(|byte| **byte == b'\\').count()
+    };
+    memchr::memchr_iter(b'"', object)
+        .filter(|at| escapes(*at) % 2 == 0)
+        .count()
+}
+
 /// Offset of a part in the text it was cut from.
 fn offset(whole: &[u8], part: &[u8]) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
@@ -429,6 +457,22 @@ mod tests {
         });
         assert_eq!(rows, 1);
         assert!(decoder.builder.interner().size() < 1 << 10);
+    }
+
+    #[test]
+    fn an_object_of_too_many_texts_is_counted_and_the_next_is_read() {
+        let good = r#"{"flow":{"verdict":"DROPPED"}}"#;
+        let crowded = |labels: usize| {
+            let labels = vec![r#""k8s:label=\\""#; labels].join(",");
+            format!(r#"{{"flow":{{"source":{{"labels":[{labels}]}}}}}}"#)
+        };
+        let (read_of_most, report) = read(&crowded(MOST_TEXTS - 8));
+        assert_eq!((read_of_most.len(), report.skips.is_empty()), (1, true));
+        let (verdicts, report) = read(&format!("{good}\n{}\n{good}\n", crowded(MOST_TEXTS)));
+        assert_eq!(verdicts.len(), 2);
+        let skipped: Vec<String> = report.skips.describe("f").collect();
+        let said = "1 line that is too long, first at f:2 (over 262,144 texts in it)";
+        assert_eq!(skipped, [said]);
     }
 
     #[test]

@@ -393,7 +393,7 @@ proptest! {
 
     /// Two whole messages, one after the other, are one.
     #[test]
-    fn merging_is_that_of_prost(first in flows(), second in flows()) {
+    fn merging_is_that_of_prost(first in flows().boxed(), second in flows().boxed()) {
         let mut wire = first.encode_to_vec();
         wire.extend(second.encode_to_vec());
         let merged = flow::Flow::decode(wire.as_slice()).unwrap();

@@ -1,0 +1,403 @@
+//! Who is known: pods, nodes and reserved endpoints, by documents and by flows.
+//!
+//! Owns putting both together and who of them a target means. What policies say about them
+//! is not asked here.
+//!
+//! Bounded: [`MOST_PODS`] pods and [`MOST_OTHERS`] others; whether some were left out is
+//! kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
+use super::Target;
+use crate::connection::{Peer, workload_of};
+use crate::engine::{Party, PartyKind, Policies, cluster};
+use crate::flow::{Direction, Endpoint, FlowBatch, RowRef, WorkloadName};
+use crate::inventory::{Identity, UNNUMBERED};
+
+/// Pods that are kept.
+const MOST_PODS: usize = 1 << 16;
+/// Nodes and reserved endpoints that are kept.
+const MOST_OTHERS: usize = 1 << 12;
+/// Addresses of one pod that are kept.
+const MOST_ADDRESSES: usize = 8;
+/// Names that are said where a target is not known.
+const MOST_SAID: usize = 8;
+
+/// A pod, or the template of a workload, that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPod {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name; empty for a template.
+    pub pod: Arc<str>,
+    /// Kind of its workload, empty where it is not known.
+    pub kind: Arc<str>,
+    /// Name of its workload.
+    pub workload: Arc<str>,
+    /// What policies see of it; labels are sorted.
+    pub identity: Identity,
+    /// Its addresses, few.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The node it is on, empty where it is not known.
+    pub node: Arc<str>,
+    /// Whether flows show it.
+    pub seen: bool,
+    /// Whether the documents have it.
+    pub declared: bool,
+    /// On the network of its node: no policy selects it.
+    pub host_network: bool,
+    /// Cilium does not manage it: no policy is enforced for it.
+    pub unmanaged: bool,
+    /// Whether the kubelet probes it over the network; `None` where no document says.
+    pub probed: Option<bool>,
+}
+
+/// Who is known of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pods: BTreeMap<Key, KnownPod>,
+    others: BTreeMap<(Vec<String>, Option<IpAddr>), Identity>,
+    cluster: Option<Arc<str>>,
+    /// Keys of labels that endpoints of flows carry and agents would not give by default, or
+    /// that are our own: which labels become part of an identity.
+    own_label: bool,
+    left_out: bool,
+    looked: Looked,
+}
+
+/// Namespace, pod, workload, labels.
+type Key = (Arc<str>, Arc<str>, Arc<str>, Vec<crate::inventory::Label>);
+
+/// Ends of rows that were looked at, of one set of dictionaries.
+#[derive(Clone, Debug, Default)]
+struct Looked {
+    epoch: u64,
+    ends: HashSet<(u32, u32, u32), RandomState>,
+}
+
+impl KnownPod {
+    /// `shop/checkout-7d5b9c6f48-hx2vp`; the workload for a template.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = if self.pod.is_empty() {
+            &self.workload
+        } else {
+            &self.pod
+        };
+        format!("{}/{name}", self.namespace)
+    }
+
+    /// `shop/checkout`.
+    #[must_use]
+    pub fn workload_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.workload)
+    }
+
+    /// The value of one of its own labels.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        let labels = &self.identity.labels;
+        labels
+            .iter()
+            .find(|label| &*label.source == "k8s" && &*label.key == key)
+            .map(|label| &*label.value)
+    }
+}
+
+impl Known {
+    /// Who documents know of, in the cluster that flows are of.
+    #[must_use]
+    pub fn of(policies: &Policies, cluster: Option<&str>) -> Self {
+        let mut known = Self {
+            cluster: cluster.map(Arc::from),
+            ..Self::default()
+        };
+        let options = policies.options_of(cluster);
+        let inventory = policies.inventory();
+        for workload in &inventory.workloads {
+            let spec = &workload.spec;
+            let name = WorkloadName::of_object(&workload.kind, &workload.name, &spec.labels);
+            let identity = inventory
+                .identity(workload, &options.cluster_name)
+                .unwrap_or_default();
+            let is_pod = &*workload.kind == "Pod";
+            known.add(KnownPod {
+                namespace: workload.namespace.clone().unwrap_or_default(),
+                pod: if is_pod {
+                    workload.name.clone()
+                } else {
+                    "".into()
+                },
+                kind: name.kind,
+                workload: name.name,
+                identity,
+                addresses: spec.address.into_iter().collect(),
+                node: spec.node.clone(),
+                seen: false,
+                declared: true,
+                host_network: spec.host_network,
+                unmanaged: false,
+                probed: Some(spec.probed),
+            });
+        }
+        known
+    }
+
+    /// The cluster that flows are of, where they say.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Whether somebody was left out because there are too many.
+    #[must_use]
+    pub fn left_out(&self) -> bool {
+        self.left_out
+    }
+
+    /// All pods and templates.
+    pub fn pods(&self) -> impl Iterator<Item = &KnownPod> {
+        self.pods.values()
+    }
+
+    /// Nodes and reserved endpoints that flows show.
+    pub fn others(&self) -> impl Iterator<Item = &Identity> {
+        self.others.values()
+    }
+
+    /// Whether flows show a label of flowwatch as part of an identity: then agents take it.
+    #[must_use]
+    pub fn own_label_seen(&self) -> bool {
+        self.own_label
+    }
+
+    /// Adds who takes part in the rows of a batch.
+    pub fn batch(&mut self, batch: &FlowBatch) {
+        for row in batch.rows() {
+            self.row(row);
+        }
+    }
+
+    /// Takes in what another one knows.
+    pub fn merge(&mut self, other: Self) {
+        self.cluster = self.cluster.take().or(other.cluster);
+        self.own_label |= other.own_label;
+        self.left_out |= other.left_out;
+        for pod in other.pods.into_values() {
+            self.add(pod);
+        }
+        for (key, identity) in other.others {
+            if self.others.len() < MOST_OTHERS {
+                self.others.insert(key, identity);
+            }
+        }
+    }
+
+    /// The pods and templates a target means. None for what is outside; for a node, those
+    /// that are known to be on it.
+    pub fn meant<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a KnownPod> + 'a {
+        self.pods.values().filter(move |pod| pod.is_meant(target))
+    }
+
+    /// Whether a target means one of them.
+    #[must_use]
+    pub fn is_meant(&self, pod: &KnownPod, target: &Target) -> bool {
+        pod.is_meant(target)
+    }
+
+    /// The target, told apart by who is known: what reads as a workload may be a pod.
+    ///
+    /// # Errors
+    /// Nobody is known of it: a sentence that says who is.
+    pub fn settle(&self, target: Target) -> Result<Target, String> {
+        if target.is_outside() || self.meant(&target).next().is_some() {
+            return Ok(target);
+        }
+        if let Target::Workload { namespace, name } = &target {
+            let pod = Target::Pod {
+                namespace: namespace.clone(),
+                name: name.clone(),
+            };
+            if self.meant(&pod).next().is_some() {
+                return Ok(pod);
+            }
+        }
+        if matches!(target, Target::Node(_)) {
+            // Its own host can be cut off without knowing who is on it.
+            return Ok(target);
+        }
+        Err(self.nobody(&target))
+    }
+
+    fn nobody(&self, target: &Target) -> String {
+        let here = |pod: &&KnownPod| target.namespace() == Some(&pod.namespace);
+        let names: BTreeSet<String> = self
+            .pods
+            .values()
+            .filter(here)
+            .map(KnownPod::workload_name)
+            .collect();
+        let mut said: Vec<String> = names.iter().take(MOST_SAID).cloned().collect();
+        if said.is_empty() {
+            let namespaces: BTreeSet<&str> =
+                self.pods.values().map(|pod| &*pod.namespace).collect();
+            said = namespaces
+                .into_iter()
+                .take(MOST_SAID)
+                .map(|namespace| format!("{namespace}/*"))
+                .collect();
+        }
+        let known = if said.is_empty() {
+            "nobody at all".to_owned()
+        } else {
+            said.join(", ")
+        };
+        format!(
+            "nobody is known of {} {target}: give the manifests, or flows that show it; known are {known}",
+            target.kind()
+        )
+    }
+
+    fn row(&mut self, row: RowRef<'_>) {
+        let epoch = row.dictionaries().epoch();
+        if self.looked.epoch != epoch {
+            self.looked = Looked {
+                epoch,
+                ends: HashSet::default(),
+            };
+        }
+        for (id, address, own) in [
+            (row.source(), row.source_ip(), Direction::EGRESS),
+            (row.destination(), row.destination_ip(), Direction::INGRESS),
+        ] {
+            let is_here = row.direction() == own;
+            let node = if is_here { row.node().0 } else { 0 };
+            if !self.looked.ends.insert((id.0, address.0, node)) {
+                continue;
+            }
+            let Some(endpoint) = row.dictionaries().endpoint(id) else {
+                continue;
+            };
+            let node = if is_here { row.str(row.node()) } else { "" };
+            self.end(endpoint, row.str(address), node, row.str(row.node()));
+        }
+    }
+
+    /// One end of a row. `node` is where it is, where the row tells; `by` who looked.
+    fn end(&mut self, endpoint: &Endpoint, address: &str, node: &str, by: &str) {
+        let party = Party::of(Some(endpoint), address, std::iter::empty());
+        let Party::Known { identity, kind } = party else {
+            return;
+        };
+        let workload = workload_of(endpoint);
+        if let Some(Peer::Workload {
+            namespace,
+            kind: owner,
+            name,
+            ..
+        }) = workload
+        {
+            if self.cluster.is_none() {
+                self.cluster = cluster(Some(endpoint), by).map(Arc::from);
+            }
+            let mut identity = identity;
+            identity.labels.sort();
+            self.own_label |= identity
+                .labels
+                .iter()
+                .any(|label| label.key.starts_with(super::quarantine::PREFIX));
+            self.add(KnownPod {
+                namespace,
+                pod: endpoint.pod.clone(),
+                kind: owner,
+                workload: name,
+                addresses: address.parse().ok().into_iter().collect(),
+                node: short(node).into(),
+                seen: true,
+                declared: false,
+                host_network: false,
+                unmanaged: kind == PartyKind::Reserved
+                    && identity
+                        .labels
+                        .iter()
+                        .any(|label| &*label.key == "unmanaged"),
+                probed: None,
+                identity,
+            });
+        } else if matches!(kind, PartyKind::Node | PartyKind::Reserved) {
+            let labels = identity.labels.iter().map(ToString::to_string).collect();
+            let key = (labels, identity.address);
+            if self.others.len() < MOST_OTHERS {
+                self.others.insert(key, identity);
+            }
+        }
+    }
+
+    fn add(&mut self, pod: KnownPod) {
+        let key: Key = (
+            pod.namespace.clone(),
+            pod.pod.clone(),
+            pod.workload.clone(),
+            pod.identity.labels.clone(),
+        );
+        if let Some(known) = self.pods.get_mut(&key) {
+            known.learn(pod);
+        } else if self.pods.len() < MOST_PODS {
+            self.pods.insert(key, pod);
+        } else {
+            self.left_out = true;
+        }
+    }
+}
+
+impl KnownPod {
+    fn is_meant(&self, target: &Target) -> bool {
+        match target {
+            Target::Pod { namespace, name } => {
+                *namespace == self.namespace && *name == self.pod && !name.is_empty()
+            }
+            Target::Workload { namespace, name } => {
+                *namespace == self.namespace && *name == self.workload
+            }
+            Target::Identity(number) => self.identity.number == *number,
+            Target::Node(node) => *short(node) == *self.node && !node.is_empty(),
+            Target::Namespace(namespace) => *namespace == self.namespace,
+            Target::Address(_) | Target::Name(_) => false,
+        }
+    }
+
+    fn learn(&mut self, other: Self) {
+        if self.node.is_empty() {
+            self.node = other.node;
+        }
+        if self.kind.is_empty() {
+            self.kind = other.kind;
+        }
+        if self.identity.number == UNNUMBERED {
+            self.identity.number = other.identity.number;
+        }
+        if self.identity.named_ports.is_empty() {
+            self.identity.named_ports = other.identity.named_ports;
+        }
+        for address in other.addresses {
+            if self.addresses.len() < MOST_ADDRESSES {
+                self.addresses.insert(address);
+            }
+        }
+        self.seen |= other.seen;
+        self.declared |= other.declared;
+        self.host_network |= other.host_network;
+        self.unmanaged |= other.unmanaged;
+        self.probed = self.probed.or(other.probed);
+    }
+}
+
+/// A node's name without that of its cluster.
+fn short(node: &str) -> &str {
+    node.rsplit_once('/').map_or(node, |(_, name)| name)
+}

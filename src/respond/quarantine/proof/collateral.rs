@@ -1,0 +1,376 @@
+//! Who else is hit: replicas, clients, probes, names, scrapes, others that carry the labels.
+//!
+//! Owns looking at what flows show and what documents say of the target, under the policies
+//! with the plan. What is permitted and nobody used is among the cuts of the proof.
+
+use std::collections::BTreeSet;
+
+use super::bench::{Bench, Fate, Seat, When};
+use super::cast::{Cast, Somebody, has_own_labels};
+use super::{Scene, number};
+use crate::connection::Peer;
+use crate::flow::Protocol;
+use crate::policy::{Direction, Verdict};
+use crate::respond::quarantine::plan::{Plan, Subjects};
+use crate::respond::{KnownPod, TargetEdge};
+
+/// Words in the names of what gathers metrics.
+const SCRAPERS: [&str; 8] = [
+    "prometheus",
+    "vmagent",
+    "victoria",
+    "alloy",
+    "grafana-agent",
+    "otel",
+    "opentelemetry",
+    "datadog",
+];
+
+/// What else is hit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Collateral {
+    /// How many of a workload's pods are cut off.
+    pub replicas: Vec<Replicas>,
+    /// Connections that flows show and that no longer pass; most used first.
+    pub cut: Vec<CutEdge>,
+    /// Connections of the target that flows show and that go on.
+    pub goes_on: Vec<CutEdge>,
+    /// Connections that flows show and of which it cannot be told.
+    pub untold: u64,
+    /// Whether flows were given.
+    pub flows: bool,
+    /// The kubelet's probes.
+    pub probes: Probes,
+    /// Others that the policy or the label command selects.
+    pub overlap: Vec<Overlap>,
+    /// Connections that go through a proxy, whose own leg may live on.
+    pub established: Vec<Established>,
+}
+
+/// A workload and how much of it is cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// `namespace/workload`.
+    pub workload: String,
+    /// Pods that are cut off, by name.
+    pub hit: Vec<String>,
+    /// Pods that are known of it; 0 where none is known by name.
+    pub of: usize,
+}
+
+/// What an edge is for, as far as it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Somebody who calls the target.
+    Client,
+    /// Somebody the target calls.
+    Server,
+    /// Look-ups of names.
+    Dns,
+    /// Metrics that are gathered.
+    Scrape,
+    /// Cilium's own health checks.
+    Health,
+}
+
+/// An edge of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutEdge {
+    /// Whether the target is called.
+    pub inward: bool,
+    /// What it is for.
+    pub role: Role,
+    /// The other end.
+    pub peer: String,
+    /// Port of the server.
+    pub port: u16,
+    /// Layer 4.
+    pub protocol: Protocol,
+    /// Connections that passed.
+    pub connections: u64,
+    /// First and last seen, in nanoseconds since 1970 UTC.
+    pub seen: Option<(i64, i64)>,
+}
+
+/// Probes of the kubelet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probes {
+    /// No document says whether it is probed; the node's own host still reaches it.
+    #[default]
+    Unsaid,
+    /// It is not probed over the network.
+    None,
+    /// They go on.
+    GoOn,
+    /// They fail: the container is restarted, and what is in its memory is lost.
+    Fail,
+}
+
+/// Somebody else who is selected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// `namespace/workload`.
+    pub workload: String,
+    /// By what: a sentence.
+    pub why: String,
+}
+
+/// Connections through a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Established {
+    /// Whether the target is called.
+    pub inward: bool,
+    /// The other end.
+    pub peer: String,
+    /// Port of the server.
+    pub port: u16,
+    /// Layer 4.
+    pub protocol: Protocol,
+}
+
+/// Looks at who else is hit.
+pub(super) fn of(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench) -> Collateral {
+    let mut collateral = Collateral {
+        replicas: replicas(plan, scene),
+        flows: scene.flows,
+        probes: probes(plan, scene, cast, bench),
+        overlap: overlap(plan, scene),
+        ..Collateral::default()
+    };
+    for edge in scene.edges {
+        collateral.edge(plan, cast, bench, edge);
+    }
+    let key = |edge: &CutEdge| (std::cmp::Reverse(edge.connections), edge.peer.clone());
+    collateral.cut.sort_by_key(key);
+    collateral.goes_on.sort_by_key(key);
+    collateral
+}
+
+impl Collateral {
+    fn edge(&mut self, plan: &Plan, cast: &Cast, bench: &mut Bench, edge: &TargetEdge) {
+        let Some(protocol) = number(edge.protocol) else {
+            self.untold += edge.passed;
+            return;
+        };
+        // The pods of a node are not its host.
+        let is_pod = matches!(edge.own, Peer::Workload { .. });
+        if edge.passed == 0 || plan.subjects == Subjects::Node && is_pod {
+            return;
+        }
+        // Of a target outside the pods are the subjects, and it is the peer.
+        let outside = plan.subjects == Subjects::Everybody;
+        let (own, other, inward) = if outside {
+            (&edge.peer, &edge.own, !edge.inward)
+        } else {
+            (&edge.own, &edge.peer, edge.inward)
+        };
+        let subjects = seats(&cast.subjects, &bench.subjects, own, plan);
+        let peers = seats_of(cast, bench, other, edge, outside);
+        let direction = if inward {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        };
+        let mut passes = false;
+        let mut denied = false;
+        let mut untold = false;
+        let mut proxied = false;
+        for subject in &subjects {
+            for peer in &peers {
+                let target = (protocol, edge.port);
+                let said = bench.ask(When::After, *subject, direction, *peer, target);
+                match said.fate {
+                    Fate::Passes => passes = true,
+                    Fate::Denied => denied = true,
+                    Fate::Unknown(_) => untold = true,
+                }
+                let before = bench.side(When::Before, *subject, direction, *peer, target);
+                proxied |= before.is_some_and(|one| one.verdict == Verdict::Redirected);
+            }
+        }
+        let shown = CutEdge {
+            inward,
+            role: role(edge, inward),
+            peer: other.to_string(),
+            port: edge.port,
+            protocol: edge.protocol,
+            connections: edge.passed,
+            seen: edge.seen,
+        };
+        if denied && proxied {
+            self.established.push(Established {
+                inward,
+                peer: shown.peer.clone(),
+                port: edge.port,
+                protocol: edge.protocol,
+            });
+        }
+        match (denied, passes, untold) {
+            (true, _, _) => self.cut.push(shown),
+            (false, true, false) => self.goes_on.push(shown),
+            _ => self.untold += edge.passed,
+        }
+    }
+}
+
+/// Subjects that an end of an edge may be.
+fn seats(of: &[Somebody], seats: &[Seat], own: &Peer, plan: &Plan) -> Vec<Seat> {
+    of.iter()
+        .zip(seats)
+        .filter(|(one, _)| plan.subjects == Subjects::Node || same(&one.peer, own))
+        .map(|(_, seat)| *seat)
+        .collect()
+}
+
+/// Peers that an end of an edge may be.
+fn seats_of(
+    cast: &Cast,
+    bench: &Bench,
+    other: &Peer,
+    edge: &TargetEdge,
+    outside: bool,
+) -> Vec<Seat> {
+    let addresses = if outside {
+        &edge.own_addresses
+    } else {
+        &edge.addresses
+    };
+    cast.peers
+        .iter()
+        .zip(&bench.peers)
+        .filter(|(one, _)| {
+            let here = one.after.address.is_none_or(|address| {
+                addresses.is_empty() || addresses.contains(&address) || !one.outside
+            });
+            same(&one.peer, other) && here
+        })
+        .map(|(_, seat)| *seat)
+        .collect()
+}
+
+fn same(one: &Peer, other: &Peer) -> bool {
+    match (one, other) {
+        (
+            Peer::Workload {
+                namespace, name, ..
+            },
+            Peer::Workload {
+                namespace: of,
+                name: workload,
+                ..
+            },
+        ) => namespace == of && name == workload,
+        (one, other) => one == other,
+    }
+}
+
+fn role(edge: &TargetEdge, inward: bool) -> Role {
+    let name = edge.peer.to_string();
+    let is_health = matches!(&edge.peer, Peer::Entity(entity) if &**entity == "health");
+    if is_health {
+        Role::Health
+    } else if !inward && edge.port == 53 {
+        Role::Dns
+    } else if inward && SCRAPERS.iter().any(|word| name.contains(word)) {
+        Role::Scrape
+    } else if inward {
+        Role::Client
+    } else {
+        Role::Server
+    }
+}
+
+fn replicas(plan: &Plan, scene: &Scene<'_>) -> Vec<Replicas> {
+    let hit = |pod: &KnownPod| {
+        if plan.target.is_outside() || plan.subjects == Subjects::Node {
+            return false;
+        }
+        scene.known.is_meant(pod, &plan.target) || has_own_labels(pod, plan)
+    };
+    let workloads: BTreeSet<String> = scene
+        .known
+        .pods()
+        .filter(|pod| hit(pod))
+        .map(KnownPod::workload_name)
+        .collect();
+    workloads
+        .into_iter()
+        .map(|workload| {
+            let pods: Vec<&KnownPod> = scene
+                .known
+                .pods()
+                .filter(|pod| pod.workload_name() == workload && !pod.pod.is_empty())
+                .collect();
+            let names = |wanted: &dyn Fn(&KnownPod) -> bool| -> BTreeSet<String> {
+                pods.iter()
+                    .filter(|pod| wanted(pod))
+                    .map(|pod| pod.pod.to_string())
+                    .collect()
+            };
+            Replicas {
+                hit: names(&hit).into_iter().collect(),
+                of: names(&|_| true).len(),
+                workload,
+            }
+        })
+        .collect()
+}
+
+fn probes(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench) -> Probes {
+    let is_hit = |pod: &&KnownPod| {
+        scene.known.is_meant(pod, &plan.target) && !pod.host_network && !plan.target.is_outside()
+    };
+    let probed: Vec<Option<bool>> = scene
+        .known
+        .pods()
+        .filter(is_hit)
+        .map(|pod| pod.probed)
+        .collect();
+    let host = cast
+        .peers
+        .iter()
+        .position(|peer| peer.is_reserved("host"))
+        .and_then(|at| bench.peers.get(at).copied());
+    let Some(host) = host else {
+        return Probes::Unsaid;
+    };
+    let mut fails = false;
+    for subject in bench.subjects.clone() {
+        let starts = bench.starts(subject, Direction::Ingress);
+        for port in starts.ports {
+            let target = (6, port);
+            let before = bench.ask(When::Before, subject, Direction::Ingress, host, target);
+            let after = bench.ask(When::After, subject, Direction::Ingress, host, target);
+            fails |= before.fate == Fate::Passes && after.fate == Fate::Denied;
+        }
+    }
+    let is_probed = probed.contains(&Some(true));
+    let is_said = probed.iter().any(Option::is_some);
+    match (fails, is_probed, is_said) {
+        (true, true, _) | (true, _, false) => Probes::Fail,
+        (false, true, _) => Probes::GoOn,
+        (_, false, true) => Probes::None,
+        (false, false, false) => Probes::Unsaid,
+    }
+}
+
+fn overlap(plan: &Plan, scene: &Scene<'_>) -> Vec<Overlap> {
+    if matches!(plan.subjects, Subjects::Everybody | Subjects::Node) {
+        return Vec::new();
+    }
+    let mut others: BTreeSet<(String, String)> = BTreeSet::new();
+    for pod in scene.known.pods() {
+        if scene.known.is_meant(pod, &plan.target) || !has_own_labels(pod, plan) {
+            continue;
+        }
+        let why = match plan.subjects {
+            Subjects::Labelled { .. } => "it carries the label of the incident already",
+            _ => "its labels are those the policy selects by",
+        };
+        others.insert((pod.workload_name(), why.to_owned()));
+    }
+    others
+        .into_iter()
+        .map(|(workload, why)| Overlap { workload, why })
+        .collect()
+}

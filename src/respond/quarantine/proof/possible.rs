@@ -1,0 +1,281 @@
+//! Peers that nobody has seen and that could be there.
+//!
+//! Owns asking about them. First the plan's rules are asked alone: whoever these deny is
+//! denied in any set of policies, as a deny goes before every allow, so that only the labels
+//! and prefixes that the plan's rules ask for have to be told apart. Who is not denied by
+//! these is asked about again, told apart by everything that the subject's rules ask for.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Proof;
+use super::answer::spans;
+use super::bench::{Bench, Seat, Starts, When};
+use super::cast::{CLUSTER, Cast, Somebody};
+use super::doubt::{self, Doubt};
+use super::sum::{Class, Leaks};
+use super::wanted::{Wanted, wanted};
+use crate::connection::Peer;
+use crate::inventory::{Identity, Label, UNNUMBERED};
+use crate::policy::{Direction, PolicyEntry, Verdict};
+use crate::respond::quarantine::manifest::Destination;
+use crate::respond::quarantine::plan::Plan;
+use crate::review::assert::{OTHER, Term, possible_addresses, possible_pods, selected_keys};
+
+/// A cluster that no policy names.
+const OTHER_CLUSTER: &str = "flowwatch-any-other";
+/// Subjects that are asked about one by one; the others of a plan that selects everybody
+/// differ by nothing its rules ask for.
+const MOST_SUBJECTS: usize = 256;
+
+/// Asks about everybody there could be.
+pub(super) fn check(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof) {
+    let mut leaks = Leaks::default();
+    let subjects = bench.subjects.clone();
+    let mut asked = BTreeSet::new();
+    for (seat, subject) in subjects.into_iter().zip(&cast.subjects).take(MOST_SUBJECTS) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let by_plan: Vec<PolicyEntry> = bench
+                .entries(When::Alone, seat, direction)
+                .into_iter()
+                .cloned()
+                .collect();
+            let mut round = Round {
+                bench,
+                cast,
+                plan,
+                seat,
+                subject,
+                direction,
+                leaks: &mut leaks,
+                proof,
+                asked: &mut asked,
+            };
+            round.pods(&by_plan);
+            round.addresses();
+        }
+    }
+    proof.possible_peers = asked.len() as u64;
+    leaks.into_lists(proof);
+}
+
+/// One subject in one direction.
+struct Round<'a, 'b> {
+    bench: &'a mut Bench,
+    cast: &'a Cast,
+    plan: &'a Plan,
+    seat: Seat,
+    subject: &'b Somebody,
+    direction: Direction,
+    leaks: &'a mut Leaks,
+    proof: &'a mut Proof,
+    asked: &'a mut BTreeSet<String>,
+}
+
+impl Round<'_, '_> {
+    fn pods(&mut self, by_plan: &[PolicyEntry]) {
+        let cluster = self.cast.cluster.clone();
+        let other = vec![Label::new("k8s", CLUSTER, OTHER_CLUSTER)];
+        let keys = selected_keys(by_plan.iter());
+        for fixed in [Vec::new(), other] {
+            let Some(parts) = possible_pods(&Term::Anything, &keys, &fixed, &cluster) else {
+                self.too_many();
+                continue;
+            };
+            let mut left = false;
+            for part in parts {
+                let pod = pod(part, &cluster);
+                left |= self.is_wanted_closed(&pod) && !self.is_closed_by_plan(&pod);
+            }
+            if !left {
+                continue;
+            }
+            let entries: Vec<PolicyEntry> = self
+                .bench
+                .entries(When::After, self.seat, self.direction)
+                .into_iter()
+                .cloned()
+                .collect();
+            let keys = selected_keys(entries.iter().chain(by_plan));
+            let Some(parts) = possible_pods(&Term::Anything, &keys, &fixed, &cluster) else {
+                self.too_many();
+                continue;
+            };
+            for part in parts {
+                let pod = pod(part, &cluster);
+                if self.is_wanted_closed(&pod) && !self.is_closed_by_plan(&pod) {
+                    self.ask(&pod);
+                }
+            }
+        }
+    }
+
+    fn addresses(&mut self) {
+        let alone = self.bench.compiled(When::Alone).set().clone();
+        let mut parts = possible_addresses(&Term::Anything, &alone, false);
+        // What a name stands for next.
+        if let Some(Destination::Outside {
+            name: Some(name),
+            prefixes,
+        }) = &self.plan.destination
+        {
+            let elsewhere = (1..=254)
+                .map(|last| IpAddr::V4(Ipv4Addr::new(198, 51, 100, last)))
+                .find(|address| !prefixes.iter().any(|prefix| prefix.contains(address)));
+            parts.extend(elsewhere.map(|address| Identity {
+                number: UNNUMBERED,
+                address: Some(address),
+                names: vec![name.clone()],
+                names_complete: true,
+                ..Identity::default()
+            }));
+        }
+        let mut left = false;
+        for part in parts {
+            let named = part.names.first().cloned();
+            let one = outside(part);
+            if !self.is_wanted_closed(&one) || self.is_closed_by_plan(&one) {
+                continue;
+            }
+            if named.is_some() {
+                self.ask(&one);
+            } else {
+                left = true;
+            }
+        }
+        if !left {
+            return;
+        }
+        let set = self.bench.compiled(When::After).set().clone();
+        for part in possible_addresses(&Term::Anything, &set, true) {
+            let one = outside(part);
+            if self.is_wanted_closed(&one) && !self.is_closed_by_plan(&one) {
+                self.ask(&one);
+            }
+        }
+    }
+
+    fn is_wanted_closed(&mut self, peer: &Somebody) -> bool {
+        self.asked.insert(peer.name.clone());
+        wanted(
+            self.plan,
+            &self.cast.cluster,
+            self.direction,
+            self.subject,
+            peer,
+        ) == Wanted::Closed
+    }
+
+    /// Whether the plan's rules deny it on every port, whatever other policies say.
+    fn is_closed_by_plan(&mut self, peer: &Somebody) -> bool {
+        let other = self.bench.seat(peer);
+        let starts = self.bench.starts(self.seat, self.direction);
+        spans(&starts, &Starts::default()).into_iter().all(|span| {
+            let target = (span.protocol, span.first);
+            let side = self
+                .bench
+                .side(When::Alone, self.seat, self.direction, other, target);
+            side.is_some_and(|decision| decision.verdict == Verdict::DeniedByRule)
+        })
+    }
+
+    /// Asks all policies together about somebody of whom no policy is known.
+    fn ask(&mut self, peer: &Somebody) {
+        let other = self.bench.seat(peer);
+        let starts = self.bench.starts(self.seat, self.direction);
+        for span in spans(&starts, &Starts::default()) {
+            let target = (span.protocol, span.first);
+            let Some(own) = self
+                .bench
+                .side(When::After, self.seat, self.direction, other, target)
+            else {
+                continue;
+            };
+            match own.verdict {
+                Verdict::DeniedByRule => {}
+                Verdict::DeniedByDefault => {}
+                Verdict::Unknown(cause) => {
+                    doubt::unknown(self.proof, cause, &self.subject.name, &peer.name);
+                }
+                Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired => {
+                    let kind = (
+                        self.direction,
+                        Class::Open,
+                        self.bench.rules(When::After, &own),
+                        own.verdict == Verdict::AuthRequired,
+                        true,
+                    );
+                    self.leaks.add(kind, &self.subject.name, &peer.name, span);
+                }
+            }
+        }
+    }
+
+    fn too_many(&mut self) {
+        doubt::add_one(
+            self.proof,
+            Doubt::TooManyKinds,
+            &self.subject.name,
+            "its rules tell more kinds of pods apart than are asked about".to_owned(),
+        );
+    }
+}
+
+fn pod(identity: Identity, cluster: &str) -> Somebody {
+    let shown = |label: &&Label| {
+        !label.key.starts_with("io.cilium.k8s.namespace.labels.") && &*label.key != CLUSTER
+    };
+    let is_other = identity
+        .labels
+        .iter()
+        .any(|label| &*label.key == CLUSTER && *label.value != *cluster);
+    let labels: Vec<String> = identity
+        .labels
+        .iter()
+        .filter(shown)
+        .map(|label| {
+            let key = match &*label.key {
+                "io.kubernetes.pod.namespace" => "namespace",
+                key => key,
+            };
+            let value = if &*label.value == OTHER {
+                "(any other)"
+            } else {
+                &label.value
+            };
+            format!("{key}={value}")
+        })
+        .collect();
+    let whose = if is_other {
+        "a pod of another cluster"
+    } else {
+        "any pod"
+    };
+    Somebody {
+        name: format!("{whose} with {}", labels.join(", ")),
+        peer: Peer::Unknown,
+        before: identity.clone(),
+        after: identity,
+        outside: false,
+        pods: Vec::new(),
+    }
+}
+
+fn outside(identity: Identity) -> Somebody {
+    let address = identity
+        .address
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    let name = match identity.names.first() {
+        Some(name) => format!("{name} at another address"),
+        None => format!("the world, such as {address}"),
+    };
+    Somebody {
+        name,
+        peer: Peer::Unknown,
+        before: identity.clone(),
+        after: identity,
+        outside: true,
+        pods: Vec::new(),
+    }
+}

@@ -1,0 +1,227 @@
+//! The connections of a target, summed up by edge, and who is known, in one pass.
+//!
+//! Owns telling which connections are the target's and what is kept of each edge. What a
+//! quarantine does to them is `quarantine`'s.
+//!
+//! Bounded: [`MOST_EDGES`] edges; what belongs to none is counted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+
+use super::known::Known;
+use super::Target;
+use crate::connection::{Connection, Edge, Exchange, Outcome, Peer, PeerId, Peers};
+use crate::engine::{JudgedBatch, Observer};
+use crate::flow::{NO_TIME, Protocol};
+
+/// Edges that are told apart.
+const MOST_EDGES: usize = 1 << 16;
+/// Addresses of what is outside that are kept of an edge.
+const MOST_ADDRESSES: usize = 64;
+
+/// One edge of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetEdge {
+    /// Whether the target is called; else it calls.
+    pub inward: bool,
+    /// The target's own end.
+    pub own: Peer,
+    /// The other end.
+    pub peer: Peer,
+    /// Port of the server; the type for ICMP.
+    pub port: u16,
+    /// Layer 4.
+    pub protocol: Protocol,
+    /// Connections.
+    pub connections: u64,
+    /// Those that were let pass, requests refused by a proxy included.
+    pub passed: u64,
+    /// First and last seen, in nanoseconds since 1970 UTC; `None` where no flow has a time.
+    pub seen: Option<(i64, i64)>,
+    /// Addresses of the other end, where it is no pod; some of them where there are many.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Addresses of the target's own end that take part.
+    pub own_addresses: BTreeSet<IpAddr>,
+}
+
+/// Watches the connections of a target.
+#[derive(Debug)]
+pub struct Traffic {
+    target: Target,
+    known: Known,
+    /// Whether a peer is the target by its name; `None` where its address decides.
+    named: HashMap<PeerId, Option<bool>, RandomState>,
+    /// Addresses of the target's pods.
+    own: BTreeSet<IpAddr>,
+    edges: BTreeMap<(bool, Edge), TargetEdge>,
+    beyond: u64,
+    connections: u64,
+}
+
+impl Traffic {
+    /// Of a target, beside who is known already.
+    #[must_use]
+    pub fn new(target: Target, known: Known) -> Self {
+        let mut traffic = Self {
+            target,
+            known,
+            named: HashMap::default(),
+            own: BTreeSet::new(),
+            edges: BTreeMap::new(),
+            beyond: 0,
+            connections: 0,
+        };
+        traffic.learn_addresses();
+        traffic
+    }
+
+    /// Who is known now, and the edges.
+    #[must_use]
+    pub fn finish(self) -> (Known, Vec<TargetEdge>) {
+        (self.known, self.edges.into_values().collect())
+    }
+
+    /// Connections of the target that are in no edge.
+    #[must_use]
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// Connections of anybody.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    fn learn_addresses(&mut self) {
+        let by_address = match &self.target {
+            Target::Pod { .. } | Target::Identity(_) | Target::Node(_) => self.target.clone(),
+            // What reads as a workload may be a pod.
+            Target::Workload { namespace, name } => Target::Pod {
+                namespace: namespace.clone(),
+                name: name.clone(),
+            },
+            _ => return,
+        };
+        let pods = self.known.meant(&by_address);
+        self.own = pods.flat_map(|pod| &pod.addresses).copied().collect();
+    }
+
+    /// Whether an end of a connection is the target.
+    fn is_own(&mut self, id: PeerId, peers: &Peers, address: Option<IpAddr>) -> bool {
+        let target = &self.target;
+        let named = *self
+            .named
+            .entry(id)
+            .or_insert_with(|| by_name(target, peers.get(id)));
+        named.unwrap_or_else(|| match &self.target {
+            Target::Address(prefix) => address.is_some_and(|address| prefix.contains(&address)),
+            _ => address.is_some_and(|address| self.own.contains(&address)),
+        })
+    }
+
+    fn count(&mut self, connection: &Connection, peers: &Peers, inward: bool) {
+        let Edge { client, server, .. } = connection.edge;
+        let (client, server) = (peers.get(client), peers.get(server));
+        let (caller, called) = (connection.tuple.client, connection.tuple.server);
+        let ((own, own_address), (peer, address)) = if inward {
+            ((server, called), (client, caller))
+        } else {
+            ((client, caller), (server, called))
+        };
+        let key = (inward, connection.edge);
+        if self.edges.len() >= MOST_EDGES && !self.edges.contains_key(&key) {
+            self.beyond += connection.weight;
+            return;
+        }
+        let edge = self.edges.entry(key).or_insert_with(|| TargetEdge {
+            inward,
+            own: own.clone(),
+            peer: peer.clone(),
+            port: connection.edge.port,
+            protocol: connection.edge.protocol,
+            connections: 0,
+            passed: 0,
+            seen: None,
+            addresses: BTreeSet::new(),
+            own_addresses: BTreeSet::new(),
+        });
+        edge.connections += connection.weight;
+        if matches!(
+            connection.outcome,
+            Outcome::Forwarded | Outcome::RequestDenied | Outcome::Audited
+        ) {
+            edge.passed += connection.weight;
+        }
+        if connection.first != NO_TIME {
+            let (first, last) = edge.seen.unwrap_or((i64::MAX, i64::MIN));
+            edge.seen = Some((first.min(connection.first), last.max(connection.last)));
+        }
+        let is_pod = matches!(peer, Peer::Workload { .. });
+        for (into, address, wanted) in [
+            (&mut edge.addresses, address, !is_pod),
+            (&mut edge.own_addresses, own_address, true),
+        ] {
+            if wanted && into.len() < MOST_ADDRESSES {
+                into.extend(address);
+            }
+        }
+    }
+}
+
+impl Observer for Traffic {
+    fn batch(&mut self, batch: &JudgedBatch) {
+        self.known.batch(&batch.batch);
+        self.learn_addresses();
+    }
+
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        self.connections += connection.weight;
+        let Edge { client, server, .. } = connection.edge;
+        if self.is_own(client, peers, connection.tuple.client) {
+            self.count(connection, peers, false);
+        }
+        if self.is_own(server, peers, connection.tuple.server) {
+            self.count(connection, peers, true);
+        }
+    }
+
+    fn exchange(&mut self, _: &Exchange, _: &Peers) {}
+}
+
+/// Whether a peer is a target, as far as its name tells.
+fn by_name(target: &Target, peer: &Peer) -> Option<bool> {
+    match (target, peer) {
+        (
+            Target::Workload { namespace, name },
+            Peer::Workload {
+                namespace: of,
+                name: workload,
+                ..
+            },
+        ) => {
+            if of != namespace {
+                Some(false)
+            } else if workload == name {
+                Some(true)
+            } else {
+                None
+            }
+        }
+        (Target::Namespace(namespace), Peer::Workload { namespace: of, .. }) => {
+            Some(of == namespace)
+        }
+        (Target::Pod { namespace, .. }, Peer::Workload { namespace: of, .. })
+            if of != namespace =>
+        {
+            Some(false)
+        }
+        (Target::Pod { .. } | Target::Identity(_) | Target::Node(_), Peer::Workload { .. }) => None,
+        (Target::Node(_), Peer::Entity(_)) => None,
+        (Target::Name(name), Peer::Name(other)) => Some(name == other),
+        (Target::Address(_), Peer::Name(_) | Peer::Prefix(_) | Peer::Entity(_)) => None,
+        _ => Some(false),
+    }
+}
