@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -42,66 +42,75 @@ impl IncidentArgs {
     /// Reads it.
     ///
     /// # Errors
-    /// [`CommandError`] for a file that cannot be read, an id that is of none or of several
-    /// incidents, and a time that is none.
+    /// As [`read`].
     pub(super) fn read(&self) -> Result<Known, CommandError> {
-        let now = time_arg::now();
-        let start = time_arg::bound("incident-start", self.incident_start.as_deref(), now)?;
-        let Some(path) = &self.findings else {
-            return Ok(Known {
-                start,
-                ..Known::default()
-            });
-        };
-        let name = path.display().to_string();
-        let file =
-            File::open(path).map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
-        let all = Findings::read(&mut BufReader::new(file), &name).map_err(CommandError::failed)?;
-        let incident = self.meant(&all)?;
-        let findings: Vec<Finding> = all.of(incident).cloned().collect();
-        Ok(Known {
-            start: start.or(Some(incident.first)),
-            incident: Some(incident.clone()),
-            findings,
-        })
+        read(
+            self.findings.as_deref(),
+            self.incident.as_deref(),
+            self.incident_start.as_deref(),
+        )
     }
+}
 
-    /// The findings file, as it was typed.
-    pub(super) fn file(&self) -> Option<String> {
-        self.findings
-            .as_ref()
-            .map(|path| path.display().to_string())
+/// The incident of a findings file by the beginning of its id, the worst one without; `start`
+/// is when it began, as it was typed.
+///
+/// # Errors
+/// [`CommandError`] for a file that cannot be read, an id that is of none or of several
+/// incidents, and a time that is none.
+pub(super) fn read(
+    findings: Option<&Path>,
+    id: Option<&str>,
+    start: Option<&str>,
+) -> Result<Known, CommandError> {
+    let start = time_arg::bound("incident-start", start, time_arg::now())?;
+    let Some(path) = findings else {
+        return Ok(Known {
+            start,
+            ..Known::default()
+        });
+    };
+    let name = path.display().to_string();
+    let file =
+        File::open(path).map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
+    let all = Findings::read(&mut BufReader::new(file), &name).map_err(CommandError::failed)?;
+    let incident = meant(&all, id)?;
+    let findings: Vec<Finding> = all.of(incident).cloned().collect();
+    Ok(Known {
+        start: start.or(Some(incident.first)),
+        incident: Some(incident.clone()),
+        findings,
+    })
+}
+
+fn meant<'a>(all: &'a Findings, typed: Option<&str>) -> Result<&'a Incident, CommandError> {
+    let Some(typed) = typed else {
+        let worst = all.incidents().into_iter().next();
+        return worst.ok_or_else(|| CommandError::failed("the findings file has no incident"));
+    };
+    if let Some(incident) = all.incident(typed) {
+        return Ok(incident);
     }
-
-    fn meant<'a>(&self, all: &'a Findings) -> Result<&'a Incident, CommandError> {
-        let Some(typed) = &self.incident else {
-            let worst = all.incidents().into_iter().next();
-            return worst.ok_or_else(|| CommandError::failed("the findings file has no incident"));
-        };
-        if let Some(incident) = all.incident(typed) {
-            return Ok(incident);
-        }
-        let mut meant: Vec<&Incident> = Vec::new();
-        for id in all.ids(typed) {
-            let of_finding = all.by_id(id);
-            let ids = of_finding.iter().map(|finding| finding.incident.as_str());
-            for incident in std::iter::once(id).chain(ids) {
-                if let Some(incident) = all.incident(incident)
-                    && !meant.iter().any(|known| known.id == incident.id)
-                {
-                    meant.push(incident);
-                }
+    let mut meant: Vec<&Incident> = Vec::new();
+    for id in all.ids(typed) {
+        let of_finding = all.by_id(id);
+        let ids = of_finding.iter().map(|finding| finding.incident.as_str());
+        for incident in std::iter::once(id).chain(ids) {
+            if let Some(incident) = all.incident(incident)
+                && !meant.iter().any(|known| known.id == incident.id)
+            {
+                meant.push(incident);
             }
         }
-        match meant[..] {
-            [only] if !typed.is_empty() => Ok(only),
-            [] => Err(CommandError::failed(format!(
-                "no incident or finding has the id {typed}"
-            ))),
-            _ => Err(CommandError::failed(format!(
-                "several incidents have an id that begins with '{typed}': give more of it"
-            ))),
-        }
+    }
+    match meant[..] {
+        [only] if !typed.is_empty() => Ok(only),
+        [] => Err(CommandError::failed(format!(
+            "no incident or finding has the id {typed}"
+        ))),
+        _ => Err(CommandError::failed(format!(
+            "several incidents have an id that begins with '{typed}': give more of it"
+        ))),
     }
 }
 

@@ -3,7 +3,6 @@
 mod analyze;
 mod archive;
 mod baseline;
-mod bundle;
 pub mod connection;
 mod detecting;
 mod error;

@@ -25,6 +25,8 @@ const MOST_PODS: usize = 1 << 16;
 const MOST_OTHERS: usize = 1 << 12;
 /// Addresses of one pod that are kept.
 const MOST_ADDRESSES: usize = 8;
+/// Ends that are remembered as looked at.
+const MOST_LOOKED: usize = 1 << 20;
 /// Names that are said where a target is not known.
 const MOST_SAID: usize = 8;
 
@@ -73,12 +75,9 @@ pub struct Known {
 /// Namespace, pod, workload, labels.
 type Key = (Arc<str>, Arc<str>, Arc<str>, Vec<crate::inventory::Label>);
 
-/// Ends of rows that were looked at, of one set of dictionaries.
-#[derive(Clone, Debug, Default)]
-struct Looked {
-    epoch: u64,
-    ends: HashSet<(u32, u32, u32), RandomState>,
-}
+/// Ends of rows that were looked at, with the dictionaries they are of: several threads have
+/// their own.
+type Looked = HashSet<(u64, u32, u32, u32), RandomState>;
 
 impl KnownPod {
     /// `shop/checkout-7d5b9c6f48-hx2vp`; the workload for a template.
@@ -265,11 +264,8 @@ impl Known {
 
     fn row(&mut self, row: RowRef<'_>) {
         let epoch = row.dictionaries().epoch();
-        if self.looked.epoch != epoch {
-            self.looked = Looked {
-                epoch,
-                ends: HashSet::default(),
-            };
+        if self.looked.len() >= MOST_LOOKED {
+            self.looked.clear();
         }
         for (id, address, own) in [
             (row.source(), row.source_ip(), Direction::EGRESS),
@@ -277,7 +273,7 @@ impl Known {
         ] {
             let is_here = row.direction() == own;
             let node = if is_here { row.node().0 } else { 0 };
-            if !self.looked.ends.insert((id.0, address.0, node)) {
+            if !self.looked.insert((epoch, id.0, address.0, node)) {
                 continue;
             }
             let Some(endpoint) = row.dictionaries().endpoint(id) else {

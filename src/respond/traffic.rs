@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
-use super::known::Known;
 use super::Target;
+use super::known::Known;
 use crate::connection::{Connection, Edge, Exchange, Outcome, Peer, PeerId, Peers};
 use crate::engine::{JudgedBatch, Observer};
 use crate::flow::{NO_TIME, Protocol};

@@ -1,10 +1,14 @@
 //! `flowwatch isolate`: a quarantine for somebody, proven before anybody applies it.
 //!
 //! Owns the arguments, what is read, and when the command fails. What a quarantine is made of
-//! and what it does is `respond::quarantine`'s, the pages are `render::isolate`'s, the folder
-//! is `folder`'s. Nothing is ever applied.
+//! and what it does is `respond::quarantine`'s, what is beside it in the folder `bundle`'s,
+//! the pages are `render::isolate`'s and `render::bundle`'s, the folder is `folder`'s, its
+//! sums `sums`', the recorded flows `evidence`'s. Nothing is ever applied.
 
+mod bundle;
+mod evidence;
 mod folder;
+mod sums;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -16,31 +20,59 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
+use super::fold::{self, Fold};
 use super::format::Color;
-use super::passing::{self, Reads};
 use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
-use super::{fold, progress, sink, time_arg};
+use super::trace::{self, Beside, Tracing};
+use super::{incident, sink, time_arg};
 use crate::connection::Peer;
-use crate::engine::{BatchJudge, Policies};
+use crate::engine::Policies;
 use crate::filter::parse_go_duration;
+use crate::flow::{FlowBatch, HOUR};
 use crate::render::isolate as forms;
 use crate::respond::layout::Page;
 use crate::respond::quarantine::{self, Order, Pattern, Plan, Proof, Scene, incident_id};
+use crate::respond::record::EvidenceRef;
 use crate::respond::{Known, Target, TargetEdge, Traffic};
 use crate::review::assert::Holds;
-use crate::review::report::Reading;
+use crate::review::trace::Trace;
+use crate::source::archive::{Projection, Query};
+use crate::source::file::Input;
+use evidence::Evidence;
 use folder::Folder;
+pub(super) use sums::differing;
+
+/// Columns of an archive that tell who somebody is.
+const WHO: [&str; 16] = [
+    "source_namespace",
+    "source_pod",
+    "source_workload",
+    "source_workloads",
+    "source_identity",
+    "source_cluster",
+    "source_labels",
+    "source_id",
+    "destination_namespace",
+    "destination_pod",
+    "destination_workload",
+    "destination_workloads",
+    "destination_identity",
+    "destination_cluster",
+    "destination_labels",
+    "destination_id",
+];
 
 /// Arguments of `isolate`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct IsolateArgs {
     /// Whom to cut off: a workload or pod (shop/checkout), a namespace (shop/*),
-    /// identity:NUMBER, node:NAME, an address, a prefix, a DNS name
+    /// identity:NUMBER, node:NAME, an address, a prefix, a DNS name.
+    /// Without it the subject of the incident
     #[arg(value_name = "TARGET")]
-    target: String,
+    target: Option<String>,
     /// Recordings that show who there is and who talks to it: files, directories, archives
     #[arg(long, value_name = "PATH", num_args = 1.., value_hint = clap::ValueHint::AnyPath)]
     flows: Vec<PathBuf>,
@@ -59,9 +91,19 @@ pub(super) struct IsolateArgs {
     /// namespace
     #[arg(long, value_name = "TARGET")]
     keep: Vec<String>,
-    /// The incident, the value of the label [default: fw- and the time]
+    /// The incident, the value of the label [default: that of --findings, else fw- and the time]
     #[arg(long, value_name = "ID")]
     incident: Option<String>,
+    /// Findings file of the incident: --incident is enough of the beginning of its id, the
+    /// worst one without
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    findings: Option<PathBuf>,
+    /// When the incident began, where no file says: 5m ago, 2006-01-02, or an RFC 3339 time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    incident_start: Option<String>,
+    /// How far the bundle follows whom it talked to
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    hops: usize,
     /// When it is to be looked at again; nothing ends by itself
     #[arg(long, value_name = "DURATION", default_value = "4h")]
     ttl: String,
@@ -130,10 +172,12 @@ struct Resolved {
     pattern: Option<Pattern>,
     cut: Option<Target>,
     keep: Vec<Target>,
-    incident: Arc<str>,
+    /// The value of the label.
+    label: Arc<str>,
+    incident: incident::Known,
     made: Timestamp,
     expires: Timestamp,
-    reads: Reads,
+    tracing: Tracing,
     folder: Option<Folder>,
 }
 
@@ -141,7 +185,13 @@ struct Resolved {
 struct Read {
     known: Known,
     edges: Vec<TargetEdge>,
-    reading: Option<Reading>,
+    traced: Option<Traced>,
+}
+
+/// Who talked to the target, and its flows.
+struct Traced {
+    trace: Trace,
+    evidence: Option<EvidenceRef>,
 }
 
 impl IsolateArgs {
@@ -155,7 +205,7 @@ impl IsolateArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let resolved = self.resolve()?;
+        let mut resolved = self.resolve()?;
         let Some(mut source) = self.policies.source_with(&self.inventory)? else {
             return Err(UsageError::new("give the policies by --policies").into());
         };
@@ -163,22 +213,21 @@ impl IsolateArgs {
         if !self.quiet {
             say_remarks(&loaded.remarks, err);
         }
-        let policies = loaded.policies;
-        let read = self.read(&resolved, &policies, interrupt)?;
-        if let Some(reading) = &read.reading {
-            sink::complain(err, &reading.failed)?;
-        }
+        let policies = Arc::new(loaded.policies);
+        resolved.tracing.policies = Some(policies.clone());
+        let read = self.read(&resolved, &policies, err, interrupt)?;
         let (plan, proof) = isolate(&resolved, &policies, &read)?;
-        let options = self.options(&resolved, &read);
+        let mut options = self.options(&resolved, &read);
         if let Some(folder) = &resolved.folder {
-            let data = sink::pretty(&forms::json(&plan, &proof))?;
-            folder.write(&[
-                (Page::Readme, forms::readme(&plan, &proof, &options)),
-                (Page::Quarantine, policy(&plan)),
-                (Page::Proof, forms::proof(&plan, &proof, &options)),
-                (Page::ProofData, data),
-                (Page::Rollback, plan.rollback.clone()),
-            ])?;
+            let parts = bundle::Parts {
+                args: self,
+                resolved: &resolved,
+                policies: &policies,
+                read: &read,
+                plan: &plan,
+                proof: &proof,
+            };
+            bundle::write(folder, &parts, &mut options)?;
         }
         let text = match self.output {
             Form::Terminal => forms::terminal(&plan, &proof, &options),
@@ -218,13 +267,24 @@ impl IsolateArgs {
         let pattern = self.pattern.as_deref().map(str::parse).transpose();
         let pattern = pattern
             .map_err(|error: quarantine::PatternError| UsageError::new(error.to_string()))?;
-        let id = match &self.incident {
-            Some(id) => id.clone(),
-            None => made.strftime("fw-%Y%m%d-%H%M").to_string(),
+        let incident = incident::read(
+            self.findings.as_deref(),
+            self.incident.as_deref(),
+            self.incident_start.as_deref(),
+        )?;
+        let id = match (&incident.incident, &self.incident) {
+            (Some(incident), _) => incident.id.clone(),
+            (None, Some(id)) => id.clone(),
+            (None, None) => made.strftime("fw-%Y%m%d-%H%M").to_string(),
+        };
+        let typed = match &self.target {
+            Some(typed) => typed.clone(),
+            None => incident.subject()?,
         };
         let (filters, _) = self.filters.compile()?;
+        let hops = trace::hops(self.hops)?;
         Ok(Resolved {
-            target: target(&self.target)?,
+            target: target(&typed)?,
             pattern,
             cut: self.cut.as_deref().map(target).transpose()?,
             keep: self
@@ -232,90 +292,128 @@ impl IsolateArgs {
                 .iter()
                 .map(|text| target(text))
                 .collect::<Result<_, _>>()?,
-            incident: incident_id(&id)
+            label: incident_id(&id)
                 .map_err(|error| UsageError::new(format!("--incident: {error}")))?,
             made,
             expires,
             folder: self.out.as_deref().map(Folder::open).transpose()?,
-            reads: Reads {
+            tracing: Tracing {
+                target: target(&typed)?,
                 inputs: fold::open(&self.flows)?,
                 filters,
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
-                ..Reads::default()
+                incident: incident.start,
+                // Without a bundle nobody asks further.
+                hops: if self.out.is_some() { hops } else { 1 },
+                policies: None,
+                whole: self.out.is_some(),
+                quiet: self.quiet,
             },
+            incident,
         })
     }
 
-    /// One pass over the flows: who there is, and the target's connections.
+    /// The flows: who there is, the target's connections, and who talked to it.
     fn read(
         &self,
         resolved: &Resolved,
         policies: &Policies,
+        err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<Read, CommandError> {
-        if resolved.reads.inputs.is_empty() {
+        let tracing = &resolved.tracing;
+        if tracing.inputs.is_empty() {
             return Ok(Read {
                 known: Known::of(policies, None),
                 edges: Vec::new(),
-                reading: None,
+                traced: None,
             });
         }
-        let bar = progress::bar(&resolved.reads.inputs, !self.quiet);
-        let traffic = Traffic::new(resolved.target.clone(), Known::default());
-        let (reading, _, traffic) = passing::read(
-            &resolved.reads,
-            || None::<BatchJudge>,
-            traffic,
-            &bar,
-            interrupt,
-        );
-        bar.finish_and_clear();
-        if reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        let folder = self
+            .out
+            .as_deref()
+            .map(|out| out.join(Page::Evidence.file()));
+        let beside = || {
+            let evidence = folder.as_deref().map(Evidence::create).transpose()?;
+            let traffic = Traffic::new(resolved.target.clone(), Known::default());
+            Ok(Beside(traffic, evidence))
+        };
+        let (trace, Beside(traffic, evidence)) = trace::trace(tracing, beside, err, interrupt)?;
         let (seen, edges) = traffic.finish();
         let mut known = Known::of(policies, seen.cluster());
         known.merge(seen);
+        if let Some(others) = self.others(tracing, &trace, err, interrupt)? {
+            known.merge(others);
+        }
+        let sources = bundle::names(&self.flows);
+        let evidence = evidence.map(|evidence| evidence.finish(&trace.reading, sources));
         Ok(Read {
             known,
             edges,
-            reading: Some(reading),
+            traced: Some(Traced {
+                trace,
+                evidence: evidence.transpose()?,
+            }),
         })
     }
 
-    fn options(&self, resolved: &Resolved, read: &Read) -> forms::Options {
-        let shown = |paths: &[PathBuf]| {
-            paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect()
+    /// Who else there is: of archives only what is about the target was read. The last hour
+    /// tells the others.
+    fn others(
+        &self,
+        tracing: &Tracing,
+        trace: &Trace,
+        err: &mut dyn Write,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Known>, CommandError> {
+        let is_archive = |input: &&Input| matches!(input, Input::Archive(_));
+        let archives: Vec<Input> = tracing.inputs.iter().filter(is_archive).cloned().collect();
+        let Some((_, last)) = trace.window.span() else {
+            return Ok(None);
         };
+        if archives.is_empty() || tracing.target.wanted().is_none() {
+            return Ok(None);
+        }
+        let query = Query {
+            since: last.saturating_sub(HOUR),
+            until: last,
+            projection: Projection::only(WHO.iter().copied()),
+            ..Query::default()
+        };
+        let found = fold::fold_some(&archives, query, Everybody::default, true, err, interrupt)?;
+        Ok(Some(found.0))
+    }
+
+    fn options(&self, resolved: &Resolved, read: &Read) -> forms::Options {
         let mut policies = self.policies.paths();
-        policies.extend(self.inventory.iter().map(|path| path.display().to_string()));
+        policies.extend(bundle::names(&self.inventory));
+        let trace = read.traced.as_ref().map(|traced| &traced.trace);
         forms::Options {
             color: self.color.wanted(),
             top: self.top,
-            flows: shown(&self.flows),
+            flows: bundle::names(&self.flows),
             policies,
             made: resolved.made,
-            seen: read
-                .reading
-                .as_ref()
-                .and_then(|reading| reading.seen.span()),
-            read: read.reading.as_ref().map_or(0, |reading| reading.flows),
-            missing: Vec::new(),
-            pages: vec![
-                Page::Readme,
-                Page::Quarantine,
-                Page::Proof,
-                Page::ProofData,
-                Page::Rollback,
-            ],
+            seen: trace.and_then(|trace| trace.window.span()),
+            read: trace.map_or(0, |trace| trace.reading.flows),
             folder: self.out.as_ref().map(|path| path.display().to_string()),
+            ..forms::Options::default()
         }
+    }
+}
+
+/// Everybody whom flows show.
+#[derive(Default)]
+struct Everybody(Known);
+
+impl Fold for Everybody {
+    fn batch(&mut self, batch: &FlowBatch) {
+        self.0.batch(batch);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
     }
 }
 
@@ -333,7 +431,7 @@ fn isolate(
     let order = Order {
         target: settle(&resolved.target)?,
         pattern: resolved.pattern,
-        incident: resolved.incident.clone(),
+        incident: resolved.label.clone(),
         expires: resolved.expires,
         cut: resolved.cut.as_ref().map(settle).transpose()?,
         keep: resolved.keep.iter().map(settle).collect::<Result<_, _>>()?,
@@ -354,7 +452,7 @@ fn isolate(
         policies,
         known: &read.known,
         edges: &read.edges,
-        flows: read.reading.is_some(),
+        flows: read.traced.is_some(),
     };
     let proof = quarantine::prove(&plan, &scene);
     Ok((plan, proof))

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-pub(in crate::cli) use read::{Nobody, Tracing, addresses, trace};
+pub(in crate::cli) use read::{Beside, Nobody, Tracing, addresses, trace};
 
 use super::error::{CommandError, UsageError};
 use super::format::Color;
@@ -21,6 +21,7 @@ use super::policy_source::say_remarks;
 use super::signal::Interrupt;
 use super::{sink, time_arg};
 use crate::engine::Policies;
+use crate::filter::Filters;
 use crate::render::trace as forms;
 use crate::review::trace::{Target, Trace};
 use crate::source::file::inputs;
@@ -98,6 +99,17 @@ enum Form {
     Mermaid,
 }
 
+/// The hops that were asked for.
+///
+/// # Errors
+/// [`UsageError`] for none, and for more than are followed.
+pub(in crate::cli) fn hops(typed: usize) -> Result<usize, UsageError> {
+    if typed == 0 || typed > MOST_HOPS {
+        return Err(UsageError::new(format!("--hops takes 1 to {MOST_HOPS}")));
+    }
+    Ok(typed)
+}
+
 impl TraceArgs {
     /// Runs the command.
     ///
@@ -110,7 +122,7 @@ impl TraceArgs {
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
         let plan = self.plan(err)?;
-        let (trace, Nobody) = trace(&plan, || Nobody, err, interrupt)?;
+        let (trace, Nobody) = trace(&plan, || Ok(Nobody), err, interrupt)?;
         if trace.is_empty() {
             return Err(CommandError::failed(format!(
                 "no flow is about {}",
@@ -129,9 +141,7 @@ impl TraceArgs {
             None => known.subject()?,
         };
         let target = Target::parse(&typed).map_err(|error| UsageError::new(error.to_string()))?;
-        if self.hops == 0 || self.hops > MOST_HOPS {
-            return Err(UsageError::new(format!("--hops takes 1 to {MOST_HOPS}")).into());
-        }
+        let hops = hops(self.hops)?;
         let now = time_arg::now();
         let (since, until) = (
             time_arg::bound("since", self.since.as_deref(), now)?,
@@ -151,10 +161,11 @@ impl TraceArgs {
         Ok(Tracing {
             target,
             inputs,
+            filters: Filters::default(),
             since,
             until,
             incident: known.start,
-            hops: self.hops,
+            hops,
             policies,
             whole: false,
             quiet: self.quiet,

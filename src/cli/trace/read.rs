@@ -16,6 +16,7 @@ use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::connection::{Connection, Exchange, Peers};
 use crate::engine::{BatchJudge, JudgedBatch, Observer, Policies};
+use crate::filter::Filters;
 use crate::flow::{FlowBatch, NO_TIME, RowRef, Wanted};
 use crate::review::report::Seen;
 use crate::review::trace::{Addresses, Frontier, Further, Gatherer, Matcher, Near, Target, Trace};
@@ -27,6 +28,7 @@ use crate::source::file::Input;
 pub(in crate::cli) struct Tracing {
     pub(in crate::cli) target: Target,
     pub(in crate::cli) inputs: Vec<Input>,
+    pub(in crate::cli) filters: Filters,
     /// First and last time, in nanoseconds since 1970 UTC.
     pub(in crate::cli) since: Option<i64>,
     pub(in crate::cli) until: Option<i64>,
@@ -46,7 +48,7 @@ pub(in crate::cli) struct Tracing {
 /// [`CommandError`] for what cannot be read, or when it was interrupted.
 pub(in crate::cli) fn trace<O: Observer>(
     plan: &Tracing,
-    beside: impl Fn() -> O,
+    beside: impl Fn() -> Result<O, CommandError>,
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<(Trace, O), CommandError> {
@@ -58,10 +60,10 @@ pub(in crate::cli) fn trace<O: Observer>(
     let addresses = addresses(&plan.target, &plan.inputs, err, interrupt)?;
     let narrow = plan.target.wanted();
     let (mut trace, mut other) =
-        plan.own(narrow.clone(), addresses.clone(), beside(), interrupt)?;
+        plan.own(narrow.clone(), addresses.clone(), beside()?, interrupt)?;
     if trace.is_empty() && narrow.is_some() && plan.has_archives() {
         // An archive of flows that do not say namespaces.
-        (trace, other) = plan.own(None, addresses, beside(), interrupt)?;
+        (trace, other) = plan.own(None, addresses, beside()?, interrupt)?;
     }
     let mut frontier = Frontier::of(&trace);
     for _ in 1..plan.hops {
@@ -111,6 +113,7 @@ impl Tracing {
     fn reads(&self, narrow: Option<Wanted>) -> Reads {
         Reads {
             inputs: self.inputs.clone(),
+            filters: self.filters.clone(),
             since: self.since,
             until: self.until,
             judged: self.policies.is_some(),
@@ -292,7 +295,28 @@ impl Judging for Choosing {
 }
 
 /// Two observers of the same flows.
-struct Beside<A, B>(A, B);
+pub(in crate::cli) struct Beside<A, B>(pub(in crate::cli) A, pub(in crate::cli) B);
+
+/// Maybe an observer.
+impl<A: Observer> Observer for Option<A> {
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        if let Some(one) = self {
+            one.connection(connection, peers);
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
+        if let Some(one) = self {
+            one.exchange(exchange, peers);
+        }
+    }
+
+    fn batch(&mut self, batch: &JudgedBatch) {
+        if let Some(one) = self {
+            one.batch(batch);
+        }
+    }
+}
 
 impl<A: Observer, B: Observer> Observer for Beside<A, B> {
     fn connection(&mut self, connection: &Connection, peers: &Peers) {

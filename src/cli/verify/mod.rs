@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::bundle::{SUMS, differing};
 use super::connection::ConnectionArgs;
 use super::error::{CommandError, UsageError};
 use super::format::Color;
+use super::isolate::differing;
 use super::policy_args::AgentArgs;
 use super::policy_source::{PolicySource, say_remarks};
 use super::signal::Interrupt;
@@ -26,13 +26,11 @@ use super::{sink, time_arg};
 use crate::engine::{Alteration, Alterations, Altered, Policies};
 use crate::filter::parse_go_duration;
 use crate::render::verify as forms;
+use crate::respond::layout::Page;
 use crate::respond::record::BundleRecord;
 use crate::respond::verify::{Answer, Verified, Wanted, Watch};
 use crate::review::trace::Target;
 use crate::source::file::{Input, inputs};
-
-/// What a bundle says of itself.
-pub(super) const RECORD: &str = "bundle.json";
 
 /// Arguments of `verify`.
 #[derive(Args)]
@@ -141,7 +139,7 @@ impl VerifyArgs {
         if !self.quiet {
             for file in differing(&self.bundle).unwrap_or_default() {
                 let path = self.bundle.join(&file);
-                let sums = self.bundle.join(SUMS);
+                let sums = self.bundle.join(Page::Sums.file());
                 sink::say(
                     err,
                     &format!("{}: is not as {} has it", path.display(), sums.display()),
@@ -159,7 +157,7 @@ impl VerifyArgs {
         if names.is_empty() {
             return Err(CommandError::failed(format!(
                 "{}: the bundle has no policy to look for",
-                self.bundle.join(RECORD).display()
+                self.bundle.join(Page::Record.file()).display()
             )));
         }
         let label = quarantine
@@ -203,7 +201,7 @@ impl Plan {
 
 /// What a bundle says of itself.
 fn record(folder: &Path) -> Result<BundleRecord, CommandError> {
-    let path = folder.join(RECORD);
+    let path = folder.join(Page::Record.file());
     let name = path.display().to_string();
     let text = std::fs::read_to_string(&path)
         .map_err(|error| CommandError::failed(format!("{name}: {error}")))?;

@@ -62,8 +62,8 @@ pub fn improvement(bundle: &Bundle<'_>, known: &Improvement) -> String {
             bundle.policies.join(" ")
         };
         let flows = bundle.flows.join(" ");
-        let explain = format!("flowwatch policy coverage --policies {policies} --flows {flows}");
-        commands(&mut out, [explain.as_str()]);
+        let tighten = format!("flowwatch policy tighten {policies} --flows {flows}");
+        commands(&mut out, [tighten.as_str()]);
     } else {
         heading(&mut out, 3, "Policies that would have prevented it");
         for line in &known.replay {

@@ -1,26 +1,27 @@
 //! The pages of an incident bundle, as Markdown.
 //!
-//! Owns their words and order: the first page, which is read in a minute; the timeline, how
-//! far it reaches, what to save and to revoke, and the page to fill in. What is in them is
-//! `respond`'s. Computes nothing.
+//! Owns their words and order: what happened and how sure that is, for the first page; the
+//! timeline, how far it reaches, what to save and to revoke, and the page to fill in. What is
+//! in them is `respond`'s; what is said of the quarantine is `isolate`'s. Computes nothing.
 
 mod forensics;
 mod improvement;
 mod radius;
-mod readme;
 mod runbook;
+mod story;
 mod timeline;
 mod words;
 
 pub use forensics::forensics;
 pub use improvement::{Improvement, improvement};
 pub use radius::radius;
-pub use readme::readme;
 pub use runbook::runbook;
+pub use story::story;
 pub use timeline::timeline;
 
 use crate::finding::{Finding, Incident};
 use crate::respond::credentials::Credential;
+use crate::respond::quarantine::Plan;
 use crate::respond::scope::{Radius, Timeline};
 use crate::respond::snapshot::Snapshot;
 use crate::review::trace::Trace;
@@ -49,36 +50,9 @@ pub struct Bundle<'a> {
     /// What to revoke.
     pub credentials: &'a [Credential],
     /// What cuts it off.
-    pub cut: Cut,
+    pub plan: &'a Plan,
     /// Recordings, as they were named.
     pub flows: Vec<String>,
     /// Policies, as they were named.
     pub policies: Vec<String>,
-    /// Files of the bundle with what each is for, in order.
-    pub pages: Vec<(&'static str, &'static str)>,
-    /// The folder, as it was named.
-    pub folder: String,
-}
-
-/// What cuts the target off, as far as pages tell it.
-#[derive(Clone, Debug, Default)]
-pub struct Cut {
-    /// The pattern, by its name.
-    pub pattern: String,
-    /// What it does, a sentence without its end.
-    pub purpose: String,
-    /// What was proven: `proven`, `undecided`, `refuted`.
-    pub proof: String,
-    /// What stays open, or is not known, as sentences; those that matter most first.
-    pub open: Vec<String>,
-    /// What else breaks, as sentences.
-    pub breaks: Vec<String>,
-    /// What to type to apply it, with why.
-    pub apply: Vec<(String, String)>,
-    /// What to type to take it back.
-    pub undo: Vec<(String, String)>,
-    /// What GitOps and controllers do to it.
-    pub gitops: Vec<String>,
-    /// When it is to be looked at again, RFC 3339; empty where nobody said.
-    pub expires: String,
 }

@@ -29,11 +29,12 @@ pub fn runbook(bundle: &Bundle<'_>, improvement: &str) -> String {
         "The proof is read: what stays open and what breaks is taken in ([40-proof.md](40-proof.md))",
     );
     step(&mut out, "Whoever is cut off knows it: ____________");
-    for (command, why) in &bundle.cut.apply {
-        step(&mut out, &text(why));
-        commands(&mut out, [command.as_str()]);
+    for one in &bundle.plan.apply {
+        step(&mut out, &text(&one.why));
+        commands(&mut out, [one.command.as_str()]);
     }
     step(&mut out, "It is verified. Time to effect: ____________");
+    commands(&mut out, ["flowwatch verify . --server RELAY:4245"]);
     heading(&mut out, 2, "2. Investigate");
     step(
         &mut out,
@@ -65,13 +66,8 @@ pub fn runbook(bundle: &Bundle<'_>, improvement: &str) -> String {
         &mut out,
         "The quarantine is taken back, and that is verified",
     );
-    let undo: Vec<&str> = bundle
-        .cut
-        .undo
-        .iter()
-        .map(|(command, _)| command.as_str())
-        .collect();
-    commands(&mut out, undo);
+    let undo = bundle.plan.undo.iter();
+    commands(&mut out, undo.map(|one| one.command.as_str()));
     heading(&mut out, 2, "4. Document");
     step(
         &mut out,

@@ -251,6 +251,11 @@ impl People {
         }
     }
 
+    /// Adds a pod by its namespace, the name of its workload and its labels.
+    pub fn know(&mut self, namespace: Arc<str>, workload: Arc<str>, labels: Vec<Label>) {
+        self.add((namespace, workload, labels));
+    }
+
     /// Takes in what another thread knows.
     pub fn merge(&mut self, other: Self) {
         self.cluster = self.cluster.take().or(other.cluster);

@@ -11,7 +11,6 @@ use super::ports::{joined, ranges};
 use super::{Open, PortRange, Reach, Subject, Whom};
 use crate::engine::{Policies, Rule};
 use crate::flow::Protocol;
-use crate::inventory::Identity;
 use crate::policy::Direction;
 use crate::review::assert::court::{Court, Fate, Said, Somebody};
 use crate::review::assert::possible::addresses;
@@ -350,23 +349,5 @@ fn is_documentation(address: std::net::IpAddr) -> bool {
     match address {
         std::net::IpAddr::V4(address) => address.octets() == [198, 51, 100, 1],
         std::net::IpAddr::V6(_) => false,
-    }
-}
-
-impl Subject {
-    /// A pod by its labels.
-    #[must_use]
-    pub fn pod(name: String, labels: impl IntoIterator<Item = crate::inventory::Label>) -> Self {
-        let mut labels: Vec<crate::inventory::Label> = labels.into_iter().collect();
-        labels.sort();
-        Self {
-            name,
-            identity: Identity {
-                number: crate::inventory::UNNUMBERED,
-                labels,
-                ..Identity::default()
-            },
-            outside: false,
-        }
     }
 }

@@ -10,13 +10,14 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use ask::reach;
 pub use ports::PortRange;
 
 use crate::engine::Rule;
-use crate::inventory::Identity;
+use crate::inventory::{Identity, Label, UNNUMBERED};
 
 /// What may be reached, and who may reach it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,11 +73,44 @@ pub enum Whom {
     /// Any address outside.
     World,
     /// Addresses outside that no policy tells from this one.
-    Like(std::net::IpAddr),
+    Like(IpAddr),
     /// What DNS gives for a name or a pattern that policies know.
     Name(Arc<str>),
     /// Pods that could be there: how many kinds of them, and some, by their labels.
     Possible(usize, Vec<String>),
+}
+
+impl Subject {
+    /// A pod by its labels.
+    #[must_use]
+    pub fn pod(name: String, labels: impl IntoIterator<Item = Label>) -> Self {
+        let mut labels: Vec<Label> = labels.into_iter().collect();
+        labels.sort();
+        Self {
+            name,
+            identity: Identity {
+                number: UNNUMBERED,
+                labels,
+                ..Identity::default()
+            },
+            outside: false,
+        }
+    }
+
+    /// An address outside, of which no name is known.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self {
+            name: address.to_string(),
+            identity: Identity {
+                number: UNNUMBERED,
+                address: Some(address),
+                names_complete: true,
+                ..Identity::default()
+            },
+            outside: true,
+        }
+    }
 }
 
 impl Reach {

@@ -181,16 +181,7 @@ fn every_port_of_a_range_is_as_the_range_says() {
 fn an_address_outside_is_asked_about_too() {
     let policies = policies(&format!("{PODS}{POLICIES}"));
     let people = People::of(&policies, None);
-    let subject = Subject {
-        name: "192.0.2.7".to_owned(),
-        identity: crate::inventory::Identity {
-            number: crate::inventory::UNNUMBERED,
-            address: "192.0.2.7".parse().ok(),
-            names_complete: true,
-            ..Default::default()
-        },
-        outside: true,
-    };
+    let subject = Subject::address("192.0.2.7".parse().unwrap());
     let reach = reach(&[subject], &policies, &people);
     assert_eq!(ports(&reach.inward, &workload("web")), ["443/TCP"]);
     assert!(ports(&reach.inward, &workload("db"))[0].contains("any"));

@@ -3,6 +3,8 @@
 //! Owns the writing while they are read for a trace, and what is said of how complete they
 //! are. Every command that takes an archive takes it.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{FlowWriter, Store, WriterOptions};
@@ -14,23 +16,31 @@ use crate::review::report::Reading;
 use crate::source::archive::ArchiveError;
 
 /// Writes the flows that take part.
-pub(in crate::cli) struct Evidence {
+pub(super) struct Evidence {
     folder: PathBuf,
+    /// Where it is written until it is whole.
+    beside: PathBuf,
     store: Store,
     writer: FlowWriter,
     failed: Option<ArchiveError>,
 }
 
 impl Evidence {
-    /// Begins to write into a folder, which is made.
+    /// Begins to write beside `folder`, where it goes when it is whole.
     ///
     /// # Errors
     /// [`CommandError`] where that cannot be.
-    pub(in crate::cli) fn create(folder: &Path) -> Result<Self, CommandError> {
-        let store = Store::open(folder).map_err(CommandError::failed)?;
+    pub(super) fn create(folder: &Path) -> Result<Self, CommandError> {
+        let beside = folder.with_extension("new");
+        if beside.exists() {
+            // Left by a run that was interrupted.
+            fs::remove_dir_all(&beside).map_err(|error| failed(&beside, &error))?;
+        }
+        let store = Store::open(&beside).map_err(CommandError::failed)?;
         let writer = store.writer(WriterOptions { with_uuid: true });
         Ok(Self {
             folder: folder.to_owned(),
+            beside,
             store,
             writer,
             failed: None,
@@ -41,7 +51,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`CommandError`] where something could not be written.
-    pub(in crate::cli) fn finish(
+    pub(super) fn finish(
         mut self,
         reading: &Reading,
         sources: Vec<String>,
@@ -54,6 +64,11 @@ impl Evidence {
         self.store
             .commit(entries, &[])
             .map_err(CommandError::failed)?;
+        drop(self.store);
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(|error| failed(&self.folder, &error))?;
+        }
+        fs::rename(&self.beside, &self.folder).map_err(|error| failed(&self.folder, &error))?;
         let seen = reading.share_seen();
         let time = |nanos: i64| {
             jiff::Timestamp::from_nanosecond(i128::from(nanos))
@@ -92,4 +107,8 @@ impl Observer for Evidence {
             self.failed = pushed.err();
         }
     }
+}
+
+fn failed(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::failed(format!("{}: {error}", path.display()))
 }

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use ring::digest::{Context, SHA256};
 
 use crate::cli::error::CommandError;
+use crate::respond::layout::Page;
 
-/// Name of their file.
-pub(in crate::cli) const SUMS: &str = "SHA256SUMS";
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 16;
 
@@ -28,14 +27,14 @@ pub(super) fn write(folder: &Path) -> Result<(), CommandError> {
         let name = file.display().to_string().replace('\\', "/");
         let _ = writeln!(text, "{sum}  {name}");
     }
-    let path = folder.join(SUMS);
+    let path = folder.join(Page::Sums.file());
     fs::write(&path, text).map_err(|error| failed(&path, &error))
 }
 
 /// Files whose sums are not what the bundle says, or that are gone; `None` where it says
 /// nothing.
 pub(in crate::cli) fn differing(folder: &Path) -> Option<Vec<String>> {
-    let text = fs::read_to_string(folder.join(SUMS)).ok()?;
+    let text = fs::read_to_string(folder.join(Page::Sums.file())).ok()?;
     let differs = |line: &str| {
         let (wanted, name) = line.split_once("  ")?;
         let own = sum(&folder.join(name)).ok();
@@ -50,7 +49,7 @@ fn collect(root: &Path, folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), Co
         if path.is_dir() {
             collect(root, &path, into)?;
         } else if let Ok(name) = path.strip_prefix(root)
-            && name != Path::new(SUMS)
+            && name != Path::new(Page::Sums.file())
         {
             into.push(name.to_owned());
         }
@@ -93,7 +92,7 @@ mod tests {
         fs::write(at("sub/b"), "b").unwrap();
         assert_eq!(differing(folder.path()), None);
         write(folder.path()).unwrap();
-        let text = fs::read_to_string(at(SUMS)).unwrap();
+        let text = fs::read_to_string(at(Page::Sums.file())).unwrap();
         // The sum of "abc" is the example of FIPS 180-4.
         assert!(
             text.starts_with(
