@@ -45,7 +45,8 @@ use folder::Folder;
 pub(super) use sums::differing;
 
 /// Columns of an archive that tell who somebody is.
-const WHO: [&str; 16] = [
+const WHO: [&str; 17] = [
+    "traffic_direction",
     "source_namespace",
     "source_pod",
     "source_workload",
@@ -53,7 +54,7 @@ const WHO: [&str; 16] = [
     "source_identity",
     "source_cluster",
     "source_labels",
-    "source_id",
+    "source_endpoint_id",
     "destination_namespace",
     "destination_pod",
     "destination_workload",
@@ -61,7 +62,7 @@ const WHO: [&str; 16] = [
     "destination_identity",
     "destination_cluster",
     "destination_labels",
-    "destination_id",
+    "destination_endpoint_id",
 ];
 
 /// Arguments of `isolate`.
