@@ -18,6 +18,8 @@ const LABEL: &str = "k8s:flowwatch.io/quarantine=INC-1";
 /// When the label is set, and when the agent has the policy.
 const APPLIED: &str = "2026-06-16T14:13:00Z";
 const EFFECT: &str = "2026-06-16T14:13:02Z";
+/// After the last drop, and before it is taken back.
+const LATE: &str = "2026-06-16T14:16:59.9Z";
 /// When it is taken back.
 const GONE: &str = "2026-06-16T14:17:00Z";
 
@@ -241,7 +243,10 @@ fn one_that_gets_through_after_the_first_drops_refutes_it() {
         })
         .next_back()
         .unwrap();
-    flows.push(late.clone());
+    let mut late = late.clone();
+    late["time"] = json!(LATE);
+    late["flow"]["time"] = json!(LATE);
+    flows.push(late);
     let (_, value) = verified(&flows, &format!("--applied {APPLIED}"), 1);
     assert_eq!(value["result"], "refuted", "{value:#}");
 }

@@ -158,7 +158,8 @@ impl Watch {
         };
         self.nodes(row, direction);
         let named = self.names(row);
-        let computed = judgement.computed.map(|computed| computed.verdict);
+        // What other policies say does not matter: only whether these rules deny it.
+        let computed = judgement.computed.map(|computed| computed.decision.verdict);
         let denies = match computed {
             Some(Verdict::DeniedByRule) => true,
             Some(Verdict::Unknown(_)) if !named => {
