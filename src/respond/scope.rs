@@ -14,6 +14,8 @@ use crate::review::trace::{Asked, Link, Trace, Way};
 
 /// Moments of a timeline; beyond them the least telling are left out and counted.
 const MOST_MOMENTS: usize = 200;
+/// Links of which nothing got through that are told one by one; more are one moment.
+const FEW: usize = 3;
 
 /// What happened when, in order.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,9 @@ pub enum Happened {
     Found(Box<Finding>),
     /// A link was seen for the first time.
     FirstSeen(Box<Link>),
+    /// Several links were seen for the first time of which nothing got through: the first of
+    /// them, and how many.
+    Denied(Box<Link>, usize),
     /// Requests were refused for the first time.
     Refused(Box<Asked>),
     /// A name was asked for that was not asked for before the incident.
@@ -60,7 +65,7 @@ impl Happened {
         match self {
             Self::RecordingBegins | Self::RecordingEnds | Self::IncidentBegins(_) => 5,
             Self::Found(_) => 4,
-            Self::Refused(_) | Self::Hole(..) => 3,
+            Self::Refused(_) | Self::Hole(..) | Self::Denied(..) => 3,
             Self::NewName(_) => 1,
             Self::FirstSeen(link) => {
                 let outside = matches!(link.far(), Peer::Name(_) | Peer::Prefix(_));
@@ -86,12 +91,29 @@ pub fn timeline(trace: &Trace, incident: Option<&Incident>, findings: &[Finding]
     for finding in findings {
         add(finding.first, Happened::Found(Box::new(finding.clone())));
     }
-    for link in trace.hops.iter().take(1).flat_map(|hop| &hop.links) {
-        // Without an incident every first sight is told; with one, what came with it.
-        if let Some((first, _)) = link.seen().span()
-            && (trace.incident.is_none() || trace.is_new(link.seen()))
+    // Without an incident every first sight is told; with one, what came with it.
+    let told = trace
+        .hops
+        .iter()
+        .take(1)
+        .flat_map(|hop| &hop.links)
+        .filter(|link| trace.incident.is_none() || trace.is_new(link.seen()));
+    let (passed, denied): (Vec<&Link>, Vec<&Link>) = told.partition(|link| link.passed() > 0);
+    let first = |link: &Link| link.seen().span().map(|(first, _)| first);
+    let in_vain = denied.len();
+    let mut one_by_one = passed;
+    if in_vain > FEW {
+        if let Some(link) = denied.iter().min_by_key(|link| first(link))
+            && let Some(at) = first(link)
         {
-            add(first, Happened::FirstSeen(Box::new(link.clone())));
+            add(at, Happened::Denied(Box::new((*link).clone()), in_vain));
+        }
+    } else {
+        one_by_one.extend(denied);
+    }
+    for link in one_by_one {
+        if let Some(at) = first(link) {
+            add(at, Happened::FirstSeen(Box::new(link.clone())));
         }
     }
     for asked in &trace.asked {

@@ -48,10 +48,9 @@ pub fn improvement(bundle: &Bundle<'_>, known: &Improvement) -> String {
         if rules.is_empty() {
             out.push_str(" No rule was asked, or none was given.\n\n");
         } else {
-            out.push_str(&crate::render::report::markdown::text(&format!(
-                " By {}.\n\n",
-                listed(&rules, 6)
-            )));
+            let by = format!(" By {}.", listed(&rules, 6));
+            out.push_str(&crate::render::report::markdown::text(&by));
+            out.push_str("\n\n");
         }
     }
     if known.suggestion.is_empty() {

@@ -76,6 +76,18 @@ fn told(what: &Happened) -> (String, String) {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
         ),
+        Happened::Denied(link, count) => (
+            format!(
+                "nothing gets through to {} from here on, the first is {}:{}",
+                counted(*count as u64, "new target"),
+                peer(link.far()),
+                port(link.port, link.protocol)
+            ),
+            link.references
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
         Happened::Refused(asked) => (
             format!(
                 "the proxy refuses {} of {} to {}, {} in all",

@@ -86,15 +86,15 @@ fn short(trace: &Trace) -> Vec<String> {
                 .first()
                 .into_iter()
                 .flat_map(|hop| &hop.links)
-                .filter(|link| trace.is_new(link.seen())),
+                .filter(|link| trace.is_new(link.seen()) && link.passed() > 0),
         );
         let since = clock(incident, true);
         short.push(if trace.watched_before().is_none() {
             format!("The incident began at {since} UTC, before the recording: what is new cannot be told.")
         } else if new.is_empty() {
-            format!("No new peer since the incident began at {since} UTC.")
+            format!("Nothing new got through since the incident began at {since} UTC.")
         } else {
-            format!("New since {since} UTC: {}.", listed(&new, NAMED))
+            format!("New since {since} UTC, and let through: {}.", listed(&new, NAMED))
         });
     }
     for (at, hop) in trace.hops.iter().enumerate().skip(1) {
