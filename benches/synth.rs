@@ -15,8 +15,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use flowwatch::synth::{Preset, Traffic};
-use flowwatch::wire::json_write::wire_to_json;
-use flowwatch::wire::restore::row_to_wire;
+use flowwatch::wire::json_write::JsonWriter;
+use flowwatch::wire::row_write::RowWriter;
 use flowwatch::wire::shape;
 use serde_json::Value;
 
@@ -27,6 +27,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const NOON: i64 = 1_767_614_400_000_000_000;
 const FLOWS: u64 = 400_000;
 const ROUNDS: usize = 3;
+
+/// Bytes of lines that are written at once.
+const CHUNK: usize = 256 << 10;
+/// Bytes of lines that serde_json writes too.
+const SAMPLE: usize = 64 << 20;
 
 fn main() {
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
@@ -71,30 +76,39 @@ fn speed(name: &str, preset: Preset) {
         began.elapsed().as_secs_f64() / traffic.flows() as f64
     });
     let (mut lines, mut wire) = (Vec::new(), Vec::new());
+    let (mut rows, mut writer) = (RowWriter::default(), JsonWriter::default());
+    let mut sample = Vec::new();
     let json = best(|| {
-        lines.clear();
         let mut traffic = make();
         let began = Instant::now();
         while let Some(batch) = traffic.next_batch() {
             for row in batch.rows() {
                 wire.clear();
-                row_to_wire(row, &mut wire);
-                wire_to_json(shape::get_flows_response(), &wire, &mut lines).unwrap();
+                rows.write(row, &mut wire);
+                writer
+                    .write(shape::get_flows_response(), &wire, &mut lines)
+                    .unwrap();
                 lines.push(b'\n');
+            }
+            // As they are written to a file: a piece at a time.
+            if lines.len() > CHUNK {
+                if sample.len() < SAMPLE {
+                    sample.extend_from_slice(&lines);
+                }
+                lines.clear();
             }
             traffic.recycle(batch);
         }
         began.elapsed().as_secs_f64() / traffic.flows() as f64
     });
-    let values: Vec<Value> = lines
+    let values: Vec<Value> = sample
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
-        .take(50_000)
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
     let plain = best(|| {
         let began = Instant::now();
-        let mut out = Vec::with_capacity(lines.len());
+        let mut out = Vec::with_capacity(2 * SAMPLE);
         for value in &values {
             serde_json::to_writer(&mut out, value).unwrap();
             out.push(b'\n');

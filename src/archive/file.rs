@@ -7,8 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use flate2::Crc;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -19,6 +19,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::Chunks;
 use super::columns::flow_properties;
+use crate::flow::{Encoder, FlowBatch};
 use crate::source::archive::ArchiveError;
 
 /// A file of flows being written.
@@ -40,13 +41,35 @@ impl FlowFile {
         Ok(Self { writer, chunks })
     }
 
-    /// Writes a row group.
-    pub(super) fn group(&mut self, record: &RecordBatch) -> Result<(), ParquetError> {
+    /// Writes a row group of the rows of a batch that `order` names.
+    pub(super) fn group(
+        &mut self,
+        encoder: &mut Encoder,
+        batch: &FlowBatch,
+        order: &[u32],
+    ) -> Result<(), ParquetError> {
         let properties = self.writer.properties().clone();
         let schema = self.writer.schema_descr().columns().to_vec();
+        let chunks = &mut self.chunks;
         let mut group = self.writer.next_row_group()?;
-        for (column, array) in schema.iter().zip(record.columns()) {
-            self.chunks.column(&mut group, &properties, column, array)?;
+        let mut columns = schema.iter();
+        let mut failed = None;
+        let written = encoder.each_column(batch, order, |array| {
+            let Some(column) = columns.next() else {
+                return Ok(());
+            };
+            chunks
+                .column(&mut group, &properties, column, &array)
+                .map_err(|cause| {
+                    let said = ArrowError::ParquetError(cause.to_string());
+                    failed = Some(cause);
+                    said
+                })
+        });
+        // As it came from the file, whatever it passed through.
+        match (failed, written) {
+            (Some(cause), _) => return Err(cause),
+            (None, written) => written?,
         }
         group.close()?;
         Ok(())

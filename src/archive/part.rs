@@ -10,7 +10,7 @@ use super::columns::{GROUP_ROWS, notice_properties};
 use super::file::{FlowFile, close, create};
 use crate::flow::{
     Collector, Encoder, EndpointId, FileEntry, FlowBatch, LooseRows, MOST_NODES, NO_TIME,
-    NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, SCHEMA_VERSION, StrId,
+    NodeEntry, Notice, NoticeKind, NoticesEntry, ONE_WORKLOAD, RowRef, SCHEMA_VERSION, StrId,
     notice_schema, notices_to,
 };
 use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
@@ -92,46 +92,43 @@ impl Part {
         if !times.is_sorted() {
             by_time.sort_by_key(|&row| times[row as usize]);
         }
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let mut at = 0;
-        while by_time.len() - at > keep {
-            let end = (at + GROUP_ROWS).min(by_time.len());
-            let group = collector.batch(waiting.take(&by_time[at..end]));
-            at = end;
-            self.group(encoder, &group)?;
+        let waiting = collector.batch(std::mem::take(&mut self.waiting));
+        let groups = by_time.len().saturating_sub(keep).div_ceil(GROUP_ROWS);
+        let (now, later) = by_time.split_at((groups * GROUP_ROWS).min(by_time.len()));
+        for rows in now.chunks(GROUP_ROWS) {
+            self.group(encoder, &waiting, rows)?;
         }
-        self.waiting = waiting.take(&by_time[at..]);
+        self.waiting = collector.rest(waiting, later);
         Ok(())
     }
 
-    fn group(&mut self, encoder: &mut Encoder, group: &FlowBatch) -> Result<(), ArchiveError> {
-        self.note(group);
-        let endpoints = Endpoints::of(group);
+    fn group(
+        &mut self,
+        encoder: &mut Encoder,
+        batch: &FlowBatch,
+        rows: &[u32],
+    ) -> Result<(), ArchiveError> {
+        self.note(batch, rows);
+        let endpoints = Endpoints::of(batch, rows);
         self.several |= endpoints.several;
-        let order = sorted(group, &endpoints.ranks);
+        let order = sorted(batch, rows, &endpoints.ranks);
         let path = self.path(PART_ENDING);
-        let failed = |cause| ArchiveError::Write {
-            path: path.clone(),
-            cause,
-        };
-        let record = encoder
-            .encode(group, &order)
-            .map_err(|cause| failed(cause.into()))?;
         let file = match &mut self.writer {
             Some(file) => file,
             None => self
                 .writer
                 .insert(FlowFile::create(&path, encoder.schema())?),
         };
-        file.group(&record).map_err(failed)
+        file.group(encoder, batch, &order)
+            .map_err(|cause| ArchiveError::Write { path, cause })
     }
 
     /// Takes from a group what the manifest says of it.
-    fn note(&mut self, group: &FlowBatch) {
-        self.rows += group.len() as u64;
+    fn note(&mut self, batch: &FlowBatch, rows: &[u32]) {
+        self.rows += rows.len() as u64;
         let mut known: Vec<(StrId, usize)> = Vec::new();
         let mut last: Option<(StrId, usize)> = None;
-        for row in group.rows() {
+        for row in rows_of(batch, rows) {
             let time = row.time();
             match time {
                 Some(time) => widen(&mut self.span, time),
@@ -249,11 +246,14 @@ fn widen(span: &mut Option<(i64, i64)>, time: i64) {
     });
 }
 
+fn rows_of<'a>(batch: &'a FlowBatch, rows: &'a [u32]) -> impl Iterator<Item = RowRef<'a>> {
+    rows.iter().map(|&row| batch.row(row as usize))
+}
+
 /// The rows by (source, destination, port, time): neighbours alike compress best.
-fn sorted(group: &FlowBatch, ranks: &[u32]) -> Vec<u32> {
+fn sorted(batch: &FlowBatch, rows: &[u32], ranks: &[u32]) -> Vec<u32> {
     let rank = |id: EndpointId| u64::from(ranks.get(id.0 as usize).copied().unwrap_or_default());
-    let mut keys: Vec<(u64, u32, i64, u32)> = group
-        .rows()
+    let mut keys: Vec<(u64, u32, i64, u32)> = rows_of(batch, rows)
         .map(|row| {
             (
                 rank(row.source()) << 32 | rank(row.destination()),
@@ -276,11 +276,11 @@ struct Endpoints {
 }
 
 impl Endpoints {
-    fn of(group: &FlowBatch) -> Self {
-        let words = group.dictionaries();
+    fn of(batch: &FlowBatch, rows: &[u32]) -> Self {
+        let words = batch.dictionaries();
         let mut seen: Vec<bool> = Vec::new();
         let mut found: Vec<EndpointId> = Vec::new();
-        for row in group.rows() {
+        for row in rows_of(batch, rows) {
             for id in [row.source(), row.destination()] {
                 let at = id.0 as usize;
                 if at >= seen.len() {

@@ -15,6 +15,7 @@ use super::batch::{Dictionaries, FlowBatch, Notice};
 use super::extra::Renamed;
 use super::intern::{EndpointId, Interner, ListId, PairId, StrId};
 use super::row::{Columns, Telling};
+use super::shared::SharedExtras;
 
 /// Epochs whose renaming is remembered: one a decoding thread, and some.
 const MOST_EPOCHS: usize = 64;
@@ -38,17 +39,6 @@ impl LooseRows {
         self.len() == 0
     }
 
-    /// Takes the rows that `order` names, in that order; the others stay as they are but
-    /// for their sparse part, which is moved.
-    #[must_use]
-    pub fn take(&mut self, order: &[u32]) -> Self {
-        let mut taken = Columns::default();
-        let telling = self.0.telling();
-        self.0.take(order, &telling, &mut taken);
-        taken.complete();
-        Self(taken)
-    }
-
     /// Time of each row in nanoseconds, [`super::NO_TIME`] for none.
     #[must_use]
     pub fn times(&self) -> &[i64] {
@@ -61,6 +51,9 @@ impl LooseRows {
 pub struct Collector {
     interner: Interner,
     renames: Map<u64, Rename>,
+    extras: Map<u64, SharedExtras>,
+    /// Columns whose rows were all taken, for their memory.
+    spare: Columns,
 }
 
 /// New ids by old ones; `None` for those not seen.
@@ -79,6 +72,8 @@ impl Collector {
         Self {
             interner: Interner::new(limit),
             renames: Map::default(),
+            extras: Map::default(),
+            spare: Columns::default(),
         }
     }
 
@@ -93,12 +88,14 @@ impl Collector {
     pub fn reset(&mut self) {
         self.interner.reset();
         self.renames.clear();
+        self.extras.clear();
     }
 
     /// Copies rows of `batch` to the end of `into`.
     pub fn push(&mut self, batch: &FlowBatch, rows: &[u32], into: &mut LooseRows) {
         if self.renames.len() >= MOST_EPOCHS {
             self.renames.clear();
+            self.extras.clear();
         }
         let words = batch.dictionaries();
         let mut to = Renaming {
@@ -155,15 +152,27 @@ impl Collector {
             destination_names list ListId;
             emitter pair PairId;
         }
+        let known = self.extras.entry(words.epoch()).or_default();
         into.extra.extend(rows.iter().map(|&row| {
-            let mut extra = from.extra[row as usize].clone();
-            if let Some(extra) = &mut extra {
-                Arc::make_mut(extra).rename(&mut to);
-            }
-            extra
+            let extra = from.extra[row as usize].as_ref()?;
+            Some(known.renamed(extra, &mut to))
         }));
         into.add_rows(rows.len());
         into.complete();
+    }
+
+    /// The rows of a batch made by [`Self::batch`] that `order` names, in that order, to be
+    /// added to again.
+    #[must_use]
+    pub fn rest(&mut self, batch: FlowBatch, order: &[u32]) -> LooseRows {
+        let mut rows = batch.columns;
+        let mut rest = std::mem::take(&mut self.spare);
+        let telling = rows.telling();
+        rows.take(order, &telling, &mut rest);
+        rest.complete();
+        rows.clear();
+        self.spare = rows;
+        LooseRows(rest)
     }
 
     /// The rows as a batch, with the dictionaries of now.

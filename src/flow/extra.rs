@@ -9,7 +9,7 @@ use super::enums::{AuthType, CaptureEnum, L7Type, SockPoint};
 use super::intern::{ListId, StrId};
 
 /// The sparse part of a row. `Default` is a row without any of it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Extra {
     /// The uuid as sent, where it is not 32 hex digits in the usual five groups.
     pub uuid: Option<Arc<str>>,
@@ -157,7 +157,7 @@ impl L7Record {
 }
 
 /// A protobuf `Any`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Extensions {
     /// Its type.
     pub type_url: StrId,
@@ -166,7 +166,7 @@ pub struct Extensions {
 }
 
 /// A time as protobuf has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seconds {
     /// Since 1970 UTC.
     pub seconds: i64,
@@ -175,7 +175,7 @@ pub struct Seconds {
 }
 
 /// Node and time beside a flow that are not its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// Node, empty where there is none.
     pub node: StrId,
@@ -184,7 +184,7 @@ pub struct Envelope {
 }
 
 /// ICMP header, version 4 or 6 by the row's protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Icmp {
     /// Type.
     pub kind: u32,
@@ -193,7 +193,7 @@ pub struct Icmp {
 }
 
 /// Outer header of a tunnelled packet, as far as it was captured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tunnel {
     /// 0 unknown, 1 VXLAN, 2 Geneve.
     pub protocol: i32,
@@ -210,7 +210,7 @@ pub struct Tunnel {
 }
 
 /// BPF source position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct File {
     /// File name.
     pub name: StrId,
@@ -219,7 +219,7 @@ pub struct File {
 }
 
 /// Counters of an aggregated export line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Aggregate {
     /// Flows seen as ingress.
     pub ingress: u32,
@@ -230,7 +230,7 @@ pub struct Aggregate {
 }
 
 /// A Kubernetes service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Service<'a> {
     /// Name.
     pub name: &'a str,
@@ -254,7 +254,7 @@ pub struct Policy {
 }
 
 /// An L7 record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct L7 {
     /// Request, response or sample.
     pub kind: L7Type,
@@ -265,7 +265,7 @@ pub struct L7 {
 }
 
 /// The protocol part of an L7 record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum L7Record {
     /// DNS.
     Dns(Dns),
@@ -276,7 +276,7 @@ pub enum L7Record {
 }
 
 /// A DNS question or answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dns {
     /// Name asked for, with its trailing dot.
     pub query: StrId,
@@ -297,7 +297,7 @@ pub struct Dns {
 }
 
 /// An HTTP request (code 0) or response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Http {
     /// Status code, 0 in requests.
     pub code: u32,
@@ -312,7 +312,7 @@ pub struct Http {
 }
 
 /// An HTTP header.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Header {
     /// Name.
     pub key: StrId,
@@ -321,7 +321,7 @@ pub struct Header {
 }
 
 /// A Kafka request or response (before Cilium 1.20).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Kafka {
     /// Error code.
     pub error_code: i32,

@@ -21,6 +21,7 @@ mod manifest;
 mod recent;
 mod reference;
 mod row;
+mod shared;
 mod thousands;
 mod url;
 mod wanted;

@@ -5,9 +5,10 @@
 use super::escape;
 use crate::flow::{Notice, Raw, RowRef};
 use crate::wire::json_read::{JsonError, Record, record_to_wire};
-use crate::wire::json_write::{WireError, wire_to_json};
+use crate::wire::json_write::{JsonWriter, WireError};
 use crate::wire::mask::FieldMask;
-use crate::wire::restore::{notice_to_wire, row_to_wire};
+use crate::wire::restore::notice_to_wire;
+use crate::wire::row_write::RowWriter;
 use crate::wire::shape;
 
 /// A row that cannot be written.
@@ -27,6 +28,8 @@ pub struct JsonRenderer {
     mask: Option<FieldMask>,
     masked: Vec<u8>,
     wire: Vec<u8>,
+    rows: RowWriter,
+    json: JsonWriter,
 }
 
 impl JsonRenderer {
@@ -35,8 +38,7 @@ impl JsonRenderer {
     pub fn new(mask: Option<FieldMask>) -> Self {
         Self {
             mask: mask.filter(|mask| !mask.keeps_all()),
-            masked: Vec::new(),
-            wire: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -71,7 +73,7 @@ impl JsonRenderer {
     pub fn row(&mut self, row: RowRef<'_>, out: &mut Vec<u8>) -> Result<(), JsonLineError> {
         let mut wire = std::mem::take(&mut self.wire);
         wire.clear();
-        row_to_wire(row, &mut wire);
+        self.rows.write(row, &mut wire);
         let written = self.line(&wire, out);
         self.wire = wire;
         written
@@ -102,10 +104,12 @@ impl JsonRenderer {
 
     fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
         let Some(mask) = &self.mask else {
-            return wire_to_json(shape::get_flows_response(), message, out);
+            let shape = shape::get_flows_response();
+            return self.json.write(shape, message, out);
         };
         self.masked.clear();
         mask.apply_to_response(message, &mut self.masked)?;
-        wire_to_json(shape::get_flows_response(), &self.masked, out)
+        let shape = shape::get_flows_response();
+        self.json.write(shape, &self.masked, out)
     }
 }

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     check::{check_value, check_wire_type, last_value},
+    json_memo::Memo,
     json_read::MAX_DEPTH,
     json_text,
     pieces::{Piece, Pieces, Raw},
@@ -24,27 +25,79 @@ pub use super::pieces::WireError;
 /// [`WireError`] when the bytes are not a message, or it holds a time that has no text
 /// form; then `out` is as it was.
 pub fn wire_to_json(shape: Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
-    let start = out.len();
-    out.reserve(wire.len().saturating_mul(2));
-    let mut writer = Writer {
-        slots: Vec::with_capacity(96),
-    };
-    let outcome = writer.message(shape, wire, 0, out);
-    if outcome.is_err() {
-        out.truncate(start);
+    Writer::default().write(shape, wire, out)
+}
+
+/// Writes the JSON of many messages, and what they repeat once.
+#[derive(Clone, Debug, Default)]
+pub struct JsonWriter(Writer);
+
+impl JsonWriter {
+    /// As [`wire_to_json`].
+    ///
+    /// # Errors
+    /// Those of [`wire_to_json`].
+    pub fn write(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        self.0.memo.get_or_insert_default();
+        self.0.write(shape, wire, out)
     }
-    outcome
 }
 
 type Outcome = Result<(), WireError>;
 
+/// Deeper messages are written anew, since some of them are too deep.
+const USUAL_DEPTH: usize = 8;
+
+#[derive(Clone, Debug, Default)]
 struct Writer {
-    /// What was found of the fields of the messages that are open, outer ones first.
+    /// What was found of the fields of the messages that are open, outer ones first. Only
+    /// what a message's [`Mask`] names is of that message.
     slots: Vec<Slot>,
+    /// Slots of open messages.
+    open: usize,
+    /// Where many messages are written.
+    memo: Option<Memo>,
+}
+
+/// Fields of a message by their index; what it yields is in their order.
+#[derive(Clone, Debug, Default)]
+struct Mask([u64; MOST_FIELDS / 64]);
+
+/// No message of the API has as many fields.
+const MOST_FIELDS: usize = 128;
+
+impl Mask {
+    /// Whether it was not there before.
+    fn add(&mut self, index: usize) -> bool {
+        let (word, bit) = (&mut self.0[index / 64], 1 << (index % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.0[index / 64] &= !(1 << (index % 64));
+    }
+}
+
+impl Iterator for Mask {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let word = self.0.iter().position(|word| *word != 0)?;
+        let bit = self.0[word].trailing_zeros() as usize;
+        self.0[word] &= self.0[word] - 1;
+        Some(word * 64 + bit)
+    }
 }
 
 /// What was found of a field.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     /// How many pieces; 0 again after another arm of the oneof.
     count: usize,
@@ -54,7 +107,7 @@ struct Slot {
 }
 
 /// The last piece of a field, with bytes as a span of the message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Found {
     Number(u64),
     Span { start: usize, end: usize },
@@ -67,8 +120,43 @@ const NOTHING: Slot = Slot {
 };
 
 impl Writer {
-    /// A message of any kind.
+    fn write(&mut self, shape: Message, wire: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let start = out.len();
+        out.reserve(wire.len().saturating_mul(2));
+        self.open = 0;
+        let outcome = self.message(shape, wire, 0, out);
+        if outcome.is_err() {
+            out.truncate(start);
+        }
+        outcome
+    }
+
+    /// A message of any kind; one that came before is what it was.
     fn message(&mut self, shape: Message, wire: &[u8], depth: usize, out: &mut Vec<u8>) -> Outcome {
+        let memo = self.memo.as_mut().filter(|_| depth < USUAL_DEPTH);
+        let Some(place) = memo.and_then(|memo| memo.place(shape, wire)) else {
+            return self.new_message(shape, wire, depth, out);
+        };
+        if let Some(memo) = &self.memo
+            && memo.write(place, shape, wire, out)
+        {
+            return Ok(());
+        }
+        let start = out.len();
+        self.new_message(shape, wire, depth, out)?;
+        if let Some(memo) = &mut self.memo {
+            memo.keep(place, shape, wire, &out[start..]);
+        }
+        Ok(())
+    }
+
+    fn new_message(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         if depth >= MAX_DEPTH {
             return Err(WireError::TooDeep);
         }
@@ -88,14 +176,16 @@ impl Writer {
 
     /// The fields of a message, with a comma before each but the first in the object.
     fn fields(&mut self, shape: Message, wire: &[u8], depth: usize, out: &mut Vec<u8>) -> Outcome {
-        let base = self.slots.len();
-        self.slots.resize(base + shape.fields().len(), NOTHING);
-        self.scan(shape, wire, base, depth)?;
-        for field in shape.fields() {
-            let slot = self.slots[base + field.index()];
-            if slot.count == 0 {
-                continue;
-            }
+        let base = self.open;
+        self.open += shape.fields().len();
+        if self.slots.len() < self.open {
+            self.slots.resize(self.open, NOTHING);
+        }
+        let mut found = Mask::default();
+        self.scan(shape, wire, base, &mut found, depth)?;
+        for index in found {
+            let field = &shape.fields()[index];
+            let slot = self.slots[base + index];
             let start = out.len();
             if out.last() != Some(&b'{') {
                 out.push(b',');
@@ -105,12 +195,19 @@ impl Writer {
                 out.truncate(start);
             }
         }
-        self.slots.truncate(base);
+        self.open = base;
         Ok(())
     }
 
     /// Finds the pieces of each field, and checks those that will not be written.
-    fn scan(&mut self, shape: Message, wire: &[u8], base: usize, depth: usize) -> Outcome {
+    fn scan(
+        &mut self,
+        shape: Message,
+        wire: &[u8],
+        base: usize,
+        found: &mut Mask,
+        depth: usize,
+    ) -> Outcome {
         let mut pieces = Pieces::new(wire);
         loop {
             let first = pieces.offset();
@@ -131,9 +228,12 @@ impl Writer {
                 Raw::Group => continue,
             };
             if field.oneof().is_some() {
-                self.drop_other_arms(shape, field, wire, base, depth)?;
+                self.drop_other_arms(shape, field, wire, base, found, depth)?;
             }
             let slot = &mut self.slots[base + field.index()];
+            if found.add(field.index()) {
+                *slot = NOTHING;
+            }
             if slot.count > 0 && !field.is_repeated() {
                 if slot.count == 1 {
                     check_found(field, slot.last, wire, depth)?;
@@ -152,17 +252,19 @@ impl Writer {
         chosen: &Field,
         wire: &[u8],
         base: usize,
+        found: &mut Mask,
         depth: usize,
     ) -> Outcome {
-        for field in shape.fields() {
-            if field.oneof() != chosen.oneof() || field.index() == chosen.index() {
+        for index in found.clone() {
+            let field = &shape.fields()[index];
+            if field.oneof() != chosen.oneof() || index == chosen.index() {
                 continue;
             }
-            let slot = &mut self.slots[base + field.index()];
+            let slot = self.slots[base + index];
             if slot.count == 1 {
                 check_found(field, slot.last, wire, depth)?;
             }
-            *slot = NOTHING;
+            found.remove(index);
         }
         Ok(())
     }
@@ -263,9 +365,9 @@ impl Writer {
             out.extend_from_slice(b"\"@type\":");
             json_text::string(url, out);
             let end = out.len();
-            let slots = self.slots.len();
+            let open = self.open;
             if self.any_value(url, value, depth, out).is_none() {
-                self.slots.truncate(slots);
+                self.open = open;
                 out.truncate(end);
                 if !value.is_empty() {
                     out.extend_from_slice(b",\"value\":");

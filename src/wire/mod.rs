@@ -6,6 +6,7 @@ pub mod convert;
 #[cfg(test)]
 pub(crate) mod generate;
 mod json_error;
+mod json_memo;
 pub mod json_read;
 mod json_scalar;
 mod json_text;
@@ -17,5 +18,6 @@ pub(crate) mod read;
 mod record;
 pub mod restore;
 mod rfc3339;
+pub mod row_write;
 pub mod shape;
 pub mod walk;

@@ -14,12 +14,6 @@ use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::{flow as pb, relay};
 
-/// Appends the `GetFlowsResponse` of a row in wire format.
-pub fn row_to_wire(row: RowRef<'_>, out: &mut Vec<u8>) {
-    // A vector has room for any message.
-    let _ = row_to_response(row).encode(out);
-}
-
 /// Appends the `GetFlowsResponse` of a notice in wire format; false where it is none of
 /// a response (an agent's event, a hole that we saw ourselves).
 pub fn notice_to_wire(notice: &Notice, out: &mut Vec<u8>) -> bool {
@@ -59,6 +53,25 @@ pub fn notice_to_wire(notice: &Notice, out: &mut Vec<u8>) -> bool {
 /// The message of a row.
 #[must_use]
 pub fn row_to_response(row: RowRef<'_>) -> GetFlowsResponse {
+    let words = Words(row.dictionaries());
+    let mut flow = flow(row);
+    flow.source = row.source_endpoint().map(endpoint);
+    flow.destination = row.destination_endpoint().map(endpoint);
+    if let Some(extra) = row.extra() {
+        let policies = |of: &[Policy]| of.iter().map(|policy| words.policy(policy)).collect();
+        flow.egress_allowed_by = policies(&extra.egress_allowed_by);
+        flow.ingress_allowed_by = policies(&extra.ingress_allowed_by);
+        flow.egress_denied_by = policies(&extra.egress_denied_by);
+        flow.ingress_denied_by = policies(&extra.ingress_denied_by);
+    }
+    GetFlowsResponse {
+        response_types: Some(ResponseTypes::Flow(flow)),
+        ..envelope(row)
+    }
+}
+
+/// The response of a row without its flow.
+pub(super) fn envelope(row: RowRef<'_>) -> GetFlowsResponse {
     let (node_name, time) = match row.extra().and_then(|extra| extra.envelope.as_deref()) {
         Some(envelope) => (row.str(envelope.node).to_owned(), envelope.time.map(exact)),
         None if row.has(flags::OTHER_ENVELOPE) => (String::new(), None),
@@ -67,11 +80,12 @@ pub fn row_to_response(row: RowRef<'_>) -> GetFlowsResponse {
     GetFlowsResponse {
         node_name,
         time,
-        response_types: Some(ResponseTypes::Flow(flow(row))),
+        response_types: None,
     }
 }
 
-fn flow(row: RowRef<'_>) -> pb::Flow {
+/// The flow of a row without its endpoints and policies, which are the same in many.
+pub(super) fn flow(row: RowRef<'_>) -> pb::Flow {
     let words = Words(row.dictionaries());
     let mut flow = pb::Flow {
         time: row
@@ -97,8 +111,6 @@ fn flow(row: RowRef<'_>) -> pb::Flow {
             Reply::No => Some(false),
             Reply::Yes => Some(true),
         },
-        source: row.source_endpoint().map(endpoint),
-        destination: row.destination_endpoint().map(endpoint),
         source_service: words.service(row.source_service()),
         destination_service: words.service(row.destination_service()),
         ..pb::Flow::default()
@@ -253,10 +265,6 @@ fn set_extra(flow: &mut pb::Flow, words: Words<'_>, extra: &Extra, has_parent: b
             trace_id,
             ip_option_type,
         });
-    flow.egress_allowed_by = words.policies(&extra.egress_allowed_by);
-    flow.ingress_allowed_by = words.policies(&extra.ingress_allowed_by);
-    flow.egress_denied_by = words.policies(&extra.egress_denied_by);
-    flow.ingress_denied_by = words.policies(&extra.ingress_denied_by);
     flow.policy_log = words.list(extra.policy_log);
     flow.aggregate = extra.aggregate.map(|counters| pb::Aggregate {
         ingress_flow_count: counters.ingress,
@@ -333,7 +341,8 @@ pub(super) fn usual_tunnel(source: &str, destination: &str, tunnel: &Tunnel) -> 
     }
 }
 
-fn endpoint(endpoint: &Endpoint) -> pb::Endpoint {
+/// The message of an endpoint.
+pub(super) fn endpoint(endpoint: &Endpoint) -> pb::Endpoint {
     pb::Endpoint {
         id: endpoint.id,
         identity: endpoint.identity,
@@ -354,7 +363,7 @@ fn endpoint(endpoint: &Endpoint) -> pb::Endpoint {
 
 /// Dictionaries, with owned answers.
 #[derive(Clone, Copy)]
-struct Words<'a>(&'a Dictionaries);
+pub(super) struct Words<'a>(pub(super) &'a Dictionaries);
 
 impl Words<'_> {
     fn text(self, id: StrId) -> String {
@@ -375,17 +384,15 @@ impl Words<'_> {
             .map(|(name, namespace)| pb::Service { name, namespace })
     }
 
-    fn policies(self, policies: &[Policy]) -> Vec<pb::Policy> {
-        policies
-            .iter()
-            .map(|policy| pb::Policy {
-                name: self.text(policy.name),
-                namespace: self.text(policy.namespace),
-                labels: self.list(policy.labels),
-                revision: policy.revision,
-                kind: self.text(policy.kind),
-            })
-            .collect()
+    /// The message of a policy.
+    pub(super) fn policy(self, policy: &Policy) -> pb::Policy {
+        pb::Policy {
+            name: self.text(policy.name),
+            namespace: self.text(policy.namespace),
+            labels: self.list(policy.labels),
+            revision: policy.revision,
+            kind: self.text(policy.kind),
+        }
     }
 }
 
@@ -409,14 +416,16 @@ pub(crate) fn uuid(bits: u128) -> String {
     if bits == 0 {
         return String::new();
     }
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        (bits >> 96) as u32,
-        (bits >> 80) as u16,
-        (bits >> 64) as u16,
-        (bits >> 48) as u16,
-        bits as u64 & 0xffff_ffff_ffff,
-    )
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 0xf] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::values::{NONE, Values};
+use super::values::{NONE, Runs, Values};
 
 /// Longer values are no bounds: a footer is read whole.
 const MOST_BOUND: usize = 256;
@@ -67,10 +67,11 @@ impl<'a> Bounds<'a> {
     }
 
     /// Least and greatest of some rows, `None` where none has a value.
-    pub(super) fn of(&self, rows: &[u32]) -> Option<(&[u8], &[u8])> {
+    pub(super) fn of(&self, runs: &Runs) -> Option<(&[u8], &[u8])> {
         let (mut least, mut most) = (u32::MAX, 0);
-        for &row in rows.iter().filter(|&&row| row != NONE) {
-            let place = self.places[row as usize];
+        let values = runs.as_slice().iter().map(|&(value, _)| value);
+        for value in values.filter(|&value| value != NONE) {
+            let place = self.places[value as usize];
             least = least.min(place);
             most = most.max(place);
         }
@@ -82,7 +83,7 @@ impl<'a> Bounds<'a> {
     pub(super) fn statistics(&self) -> Statistics {
         let get = |value: Option<&u32>| value.map(|&value| self.values.get(value));
         let (least, most) = (get(self.ordered.first()), get(self.ordered.last()));
-        let nulls = Some(self.values.nulls as u64);
+        let nulls = Some(self.values.runs.nulls() as u64);
         if self.physical == Type::INT32 {
             let (least, most) = (least.map(number), most.map(number));
             ValueStatistics::new(least, most, None, nulls, false).into()

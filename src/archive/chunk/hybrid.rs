@@ -5,26 +5,31 @@
 /// Values of a group of packed bits.
 const GROUP: usize = 8;
 
-/// Appends `values`, each of `width` bits (0 to 32), to `out`.
+/// Appends runs of values, each of `width` bits (0 to 32), to `out`.
 ///
-/// Eight equal values or more, past what fills the group before them, are a run.
-pub(super) fn encode(out: &mut Vec<u8>, width: u8, values: &[u32]) {
-    let mut packed_from = 0;
-    let mut at = 0;
-    while at < values.len() {
-        let value = values[at];
-        let same = values[at..].iter().take_while(|&&next| next == value);
-        let run = same.count();
+/// Eight equal values or more, past what fills the group before them, are a run. `packed`
+/// is for what waits to be packed.
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    width: u8,
+    runs: impl IntoIterator<Item = (u32, u32)>,
+    packed: &mut Vec<u32>,
+) {
+    packed.clear();
+    for (value, count) in runs {
+        let count = count as usize;
         // Groups of packed bits are whole, so a run lends what is missing.
-        let lent = (GROUP - (at - packed_from) % GROUP) % GROUP;
-        if run >= lent + GROUP {
-            pack(out, width, &values[packed_from..at + lent]);
-            self::run(out, width, value, run - lent);
-            packed_from = at + run;
+        let lent = (GROUP - packed.len() % GROUP) % GROUP;
+        if count >= lent + GROUP {
+            packed.extend(std::iter::repeat_n(value, lent));
+            pack(out, width, packed);
+            packed.clear();
+            run(out, width, value, count - lent);
+        } else {
+            packed.extend(std::iter::repeat_n(value, count));
         }
-        at += run;
     }
-    pack(out, width, &values[packed_from..]);
+    pack(out, width, packed);
 }
 
 /// Appends one value `count` times.
@@ -118,7 +123,8 @@ mod tests {
                 .flat_map(|&(value, count)| std::iter::repeat_n(value & mask, count))
                 .collect();
             let mut bytes = Vec::new();
-            encode(&mut bytes, width, &values);
+            let runs = runs.iter().map(|&(value, count)| (value & mask, count as u32));
+            encode(&mut bytes, width, runs, &mut Vec::new());
             prop_assert_eq!(decode(&bytes, width, values.len()), values);
         }
     }
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn one_run_is_two_bytes() {
         let mut bytes = Vec::new();
-        encode(&mut bytes, 1, &[1; 60]);
+        encode(&mut bytes, 1, [(1, 60)], &mut Vec::new());
         assert_eq!(bytes, [120, 1]);
     }
 }

@@ -13,9 +13,7 @@ mod values;
 
 use std::io::Write;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type, UInt8Type, UInt32Type};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -29,7 +27,7 @@ use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, Trac
 use parquet::schema::types::ColumnDescPtr;
 
 use self::bounds::Bounds;
-use self::values::{NONE, Values};
+use self::values::{NONE, Runs, Values};
 use super::columns::{DICTIONARY_BYTES, FALSE_POSITIVES, LEVEL, PAGE_ROWS, level};
 
 /// Writes columns of row groups, one after the other.
@@ -78,7 +76,7 @@ impl Chunks {
         column: &ColumnDescPtr,
         values: &Values,
     ) -> Result<(Bytes, ColumnCloseResult)> {
-        let rows = values.rows.len();
+        let rows = values.runs.rows();
         let path = column.path();
         let wants_bounds = properties.statistics_enabled(path) != EnabledStatistics::None;
         let bounds = wants_bounds.then(|| Bounds::new(column, values)).flatten();
@@ -100,8 +98,9 @@ impl Chunks {
         let data_offset = out.sink.bytes_written();
         let mut index = ColumnIndexBuilder::new(column.physical_type());
         let mut offsets = OffsetIndexBuilder::new();
-        for rows in values.rows.chunks(PAGE_ROWS) {
-            let nulls = self.fill(rows, column.max_def_level() > 0, values.len());
+        for part in values.runs.parts(PAGE_ROWS) {
+            let nulls = part.nulls();
+            self.fill(&part, column.max_def_level() > 0, values.len());
             let encoding = if has_dictionary {
                 Encoding::RLE_DICTIONARY
             } else {
@@ -109,7 +108,7 @@ impl Chunks {
             };
             let page = Page::DataPage {
                 buf: self.compressor.compress(&self.page)?.into(),
-                num_values: rows.len() as u32,
+                num_values: part.rows() as u32,
                 encoding,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
@@ -117,10 +116,15 @@ impl Chunks {
             };
             let (offset, bytes) = out.page(page, self.page.len())?;
             offsets.append_offset_and_size(offset as i64, bytes as i32);
-            offsets.append_row_count(rows.len() as i64);
+            offsets.append_row_count(part.rows() as i64);
             if let Some(bounds) = &bounds {
-                let (least, most) = bounds.of(rows).unwrap_or_default();
-                index.append(nulls == rows.len(), least.into(), most.into(), nulls as i64);
+                let (least, most) = bounds.of(&part).unwrap_or_default();
+                index.append(
+                    nulls == part.rows(),
+                    least.into(),
+                    most.into(),
+                    nulls as i64,
+                );
             }
         }
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
@@ -158,37 +162,32 @@ impl Chunks {
         Ok((bytes.into(), close))
     }
 
-    /// Puts the rows of a page into `page`; how many of them have no value.
-    fn fill(&mut self, rows: &[u32], nullable: bool, values: usize) -> usize {
+    /// Puts the rows of a page into `page`.
+    fn fill(&mut self, rows: &Runs, nullable: bool, values: usize) {
         let Self { page, scratch, .. } = self;
         page.clear();
-        let mut nulls = 0;
         if nullable {
             page.extend_from_slice(&[0; 4]);
-            if values == 0 {
-                nulls = rows.len();
-                hybrid::run(page, 1, 0, rows.len());
-            } else {
-                scratch.clear();
-                scratch.extend(rows.iter().map(|&row| u32::from(row != NONE)));
-                nulls = scratch.iter().filter(|&&there| there == 0).count();
-                hybrid::encode(page, 1, scratch);
+            let mut there = Runs::default();
+            for &(value, count) in rows.as_slice() {
+                there.push(u32::from(value != NONE), count);
             }
+            let there = there.as_slice().iter().copied();
+            hybrid::encode(page, 1, there, scratch);
             let length = (page.len() - 4) as u32;
             page[..4].copy_from_slice(&length.to_le_bytes());
         }
         if values > 0 {
             let width = (usize::BITS - (values - 1).leading_zeros()) as u8;
             page.push(width);
-            if nulls == 0 {
-                hybrid::encode(page, width, rows);
-            } else {
-                scratch.clear();
-                scratch.extend(rows.iter().copied().filter(|&row| row != NONE));
-                hybrid::encode(page, width, scratch);
+            let mut known = Runs::default();
+            for &(value, count) in rows.as_slice() {
+                if value != NONE {
+                    known.push(value, count);
+                }
             }
+            hybrid::encode(page, width, known.as_slice().iter().copied(), scratch);
         }
-        nulls
     }
 }
 
@@ -212,21 +211,30 @@ impl Out {
 
 /// The values of a column, if they are worth a dictionary.
 fn distinct(array: &ArrayRef) -> Option<Values> {
-    fn numbers<T: ArrowPrimitiveType>(
-        array: &PrimitiveArray<T>,
-        bits: impl Fn(T::Native) -> u32,
-    ) -> Option<Values> {
-        Values::of_numbers(array.iter().map(|number| number.map(&bits)))
-    }
     match array.data_type() {
         DataType::Dictionary(..) => {
             let texts: &DictionaryArray<UInt32Type> = array.as_dictionary_opt()?;
             let values: &StringArray = texts.values().as_string_opt()?;
             Values::of_texts(texts.keys(), values, DICTIONARY_BYTES)
         }
-        DataType::Int32 => numbers::<Int32Type>(array.as_primitive(), |number| number as u32),
-        DataType::UInt32 => numbers::<UInt32Type>(array.as_primitive(), |number| number),
-        DataType::UInt8 => numbers::<UInt8Type>(array.as_primitive(), u32::from),
+        DataType::Int32 => {
+            let numbers: &PrimitiveArray<Int32Type> = array.as_primitive_opt()?;
+            let bits: Vec<u32> = numbers
+                .values()
+                .iter()
+                .map(|&number| number as u32)
+                .collect();
+            Values::of_numbers(&bits, numbers.nulls())
+        }
+        DataType::UInt32 => {
+            let numbers: &PrimitiveArray<UInt32Type> = array.as_primitive_opt()?;
+            Values::of_numbers(numbers.values(), numbers.nulls())
+        }
+        DataType::UInt8 => {
+            let numbers: &PrimitiveArray<UInt8Type> = array.as_primitive_opt()?;
+            let bits: Vec<u32> = numbers.values().iter().copied().map(u32::from).collect();
+            Values::of_numbers(&bits, numbers.nulls())
+        }
         DataType::Binary => Values::of_bytes(array.as_binary_opt()?, DICTIONARY_BYTES),
         _ => None,
     }

@@ -7,14 +7,17 @@
 use std::hash::BuildHasher;
 
 use arrow::array::{Array, BinaryArray, StringArray, UInt32Array};
+use arrow::buffer::NullBuffer;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashTable};
 
 /// The value of a row that has none.
 pub(super) const NONE: u32 = u32::MAX;
 /// Numbers of a column that are worth a dictionary.
 const MOST_NUMBERS: usize = 8 << 10;
+/// Numbers below it, such as ports, are looked up by themselves.
+const SMALL: u32 = 1 << 16;
 
 /// Distinct values, in the order in which they were found.
 pub(super) struct Values {
@@ -22,10 +25,61 @@ pub(super) struct Values {
     pub(super) plain: Vec<u8>,
     /// Where in `plain` each value lies, without its length.
     pub(super) ranges: Vec<(u32, u32)>,
-    /// The value of each row by its number, or [`NONE`].
-    pub(super) rows: Vec<u32>,
+    /// The rows.
+    pub(super) runs: Runs,
+}
+
+/// Rows as runs of one value: its number, or [`NONE`], and how many rows have it. Rows are
+/// sorted so that neighbours are alike: most columns have far fewer runs than rows.
+#[derive(Default)]
+pub(super) struct Runs {
+    runs: Vec<(u32, u32)>,
+    rows: usize,
+}
+
+impl Runs {
+    #[inline]
+    pub(super) fn push(&mut self, value: u32, count: u32) {
+        self.rows += count as usize;
+        match self.runs.last_mut() {
+            Some((last, rows)) if *last == value => *rows += count,
+            _ => self.runs.push((value, count)),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[(u32, u32)] {
+        &self.runs
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Rows without a value.
-    pub(super) nulls: usize,
+    pub(super) fn nulls(&self) -> usize {
+        let nulls = self.runs.iter().filter(|(value, _)| *value == NONE);
+        nulls.map(|(_, rows)| *rows as usize).sum()
+    }
+
+    /// The same rows in parts of at most `most`.
+    pub(super) fn parts(&self, most: usize) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut part = Self::default();
+        for &(value, mut left) in &self.runs {
+            while left > 0 {
+                let now = left.min((most - part.rows) as u32);
+                part.push(value, now);
+                left -= now;
+                if part.rows == most {
+                    parts.push(std::mem::take(&mut part));
+                }
+            }
+        }
+        if part.rows > 0 {
+            parts.push(part);
+        }
+        parts
+    }
 }
 
 impl Values {
@@ -49,87 +103,122 @@ impl Values {
                 None => NONE,
             });
         }
-        let rows = match keys.nulls() {
-            Some(nulls) => {
-                let keys = keys.values().iter().zip(nulls);
-                keys.map(|(&key, there)| if there { renamed[key as usize] } else { NONE })
-                    .collect()
-            }
-            None => keys
-                .values()
-                .iter()
-                .map(|&key| renamed[key as usize])
-                .collect(),
-        };
-        Some(found.values(rows))
+        let value = |key: u32| renamed.get(key as usize).copied().unwrap_or(NONE);
+        Some(found.values(runs(keys.values(), keys.nulls(), |key| Some(value(key)))?))
     }
 
     /// A column of bytes; `None` where the distinct ones take more than `most` bytes.
     pub(super) fn of_bytes(bytes: &BinaryArray, most: usize) -> Option<Self> {
         let mut found = Distinct::new(0, most);
-        let mut rows = Vec::with_capacity(bytes.len());
+        let mut runs = Runs::default();
+        // Neighbours are often the same.
+        let mut last: (Option<&[u8]>, u32) = (None, NONE);
         for value in bytes {
-            rows.push(match value {
-                Some(value) => found.add(value)?,
-                None => NONE,
-            });
+            if value != last.0 {
+                last = (value, value.map_or(Some(NONE), |value| found.add(value))?);
+            }
+            runs.push(last.1, 1);
         }
-        Some(found.values(rows))
+        Some(found.values(runs))
     }
 
     /// A column of numbers as their bits; `None` where nearly all differ.
-    pub(super) fn of_numbers(numbers: impl Iterator<Item = Option<u32>>) -> Option<Self> {
-        let mut out = Self::new(numbers.size_hint().0);
-        let mut known: HashTable<(u32, u32)> = HashTable::new();
-        let hasher = RandomState::default();
-        let hash = |bits: u32| hasher.hash_one(bits);
-        let mut last = (None, NONE);
-        for number in numbers {
-            if last.0 != number {
-                last = (number, NONE);
-                if let Some(bits) = number {
-                    let entry = known.entry(
-                        hash(bits),
-                        |&(other, _)| other == bits,
-                        |&(other, _)| hash(other),
-                    );
-                    last.1 = match entry {
-                        Entry::Occupied(entry) => entry.get().1,
-                        Entry::Vacant(entry) => {
-                            let value = out.ranges.len() as u32;
-                            if out.ranges.len() >= MOST_NUMBERS {
-                                return None;
-                            }
-                            let start = out.plain.len() as u32;
-                            out.plain.extend_from_slice(&bits.to_le_bytes());
-                            out.ranges.push((start, start + 4));
-                            entry.insert((bits, value));
-                            value
-                        }
-                    };
+    pub(super) fn of_numbers(numbers: &[u32], there: Option<&NullBuffer>) -> Option<Self> {
+        let mut known = Numbers::new(numbers);
+        let (mut plain, mut ranges) = (Vec::new(), Vec::new());
+        let runs = runs(numbers, there, |bits| {
+            let value = known.place(bits, ranges.len() as u32);
+            if value as usize == ranges.len() {
+                if ranges.len() >= MOST_NUMBERS {
+                    return None;
                 }
+                let start = plain.len() as u32;
+                plain.extend_from_slice(&bits.to_le_bytes());
+                ranges.push((start, start + 4));
             }
-            out.nulls += usize::from(last.1 == NONE);
-            out.rows.push(last.1);
-        }
-        Some(out)
+            Some(value)
+        })?;
+        Some(Self {
+            plain,
+            ranges,
+            runs,
+        })
     }
 
     /// A column without any value.
     pub(super) fn nothing(rows: usize) -> Self {
-        Self {
-            rows: vec![NONE; rows],
-            nulls: rows,
-            ..Self::new(0)
+        let mut runs = Runs::default();
+        if rows > 0 {
+            runs.push(NONE, rows as u32);
         }
-    }
-
-    fn new(rows: usize) -> Self {
         Self {
             plain: Vec::new(),
             ranges: Vec::new(),
-            rows: Vec::with_capacity(rows),
-            nulls: 0,
+            runs,
+        }
+    }
+}
+
+/// The runs of a column of numbers; `value` is asked once for each run of one number, and
+/// ends it all by `None`.
+fn runs(
+    numbers: &[u32],
+    there: Option<&NullBuffer>,
+    mut value: impl FnMut(u32) -> Option<u32>,
+) -> Option<Runs> {
+    let mut runs = Runs::default();
+    let (mut last, mut rows) = (None, 0);
+    let mut add = |next: Option<u32>| {
+        if next == last && rows > 0 {
+            rows += 1;
+            return Some(());
+        }
+        if rows > 0 {
+            runs.push(last.map_or(Some(NONE), &mut value)?, rows);
+        }
+        (last, rows) = (next, 1);
+        Some(())
+    };
+    match there {
+        None => numbers.iter().try_for_each(|&number| add(Some(number)))?,
+        Some(there) => {
+            let mut both = numbers.iter().zip(there);
+            both.try_for_each(|(&number, there)| add(there.then_some(number)))?;
+        }
+    }
+    if rows > 0 {
+        runs.push(last.map_or(Some(NONE), &mut value)?, rows);
+    }
+    Some(runs)
+}
+
+/// Numbers that were found, with their places.
+enum Numbers {
+    /// By the number, where all are small; 0 for none, else the place from 1.
+    Small(Vec<u32>),
+    Any(HashMap<u32, u32, RandomState>),
+}
+
+impl Numbers {
+    fn new(numbers: &[u32]) -> Self {
+        match numbers.iter().max() {
+            Some(&most) if most < SMALL => Self::Small(vec![0; most as usize + 1]),
+            _ => Self::Any(HashMap::default()),
+        }
+    }
+
+    /// The place of a number: `next` for one that is new.
+    #[inline]
+    fn place(&mut self, bits: u32, next: u32) -> u32 {
+        match self {
+            Self::Small(places) => {
+                let place = &mut places[bits as usize];
+                if *place == 0 {
+                    *place = next + 1;
+                }
+                *place - 1
+            }
+            Self::Any(places) => *places.entry(bits).or_insert(next),
         }
     }
 }
@@ -189,12 +278,11 @@ impl Distinct {
         }
     }
 
-    fn values(self, rows: Vec<u32>) -> Values {
+    fn values(self, runs: Runs) -> Values {
         Values {
-            nulls: rows.iter().filter(|&&row| row == NONE).count(),
             plain: self.plain,
             ranges: self.ranges,
-            rows,
+            runs,
         }
     }
 }

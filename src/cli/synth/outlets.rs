@@ -10,10 +10,9 @@ use super::failed;
 use crate::archive::{FlowWriter, Store, WriterOptions};
 use crate::cli::error::CommandError;
 use crate::cli::sink::{self, SinkError};
-use crate::flow::FlowBatch;
 use crate::synth::Traffic;
-use crate::wire::json_write::wire_to_json;
-use crate::wire::restore::{notice_to_wire, row_to_wire};
+use crate::wire::json_write::JsonWriter;
+use crate::wire::row_write::RowWriter;
 use crate::wire::shape;
 
 /// Bytes of lines that are written at once.
@@ -113,39 +112,21 @@ impl Labels {
     }
 }
 
-/// Every response of a batch, in order, with its time.
-pub(super) fn each(batch: &FlowBatch, mut take: impl FnMut(&[u8], Option<i64>)) {
-    let mut wire = Vec::new();
-    let mut notices = batch.notices().iter().peekable();
-    for at in 0..=batch.len() {
-        while let Some(notice) = notices.next_if(|notice| notice.before_row <= at) {
-            wire.clear();
-            if notice_to_wire(notice, &mut wire) {
-                take(&wire, Some(notice.time));
-            }
-        }
-        if at < batch.len() {
-            wire.clear();
-            let row = batch.row(at);
-            row_to_wire(row, &mut wire);
-            take(&wire, row.time());
-        }
-    }
-}
-
 /// Writes all flows as JSON lines. A reader that closes the pipe has seen enough.
 fn write_lines(
     mut traffic: Traffic,
     out: &mut dyn Write,
     labels: &mut Labels,
 ) -> Result<Traffic, CommandError> {
-    let (mut lines, mut wire) = (Vec::new(), Vec::new());
+    let mut lines = Vec::new();
+    let (mut rows, mut json) = (RowWriter::default(), JsonWriter::default());
     while let Some(batch) = traffic.next_batch() {
-        each(&batch, |message, _| {
-            wire.clear();
-            wire.extend_from_slice(message);
+        rows.each(&batch, |message, _| {
             // Everything in it was made here: it has a text form.
-            if wire_to_json(shape::get_flows_response(), &wire, &mut lines).is_ok() {
+            if json
+                .write(shape::get_flows_response(), message, &mut lines)
+                .is_ok()
+            {
                 lines.push(b'\n');
             }
         });

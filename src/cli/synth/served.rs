@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::outlets::each;
 use crate::cli::error::CommandError;
 use crate::cli::serve::interrupted;
 use crate::serve::{Address, Bounds, Recording, ServerOptions, bind};
 use crate::synth::Traffic;
+use crate::wire::row_write::RowWriter;
 
 /// Flows that a server takes in together: few, so that they come as they would.
 const SERVED_TOGETHER: usize = 64;
@@ -93,11 +93,12 @@ impl Pace {
 /// Hands flows to a server as they are due.
 fn feed(traffic: Traffic, recording: &Recording, pace: Pace, stop: &AtomicBool) -> Traffic {
     let mut traffic = traffic.in_batches_of(SERVED_TOGETHER);
+    let mut rows = RowWriter::default();
     let mut first = None;
     let mut flows = 0;
     while let Some(batch) = traffic.next_batch() {
         let mut go_on = true;
-        each(&batch, |message, time| {
+        rows.each(&batch, |message, time| {
             let time = time.unwrap_or_default();
             let first = *first.get_or_insert(time);
             go_on = go_on && pace.wait(pace.due(flows, time, first), stop);

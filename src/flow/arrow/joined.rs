@@ -3,29 +3,40 @@
 //! Owns the spelling: items are separated by commas; a comma or backslash of an item has
 //! a backslash before it. An empty list is no text at all.
 
+use std::fmt;
+
 /// The items as one text, `None` for no items.
 pub fn join<'a>(items: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let mut joined: Option<String> = None;
-    for item in items {
-        let text = match &mut joined {
-            Some(text) => {
-                text.push(',');
-                text
-            }
-            None => joined.insert(String::new()),
-        };
-        escape(item, text);
-    }
-    joined
+    let mut text = String::new();
+    join_into(&mut text, items).then_some(text)
 }
 
-fn escape(item: &str, out: &mut String) {
-    for character in item.chars() {
-        if matches!(character, ',' | '\\') {
-            out.push('\\');
+/// Adds the items as one text to another; whether there were any.
+pub(super) fn join_into<'a>(
+    out: &mut impl fmt::Write,
+    items: impl IntoIterator<Item = &'a str>,
+) -> bool {
+    let mut any = false;
+    for item in items {
+        if any {
+            // Neither a text nor a builder of texts refuses one.
+            let _ = out.write_char(',');
         }
-        out.push(character);
+        any = true;
+        escape(item, out);
     }
+    any
+}
+
+fn escape(item: &str, out: &mut impl fmt::Write) {
+    let mut rest = item;
+    while let Some(at) = memchr::memchr2(b',', b'\\', rest.as_bytes()) {
+        let _ = out.write_str(&rest[..at]);
+        let _ = out.write_char('\\');
+        let _ = out.write_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
+    }
+    let _ = out.write_str(rest);
 }
 
 /// The items of a text that [`join`] made.

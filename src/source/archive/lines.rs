@@ -9,14 +9,16 @@ use super::query::Query;
 use super::scan::Scan;
 use super::{Archive, ArchiveError};
 use crate::flow::FlowBatch;
-use crate::wire::json_write::wire_to_json;
-use crate::wire::restore::{notice_to_wire, row_to_wire};
+use crate::wire::json_write::JsonWriter;
+use crate::wire::row_write::RowWriter;
 use crate::wire::shape;
 
 /// Gives the lines of an archive.
 #[derive(Debug)]
 pub struct JsonLines {
     scan: Scan,
+    rows: RowWriter,
+    json: JsonWriter,
     text: Vec<u8>,
     at: usize,
     failed: Option<ArchiveError>,
@@ -28,6 +30,8 @@ impl JsonLines {
     pub fn new(archive: &Archive) -> Self {
         Self {
             scan: archive.scan(&Query::default()),
+            rows: RowWriter::default(),
+            json: JsonWriter::default(),
             text: Vec::new(),
             at: 0,
             failed: None,
@@ -35,32 +39,15 @@ impl JsonLines {
     }
 
     fn batch(&mut self, batch: &FlowBatch) {
-        let mut wire = Vec::new();
-        let mut notices = batch.notices().iter().peekable();
-        for row in batch.rows() {
-            while let Some(notice) = notices.next_if(|notice| notice.before_row <= row.index()) {
-                wire.clear();
-                if notice_to_wire(notice, &mut wire) {
-                    self.line(&wire);
-                }
+        let Self {
+            rows, json, text, ..
+        } = self;
+        rows.each(batch, |wire, _| {
+            // Refused for a time that has no text form: such a flow has no line.
+            if json.write(shape::get_flows_response(), wire, text).is_ok() {
+                text.push(b'\n');
             }
-            wire.clear();
-            row_to_wire(row, &mut wire);
-            self.line(&wire);
-        }
-        for notice in notices {
-            wire.clear();
-            if notice_to_wire(notice, &mut wire) {
-                self.line(&wire);
-            }
-        }
-    }
-
-    fn line(&mut self, wire: &[u8]) {
-        // Refused for a time that has no text form: such a flow has no line.
-        if wire_to_json(shape::get_flows_response(), wire, &mut self.text).is_ok() {
-            self.text.push(b'\n');
-        }
+        });
     }
 }
 

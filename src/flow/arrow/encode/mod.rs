@@ -6,6 +6,7 @@
 
 mod sparse;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -16,7 +17,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 
-use super::joined::{join, pair};
+use super::joined::{join, join_into, pair};
 use super::{COLUMNS, Kind, schema};
 use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
 
@@ -50,8 +51,30 @@ impl Encoder {
     /// # Errors
     /// Those of Arrow, which would be a bug here.
     pub fn encode(&mut self, batch: &FlowBatch, order: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let mut arrays = Vec::with_capacity(COLUMNS.len());
+        self.each_column(batch, order, |array| {
+            arrays.push(array);
+            Ok(())
+        })?;
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+    }
+
+    /// Hands over the columns of the rows that `order` names as they are made, in the order
+    /// of the schema: so the memory of one can be that of the next.
+    ///
+    /// # Errors
+    /// The first of `take`, after which it is not called any more; those of
+    /// [`Self::encode`].
+    pub fn each_column(
+        &mut self,
+        batch: &FlowBatch,
+        order: &[u32],
+        mut take: impl FnMut(ArrayRef) -> Result<(), ArrowError>,
+    ) -> Result<(), ArrowError> {
         let mut out = Columns {
-            arrays: Vec::with_capacity(COLUMNS.len()),
+            made: 0,
+            take: &mut take,
+            taken: Ok(()),
             words: &batch.dictionaries,
             places: &mut self.places,
             order,
@@ -62,7 +85,7 @@ impl Encoder {
         out.endpoints(&batch.columns.destination)?;
         out.words_of(batch)?;
         sparse::columns(&mut out, &batch.columns.extra)?;
-        RecordBatch::try_new(Arc::clone(&self.schema), out.arrays)
+        out.taken
     }
 }
 
@@ -100,8 +123,11 @@ impl Places {
 }
 
 struct Columns<'a> {
-    /// In the order of [`COLUMNS`].
-    arrays: Vec<ArrayRef>,
+    /// Columns so far, in the order of [`COLUMNS`].
+    made: usize,
+    take: &'a mut dyn FnMut(ArrayRef) -> Made,
+    /// What came of handing them over.
+    taken: Made,
     words: &'a Dictionaries,
     places: &'a mut Places,
     order: &'a [u32],
@@ -112,23 +138,26 @@ type Made = Result<(), ArrowError>;
 
 impl<'a> Columns<'a> {
     fn push(&mut self, array: ArrayRef) {
-        self.arrays.push(array);
+        self.made += 1;
+        if self.taken.is_ok() {
+            self.taken = (self.take)(array);
+        }
     }
 
-    fn taken<T: Copy>(&self, values: &[T]) -> Vec<T> {
+    fn values<T: Copy>(&self, values: &[T]) -> Vec<T> {
         self.order.iter().map(|&row| values[row as usize]).collect()
     }
 
     fn i32(&mut self, values: &[i32]) {
-        self.push(Arc::new(Int32Array::from(self.taken(values))));
+        self.push(Arc::new(Int32Array::from(self.values(values))));
     }
 
     fn u32(&mut self, values: &[u32]) {
-        self.push(Arc::new(UInt32Array::from(self.taken(values))));
+        self.push(Arc::new(UInt32Array::from(self.values(values))));
     }
 
     fn u8(&mut self, values: &[u8]) {
-        self.push(Arc::new(UInt8Array::from(self.taken(values))));
+        self.push(Arc::new(UInt8Array::from(self.values(values))));
     }
 
     fn null(&mut self, kind: Kind) {
@@ -137,7 +166,7 @@ impl<'a> Columns<'a> {
 
     fn dense(&mut self, batch: &FlowBatch) -> Made {
         let columns = &batch.columns;
-        let times = self.taken(&columns.time);
+        let times = self.values(&columns.time);
         let known: BooleanBuffer = times.iter().map(|&time| time != NO_TIME).collect();
         let time = TimestampNanosecondArray::new(times.into(), Some(NullBuffer::new(known)));
         self.push(Arc::new(time.with_timezone("UTC")));
@@ -161,7 +190,7 @@ impl<'a> Columns<'a> {
         self.u32(&columns.policy_match_type);
         self.i32(&columns.drop_reason);
         self.u32(&columns.drop_reason_number);
-        let replies = self.taken(&columns.reply);
+        let replies = self.values(&columns.reply);
         let yes = replies.iter().map(|&reply| reply == Reply::Yes as u8);
         let known = replies.iter().map(|&reply| reply != Reply::Unknown as u8);
         self.push(Arc::new(BooleanArray::new(
@@ -293,18 +322,26 @@ impl<'a> Columns<'a> {
         let (id, identity) = (number(|side| side.id), number(|side| side.identity));
         self.push(id);
         self.push(identity);
-        let texts: [fn(&Endpoint) -> Option<String>; 6] = [
-            |side| some(&side.cluster),
-            |side| some(&side.namespace),
-            workload,
-            |side| some(&side.pod),
-            |side| join(side.labels.iter().map(AsRef::as_ref)),
+        let texts: [fn(&Endpoint, &mut StringBuilder) -> bool; 6] = [
+            |side, out| text(&side.cluster, out),
+            |side, out| text(&side.namespace, out),
+            |side, out| {
+                let workload = side.workloads.first();
+                workload.is_some_and(|workload| text(&workload.name, out))
+            },
+            |side, out| text(&side.pod, out),
+            |side, out| join_into(out, side.labels.iter().map(AsRef::as_ref)),
             workloads,
         ];
-        for of in texts {
+        for write in texts {
             let mut values = StringBuilder::new();
             for endpoint in &found {
-                values.append_option(of(endpoint));
+                if write(endpoint, &mut values) {
+                    // Ends what was written.
+                    values.append_value("");
+                } else {
+                    values.append_null();
+                }
             }
             let values: ArrayRef = Arc::new(values.finish());
             if values.null_count() == values.len() {
@@ -317,20 +354,17 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The name people know an endpoint's workload by.
-fn workload(endpoint: &Endpoint) -> Option<String> {
-    some(&endpoint.workloads.first()?.name)
-}
-
-/// `Kind/name` of each.
-fn workloads(endpoint: &Endpoint) -> Option<String> {
+/// `Kind/name` of each, to the end of a text; whether there are any.
+fn workloads(endpoint: &Endpoint, out: &mut StringBuilder) -> bool {
     let each = endpoint.workloads.iter();
     let texts: Vec<String> = each
         .map(|workload| pair(&workload.kind, '/', &workload.name))
         .collect();
-    join(texts.iter().map(String::as_str))
+    join_into(out, texts.iter().map(String::as_str))
 }
 
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+/// A text to the end of one that is begun; whether it is there.
+fn text(text: &str, out: &mut StringBuilder) -> bool {
+    // A builder of texts refuses none.
+    !text.is_empty() && out.write_str(text).is_ok()
 }

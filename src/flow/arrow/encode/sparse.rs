@@ -1,16 +1,15 @@
 //! Columns of what only some rows have: layer 7, policies, tunnels and the like.
 //!
-//! Owns what these columns hold. Rows without any of it are not looked at, and columns
-//! that no row fills are not gone over; what rows repeat is written out once.
+//! Owns what these columns hold. What rows share is looked at once, and columns that no row
+//! fills are not gone over.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrowPrimitiveType, BinaryBuilder, BooleanBufferBuilder, DictionaryArray, PrimitiveArray,
-    StringBuilder, UInt32Array,
+    ArrowPrimitiveType, BinaryBuilder, DictionaryArray, PrimitiveArray, StringBuilder, UInt32Array,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{Int32Type, UInt32Type, UInt64Type};
 use hashbrown::HashMap;
 
@@ -34,28 +33,18 @@ mod part {
     pub(super) const AGGREGATE: u32 = 1 << 8;
 }
 
-/// The rows that have something.
+/// What rows have, each once.
 struct Sparse<'a> {
-    /// Where each is, in their order.
-    rows: Vec<(usize, &'a Extra)>,
-    /// All rows.
-    total: usize,
+    extras: Vec<&'a Extra>,
+    /// Which of them each row has, from 1; 0 for none.
+    rows: Vec<u32>,
     /// Parts that some row has.
     parts: u32,
 }
 
 /// Adds the columns from `egress_allowed_by` on, which are the last ones.
 pub(super) fn columns(out: &mut Columns<'_>, extras: &[Option<Arc<Extra>>]) -> Made {
-    let rows = out.order.iter().enumerate();
-    let rows = rows.filter_map(|(at, &row)| Some((at, extras[row as usize].as_deref()?)));
-    let rows: Vec<(usize, &Extra)> = rows.collect();
-    let sparse = Sparse {
-        parts: rows
-            .iter()
-            .fold(0, |parts, (_, extra)| parts | parts_of(extra)),
-        total: out.order.len(),
-        rows,
-    };
+    let sparse = Sparse::of(out.order, extras);
     let words = out.words;
     sparse.part(out, part::POLICIES, 5, |out| {
         sparse.policies(out, |extra| &extra.egress_allowed_by)?;
@@ -153,6 +142,34 @@ fn http(extra: &Extra) -> Option<&Http> {
 }
 
 impl<'a> Sparse<'a> {
+    /// The rows of `order`. Those that share what they have are told by its place in memory.
+    fn of(order: &[u32], extras: &'a [Option<Arc<Extra>>]) -> Self {
+        let mut known: Map<*const Extra, u32> = Map::default();
+        let mut found: Vec<&Extra> = Vec::new();
+        let mut last = (std::ptr::null(), 0);
+        let rows = order.iter().map(|&row| {
+            let Some(extra) = &extras[row as usize] else {
+                return 0;
+            };
+            let place = Arc::as_ptr(extra);
+            if place != last.0 {
+                let number = *known.entry(place).or_insert_with(|| {
+                    found.push(extra);
+                    found.len() as u32
+                });
+                last = (place, number);
+            }
+            last.1
+        });
+        let rows = rows.collect();
+        let parts = found.iter().fold(0, |parts, extra| parts | parts_of(extra));
+        Self {
+            extras: found,
+            rows,
+            parts,
+        }
+    }
+
     /// Adds the next `count` columns, which are null where no row has the part.
     fn part<'b>(
         &self,
@@ -165,7 +182,7 @@ impl<'a> Sparse<'a> {
             return add(out);
         }
         // The uuid, which may not be there, is one of the columns before.
-        let before = out.arrays.len() + usize::from(!out.with_uuid);
+        let before = out.made + usize::from(!out.with_uuid);
         for (_, kind, _) in COLUMNS.iter().skip(before).take(count) {
             out.null(*kind);
         }
@@ -215,13 +232,13 @@ impl<'a> Sparse<'a> {
         out: &mut Columns<'_>,
         of: impl Fn(&Extra) -> Option<T::Native>,
     ) {
-        let mut column = Column::new(self.total, T::Native::default());
-        for &(row, extra) in &self.rows {
-            column.set(row, of(extra));
+        let mut column = Column::new(self, T::Native::default());
+        for extra in &self.extras {
+            column.push(of(extra));
         }
         out.push(match column.finish() {
             Some((values, known)) => Arc::new(PrimitiveArray::<T>::new(values.into(), Some(known))),
-            None => arrow::array::new_null_array(&T::DATA_TYPE, self.total),
+            None => arrow::array::new_null_array(&T::DATA_TYPE, self.rows.len()),
         });
     }
 
@@ -252,9 +269,9 @@ impl<'a> Sparse<'a> {
     ) -> Made {
         let mut values = StringBuilder::new();
         let mut count = 0;
-        let mut column = Column::new(self.total, 0);
+        let mut column = Column::new(self, 0);
         out.places.begin();
-        for &(row, extra) in &self.rows {
+        for extra in &self.extras {
             let key = of(extra).map(|id| {
                 out.places.place(id, || {
                     values.append_option(text(id));
@@ -262,7 +279,7 @@ impl<'a> Sparse<'a> {
                     count - 1
                 })
             });
-            column.set(row, key);
+            column.push(key);
         }
         keyed(out, column, values)
     }
@@ -272,15 +289,17 @@ impl<'a> Sparse<'a> {
         let mut values = StringBuilder::new();
         let mut last: Option<String> = None;
         let mut count = 0;
-        let mut column = Column::new(self.total, 0);
-        for &(row, extra) in &self.rows {
-            let Some(text) = of(extra) else { continue };
-            if last.as_ref() != Some(&text) {
-                values.append_value(&text);
-                last = Some(text);
+        let mut column = Column::new(self, 0);
+        for extra in &self.extras {
+            let text = of(extra);
+            if let Some(text) = &text
+                && last.as_ref() != Some(text)
+            {
+                values.append_value(text);
+                last = Some(text.clone());
                 count += 1;
             }
-            column.set(row, Some(count - 1));
+            column.push(text.map(|_| count - 1));
         }
         keyed(out, column, values)
     }
@@ -290,101 +309,98 @@ impl<'a> Sparse<'a> {
         let words = out.words;
         let mut values = StringBuilder::new();
         let mut known: Map<&[Policy], u32> = Map::default();
-        let mut column = Column::new(self.total, 0);
-        for &(row, extra) in &self.rows {
+        let mut column = Column::new(self, 0);
+        for extra in &self.extras {
             let policies = of(extra);
-            if policies.is_empty() {
-                continue;
-            }
             let count = known.len() as u32;
-            let key = *known.entry(policies).or_insert_with(|| {
-                let names = policies.iter().map(|policy| name(words, policy));
-                values.append_option(join(names.collect::<Vec<_>>().iter().map(AsRef::as_ref)));
-                count
-            });
-            column.set(row, Some(key));
+            column.push((!policies.is_empty()).then(|| {
+                *known.entry(policies).or_insert_with(|| {
+                    let names = policies.iter().map(|policy| name(words, policy));
+                    values.append_option(join(names.collect::<Vec<_>>().iter().map(AsRef::as_ref)));
+                    count
+                })
+            }));
         }
         keyed(out, column, values)
     }
 
-    /// All that is said of policies, each once.
+    /// All that is said of policies.
     fn whole_policies(&self, out: &mut Columns<'_>) {
-        let mut bytes = Vec::new();
-        let mut known: Map<[&[Policy]; 4], (usize, usize)> = Map::default();
-        self.bytes(out, |words, extra, into| {
-            let (start, end) = *known.entry(policies_of(extra)).or_insert_with(|| {
-                let start = bytes.len();
-                let mut own = Vec::new();
-                leftover::write_policies(words, extra, &mut own);
-                bytes.extend_from_slice(&own);
-                (start, bytes.len())
-            });
-            into.extend_from_slice(&bytes[start..end]);
-        });
+        self.bytes(out, leftover::write_policies);
     }
 
     fn leftovers(&self, out: &mut Columns<'_>) {
-        self.bytes(out, |words, extra, into| {
-            leftover::write_extra(words, extra, into);
-        });
+        self.bytes(out, leftover::write_extra);
     }
 
-    fn bytes(
-        &self,
-        out: &mut Columns<'_>,
-        mut write: impl FnMut(&Dictionaries, &'a Extra, &mut Vec<u8>),
-    ) {
-        let mut values = BinaryBuilder::new();
-        let mut buffer = Vec::new();
-        let mut next = 0;
-        for &(row, extra) in &self.rows {
-            buffer.clear();
-            write(out.words, extra, &mut buffer);
-            if !buffer.is_empty() {
-                values.append_nulls(row - next);
-                values.append_value(&buffer);
-                next = row + 1;
-            }
+    fn bytes(&self, out: &mut Columns<'_>, write: impl Fn(&Dictionaries, &Extra, &mut Vec<u8>)) {
+        let mut written = Vec::new();
+        let mut ends = vec![0];
+        // Each begins with its version.
+        let mut one = Vec::new();
+        for extra in &self.extras {
+            one.clear();
+            write(out.words, extra, &mut one);
+            written.extend_from_slice(&one);
+            ends.push(written.len());
         }
-        values.append_nulls(self.total - next);
+        let value = |number: u32| match number.checked_sub(1) {
+            Some(at) => &written[ends[at as usize]..ends[at as usize + 1]],
+            None => &[],
+        };
+        let all = self.rows.iter().map(|&number| value(number).len()).sum();
+        let mut values = BinaryBuilder::with_capacity(self.rows.len(), all);
+        for &number in &self.rows {
+            let value = value(number);
+            values.append_option((!value.is_empty()).then_some(value));
+        }
         out.push(Arc::new(values.finish()));
     }
 }
 
-/// A column of which few rows have a value.
-struct Column<T> {
+/// A column of what rows have, a value for each, spread over the rows at the end.
+struct Column<'a, T> {
+    rows: &'a [u32],
+    /// The first is that of rows which have nothing.
     values: Vec<T>,
-    known: BooleanBufferBuilder,
-    any: bool,
+    known: Vec<bool>,
 }
 
-impl<T: Copy> Column<T> {
-    fn new(rows: usize, empty: T) -> Self {
-        let mut known = BooleanBufferBuilder::new(rows);
-        known.append_n(rows, false);
+impl<'a, T: Copy> Column<'a, T> {
+    fn new(sparse: &'a Sparse<'_>, empty: T) -> Self {
+        let mut values = Vec::with_capacity(sparse.extras.len() + 1);
+        values.push(empty);
+        let mut known = Vec::with_capacity(sparse.extras.len() + 1);
+        known.push(false);
         Self {
-            values: vec![empty; rows],
+            rows: &sparse.rows,
+            values,
             known,
-            any: false,
         }
     }
 
-    fn set(&mut self, row: usize, value: Option<T>) {
-        if let Some(value) = value {
-            self.values[row] = value;
-            self.known.set_bit(row, true);
-            self.any = true;
-        }
+    fn push(&mut self, value: Option<T>) {
+        self.values.push(value.unwrap_or(self.values[0]));
+        self.known.push(value.is_some());
     }
 
-    /// The values, and which of them are there; `None` where none is.
-    fn finish(mut self) -> Option<(Vec<T>, NullBuffer)> {
-        self.any
-            .then(|| (self.values, NullBuffer::new(self.known.finish())))
+    /// The values of the rows, and which of them are there; `None` where none is.
+    fn finish(self) -> Option<(Vec<T>, NullBuffer)> {
+        let Self {
+            rows,
+            values,
+            known,
+        } = self;
+        if !known.contains(&true) {
+            return None;
+        }
+        let there = BooleanBuffer::collect_bool(rows.len(), |row| known[rows[row] as usize]);
+        let values = rows.iter().map(|&number| values[number as usize]);
+        Some((values.collect(), NullBuffer::new(there)))
     }
 }
 
-fn keyed(out: &mut Columns<'_>, column: Column<u32>, mut values: StringBuilder) -> Made {
+fn keyed(out: &mut Columns<'_>, column: Column<'_, u32>, mut values: StringBuilder) -> Made {
     let Some((keys, known)) = column.finish() else {
         out.null(super::Kind::Text);
         return Ok(());
