@@ -14,99 +14,40 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use super::Target;
+use super::pod::KnownPod;
 use crate::connection::{Peer, workload_of};
 use crate::engine::{Party, PartyKind, Policies, cluster};
 use crate::flow::{Direction, Endpoint, FlowBatch, RowRef, WorkloadName};
-use crate::inventory::{Identity, UNNUMBERED};
+use crate::inventory::{Identity, Label};
 
 /// Pods that are kept.
 const MOST_PODS: usize = 1 << 16;
 /// Nodes and reserved endpoints that are kept.
 const MOST_OTHERS: usize = 1 << 12;
-/// Addresses of one pod that are kept.
-const MOST_ADDRESSES: usize = 8;
 /// Ends that are remembered as looked at.
 const MOST_LOOKED: usize = 1 << 20;
 /// Names that are said where a target is not known.
 const MOST_SAID: usize = 8;
-
-/// A pod, or the template of a workload, that is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownPod {
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its name; empty for a template.
-    pub pod: Arc<str>,
-    /// Kind of its workload, empty where it is not known.
-    pub kind: Arc<str>,
-    /// Name of its workload.
-    pub workload: Arc<str>,
-    /// What policies see of it; labels are sorted.
-    pub identity: Identity,
-    /// Its addresses, few.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The node it is on, empty where it is not known.
-    pub node: Arc<str>,
-    /// Whether flows show it.
-    pub seen: bool,
-    /// Whether the documents have it.
-    pub declared: bool,
-    /// On the network of its node: no policy selects it.
-    pub host_network: bool,
-    /// Cilium does not manage it: no policy is enforced for it.
-    pub unmanaged: bool,
-    /// Whether the kubelet probes it over the network; `None` where no document says.
-    pub probed: Option<bool>,
-}
 
 /// Who is known of a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pods: BTreeMap<Key, KnownPod>,
     others: BTreeMap<(Vec<String>, Option<IpAddr>), Identity>,
+    nodes: BTreeMap<IpAddr, Arc<str>>,
     cluster: Option<Arc<str>>,
-    /// Keys of labels that endpoints of flows carry and agents would not give by default, or
-    /// that are our own: which labels become part of an identity.
+    /// Whether a label of ours is in an identity that flows show.
     own_label: bool,
     left_out: bool,
     looked: Looked,
 }
 
 /// Namespace, pod, workload, labels.
-type Key = (Arc<str>, Arc<str>, Arc<str>, Vec<crate::inventory::Label>);
+type Key = (Arc<str>, Arc<str>, Arc<str>, Vec<Label>);
 
 /// Ends of rows that were looked at, with the dictionaries they are of: several threads have
 /// their own.
 type Looked = HashSet<(u64, u32, u32, u32), RandomState>;
-
-impl KnownPod {
-    /// `shop/checkout-7d5b9c6f48-hx2vp`; the workload for a template.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let name = if self.pod.is_empty() {
-            &self.workload
-        } else {
-            &self.pod
-        };
-        format!("{}/{name}", self.namespace)
-    }
-
-    /// `shop/checkout`.
-    #[must_use]
-    pub fn workload_name(&self) -> String {
-        format!("{}/{}", self.namespace, self.workload)
-    }
-
-    /// The value of one of its own labels.
-    #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
-        let labels = &self.identity.labels;
-        labels
-            .iter()
-            .find(|label| &*label.source == "k8s" && &*label.key == key)
-            .map(|label| &*label.value)
-    }
-}
 
 impl Known {
     /// Who documents know of, in the cluster that flows are of.
@@ -118,6 +59,11 @@ impl Known {
         };
         let options = policies.options_of(cluster);
         let inventory = policies.inventory();
+        for node in &inventory.nodes {
+            let addresses = node.addresses.iter();
+            let named = addresses.map(|address| (*address, node.name.clone()));
+            known.nodes.extend(named.take(MOST_OTHERS));
+        }
         for workload in &inventory.workloads {
             let spec = &workload.spec;
             let name = WorkloadName::of_object(&workload.kind, &workload.name, &spec.labels);
@@ -169,6 +115,22 @@ impl Known {
         self.others.values()
     }
 
+    /// Who of the cluster has an address: `the pod shop/web-1`, `the node worker-2`.
+    #[must_use]
+    pub fn inside(&self, address: IpAddr) -> Option<String> {
+        let has = |pod: &&KnownPod| pod.addresses.contains(&address);
+        if let Some(pod) = self.pods.values().find(has) {
+            return Some(format!("the pod {}", pod.name()));
+        }
+        if let Some(node) = self.nodes.get(&address) {
+            return Some(format!("the node {node}"));
+        }
+        let is_there = |identity: &&Identity| identity.address == Some(address);
+        let other = self.others.values().find(is_there)?;
+        let labels: Vec<String> = other.labels.iter().map(ToString::to_string).collect();
+        Some(format!("a node ({})", labels.join(", ")))
+    }
+
     /// Whether flows show a label of flowwatch as part of an identity: then agents take it.
     #[must_use]
     pub fn own_label_seen(&self) -> bool {
@@ -187,6 +149,7 @@ impl Known {
         self.cluster = self.cluster.take().or(other.cluster);
         self.own_label |= other.own_label;
         self.left_out |= other.left_out;
+        self.nodes.extend(other.nodes);
         for pod in other.pods.into_values() {
             self.add(pod);
         }
@@ -348,48 +311,6 @@ impl Known {
         } else {
             self.left_out = true;
         }
-    }
-}
-
-impl KnownPod {
-    fn is_meant(&self, target: &Target) -> bool {
-        match target {
-            Target::Pod { namespace, name } => {
-                *namespace == self.namespace && *name == self.pod && !name.is_empty()
-            }
-            Target::Workload { namespace, name } => {
-                *namespace == self.namespace && *name == self.workload
-            }
-            Target::Identity(number) => self.identity.number == *number,
-            Target::Node(node) => *short(node) == *self.node && !node.is_empty(),
-            Target::Namespace(namespace) => *namespace == self.namespace,
-            Target::Address(_) | Target::Name(_) => false,
-        }
-    }
-
-    fn learn(&mut self, other: Self) {
-        if self.node.is_empty() {
-            self.node = other.node;
-        }
-        if self.kind.is_empty() {
-            self.kind = other.kind;
-        }
-        if self.identity.number == UNNUMBERED {
-            self.identity.number = other.identity.number;
-        }
-        if self.identity.named_ports.is_empty() {
-            self.identity.named_ports = other.identity.named_ports;
-        }
-        for address in other.addresses {
-            if self.addresses.len() < MOST_ADDRESSES {
-                self.addresses.insert(address);
-            }
-        }
-        self.seen |= other.seen;
-        self.declared |= other.declared;
-        self.host_network |= other.host_network;
-        self.unmanaged |= other.unmanaged;
-        self.probed = self.probed.or(other.probed);
     }
 }
 

@@ -82,11 +82,11 @@ impl Page {
         match self {
             Self::Readme => "this page",
             Self::Timeline => "who talked to it, in and out, since when",
-            Self::TraceData => "the same for programs",
+            Self::TraceData => "who talked to it, for programs",
             Self::Reach => "how far it got, and how far it could have got",
             Self::Quarantine => "the policy to apply",
             Self::Proof => "what stays open, what is cut, what is not known",
-            Self::ProofData => "the same for programs",
+            Self::ProofData => "the proof, for programs",
             Self::Rollback => "what takes it back",
             Self::Forensics => "what to save before the pod is touched, and what to revoke",
             Self::Runbook => "the page to fill in",

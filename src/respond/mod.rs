@@ -10,6 +10,7 @@
 pub mod credentials;
 mod known;
 pub mod layout;
+mod pod;
 pub mod quarantine;
 pub mod record;
 pub mod scope;
@@ -18,5 +19,6 @@ mod traffic;
 pub mod verify;
 
 pub use crate::review::trace::{Target, TargetError};
-pub use known::{Known, KnownPod};
-pub use traffic::{TargetEdge, Traffic};
+pub use known::Known;
+pub use pod::KnownPod;
+pub use traffic::{SharedNames, TargetEdge, Traffic, Watched};

@@ -4,7 +4,6 @@
 //! command only reads, but for the ephemeral container and the checkpoint, which say so.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::review::trace::{Target, Trace};
 
@@ -45,22 +44,15 @@ pub fn snapshots(trace: &Trace) -> Vec<Snapshot> {
             saves: of_node(node),
         }];
     }
-    let pods: Vec<(&str, Option<&Arc<str>>, BTreeSet<String>)> = trace
-        .who
-        .iter()
-        .filter(|who| !who.pod.is_empty())
-        .map(|who| {
+    let pods = trace.who.iter().filter(|who| !who.pod.is_empty());
+    pods.take(MOST_PODS)
+        .filter_map(|who| {
+            let (namespace, name) = who.pod.split_once('/')?;
+            let node = who.nodes.iter().next().map(|node| short(node));
             let addresses = who.addresses.iter().map(ToString::to_string).collect();
-            (&*who.pod, who.nodes.iter().next(), addresses)
-        })
-        .collect();
-    pods.iter()
-        .take(MOST_PODS)
-        .filter_map(|(pod, node, addresses)| {
-            let (namespace, name) = pod.split_once('/')?;
             Some(Snapshot {
-                name: (*pod).to_owned(),
-                saves: of_pod(namespace, name, node.map(|node| short(node)), addresses),
+                name: who.pod.to_string(),
+                saves: of_pod(namespace, name, node, &addresses),
             })
         })
         .collect()
@@ -234,6 +226,8 @@ fn of_node(node: &str) -> Vec<Save> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::review::report::{Reading, Seen};
     use crate::review::trace::Who;

@@ -3,10 +3,12 @@
 //! Owns telling which connections are the target's and what is kept of each edge. What a
 //! quarantine does to them is `quarantine`'s.
 //!
-//! Bounded: [`MOST_EDGES`] edges; what belongs to none is counted.
+//! Bounded: [`MOST_EDGES`] edges, [`MOST_NAMED`] addresses with names; connections that are
+//! in no edge are counted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -20,6 +22,9 @@ use crate::flow::{NO_TIME, Protocol};
 const MOST_EDGES: usize = 1 << 16;
 /// Addresses of what is outside that are kept of an edge.
 const MOST_ADDRESSES: usize = 64;
+/// Addresses outside whose names are kept, and names of each.
+const MOST_NAMED: usize = 1 << 14;
+const MOST_NAMES: usize = 16;
 
 /// One edge of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,22 @@ pub struct TargetEdge {
     pub own_addresses: BTreeSet<IpAddr>,
 }
 
+/// Names that DNS gave for addresses outside.
+pub type SharedNames = BTreeMap<IpAddr, BTreeSet<Arc<str>>>;
+
+/// What was seen in the pass.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Who there is.
+    pub known: Known,
+    /// The target's edges.
+    pub edges: Vec<TargetEdge>,
+    /// Names of every address that anybody called by a name.
+    pub names: SharedNames,
+    /// Connections of the target that are in no edge.
+    pub beyond: u64,
+}
+
 /// Watches the connections of a target.
 #[derive(Debug)]
 pub struct Traffic {
@@ -56,8 +77,8 @@ pub struct Traffic {
     /// Addresses of the target's pods.
     own: BTreeSet<IpAddr>,
     edges: BTreeMap<(bool, Edge), TargetEdge>,
+    names: SharedNames,
     beyond: u64,
-    connections: u64,
 }
 
 impl Traffic {
@@ -70,29 +91,38 @@ impl Traffic {
             named: HashMap::default(),
             own: BTreeSet::new(),
             edges: BTreeMap::new(),
+            names: BTreeMap::new(),
             beyond: 0,
-            connections: 0,
         };
         traffic.learn_addresses();
         traffic
     }
 
-    /// Who is known now, and the edges.
+    /// What was seen.
     #[must_use]
-    pub fn finish(self) -> (Known, Vec<TargetEdge>) {
-        (self.known, self.edges.into_values().collect())
+    pub fn finish(self) -> Watched {
+        Watched {
+            known: self.known,
+            edges: self.edges.into_values().collect(),
+            names: self.names,
+            beyond: self.beyond,
+        }
     }
 
-    /// Connections of the target that are in no edge.
-    #[must_use]
-    pub fn beyond(&self) -> u64 {
-        self.beyond
-    }
-
-    /// Connections of anybody.
-    #[must_use]
-    pub fn connections(&self) -> u64 {
-        self.connections
+    /// Keeps the name of an address outside.
+    fn name(&mut self, connection: &Connection, peers: &Peers) {
+        let Peer::Name(name) = peers.get(connection.edge.server) else {
+            return;
+        };
+        let Some(address) = connection.tuple.server else {
+            return;
+        };
+        if self.names.len() < MOST_NAMED || self.names.contains_key(&address) {
+            let names = self.names.entry(address).or_default();
+            if names.len() < MOST_NAMES && !names.contains(name) {
+                names.insert(name.clone());
+            }
+        }
     }
 
     fn learn_addresses(&mut self) {
@@ -178,7 +208,7 @@ impl Observer for Traffic {
     }
 
     fn connection(&mut self, connection: &Connection, peers: &Peers) {
-        self.connections += connection.weight;
+        self.name(connection, peers);
         let Edge { client, server, .. } = connection.edge;
         if self.is_own(client, peers, connection.tuple.client) {
             self.count(connection, peers, false);
@@ -218,10 +248,10 @@ fn by_name(target: &Target, peer: &Peer) -> Option<bool> {
         {
             Some(false)
         }
-        (Target::Pod { .. } | Target::Identity(_) | Target::Node(_), Peer::Workload { .. }) => None,
-        (Target::Node(_), Peer::Entity(_)) => None,
         (Target::Name(name), Peer::Name(other)) => Some(name == other),
-        (Target::Address(_), Peer::Name(_) | Peer::Prefix(_) | Peer::Entity(_)) => None,
+        (Target::Pod { .. } | Target::Identity(_) | Target::Node(_), Peer::Workload { .. })
+        | (Target::Node(_), Peer::Entity(_))
+        | (Target::Address(_), Peer::Name(_) | Peer::Prefix(_) | Peer::Entity(_)) => None,
         _ => Some(false),
     }
 }

@@ -8,10 +8,10 @@
 mod bundle;
 mod evidence;
 mod folder;
+mod make;
 mod sums;
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,26 +22,27 @@ use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
 use super::fold::{self, Fold};
 use super::format::Color;
+use super::passing::{self, Reads};
 use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
 use super::trace::{self, Beside, Tracing};
-use super::{incident, sink, time_arg};
-use crate::connection::Peer;
-use crate::engine::Policies;
+use super::{incident, progress, sink, time_arg};
+use crate::engine::{BatchJudge, Policies};
 use crate::filter::parse_go_duration;
 use crate::flow::{FlowBatch, HOUR};
 use crate::render::isolate as forms;
 use crate::respond::layout::Page;
-use crate::respond::quarantine::{self, Order, Pattern, Plan, Proof, Scene, incident_id};
+use crate::respond::quarantine::{Pattern, PatternError, incident_id};
 use crate::respond::record::EvidenceRef;
-use crate::respond::{Known, Target, TargetEdge, Traffic};
+use crate::respond::{Known, Target, Traffic, Watched};
 use crate::review::assert::Holds;
 use crate::review::trace::Trace;
 use crate::source::archive::{Projection, Query};
 use crate::source::file::Input;
 use evidence::Evidence;
 use folder::Folder;
+use make::{deny_all, isolate, missing, policy};
 pub(super) use sums::differing;
 
 /// Columns of an archive that tell who somebody is.
@@ -185,7 +186,7 @@ struct Resolved {
 /// What was read.
 struct Read {
     known: Known,
-    edges: Vec<TargetEdge>,
+    watched: Watched,
     traced: Option<Traced>,
 }
 
@@ -217,8 +218,9 @@ impl IsolateArgs {
         let policies = Arc::new(loaded.policies);
         resolved.tracing.policies = Some(policies.clone());
         let read = self.read(&resolved, &policies, err, interrupt)?;
-        let (plan, proof) = isolate(&resolved, &policies, &read)?;
+        let (plan, proof) = isolate(&resolved, &policies, &read, resolved.pattern)?;
         let mut options = self.options(&resolved, &read);
+        options.deny_all = deny_all(&plan, &resolved, &policies, &read)?;
         if let Some(folder) = &resolved.folder {
             let parts = bundle::Parts {
                 args: self,
@@ -266,8 +268,7 @@ impl IsolateArgs {
             .checked_add(SignedDuration::from_nanos(ttl))
             .map_err(|_| UsageError::new(format!("--ttl {}: too long", self.ttl)))?;
         let pattern = self.pattern.as_deref().map(str::parse).transpose();
-        let pattern = pattern
-            .map_err(|error: quarantine::PatternError| UsageError::new(error.to_string()))?;
+        let pattern = pattern.map_err(|error: PatternError| UsageError::new(error.to_string()))?;
         let incident = incident::read(
             self.findings.as_deref(),
             self.incident.as_deref(),
@@ -327,7 +328,7 @@ impl IsolateArgs {
         if tracing.inputs.is_empty() {
             return Ok(Read {
                 known: Known::of(policies, None),
-                edges: Vec::new(),
+                watched: Watched::default(),
                 traced: None,
             });
         }
@@ -335,23 +336,29 @@ impl IsolateArgs {
             .out
             .as_deref()
             .map(|out| out.join(Page::Evidence.file()));
+        // A destination that is cut may be shared: then everybody's names count.
+        let wide = resolved.cut.is_some() || resolved.target.is_outside();
         let beside = || {
             let evidence = folder.as_deref().map(Evidence::create).transpose()?;
             let traffic = Traffic::new(resolved.target.clone(), Known::default());
-            Ok(Beside(traffic, evidence))
+            Ok(Beside((!wide).then_some(traffic), evidence))
         };
         let (trace, Beside(traffic, evidence)) = trace::trace(tracing, beside, err, interrupt)?;
-        let (seen, edges) = traffic.finish();
+        let mut watched = match traffic {
+            Some(traffic) => traffic.finish(),
+            None => self.all(resolved, interrupt)?,
+        };
+        let seen = std::mem::take(&mut watched.known);
         let mut known = Known::of(policies, seen.cluster());
         known.merge(seen);
-        if let Some(others) = self.others(tracing, &trace, err, interrupt)? {
+        if let Some(others) = Self::others(tracing, &trace, err, interrupt)? {
             known.merge(others);
         }
         let sources = bundle::names(&self.flows);
         let evidence = evidence.map(|evidence| evidence.finish(&trace.reading, sources));
         Ok(Read {
             known,
-            edges,
+            watched,
             traced: Some(Traced {
                 trace,
                 evidence: evidence.transpose()?,
@@ -359,10 +366,37 @@ impl IsolateArgs {
         })
     }
 
+    /// The target's connections among everybody's.
+    fn all(&self, resolved: &Resolved, interrupt: &Interrupt) -> Result<Watched, CommandError> {
+        let tracing = &resolved.tracing;
+        if tracing.inputs.iter().any(Input::is_stream) {
+            return Err(CommandError::failed(
+                "a destination is looked for in all flows: give files, not standard input",
+            ));
+        }
+        let reads = Reads {
+            inputs: tracing.inputs.clone(),
+            filters: tracing.filters.clone(),
+            since: tracing.since,
+            until: tracing.until,
+            ..Reads::default()
+        };
+        let bar = progress::bar(&reads.inputs, !self.quiet);
+        let traffic = Traffic::new(resolved.target.clone(), Known::default());
+        let (reading, _, traffic) =
+            passing::read(&reads, || None::<BatchJudge>, traffic, &bar, interrupt);
+        bar.finish_and_clear();
+        if reading.interrupted {
+            return Err(CommandError::failed(
+                "interrupted before the end of the recordings",
+            ));
+        }
+        Ok(traffic.finish())
+    }
+
     /// Who else there is: of archives only what is about the target was read. The last hour
     /// tells the others.
     fn others(
-        &self,
         tracing: &Tracing,
         trace: &Trace,
         err: &mut dyn Write,
@@ -398,6 +432,7 @@ impl IsolateArgs {
             made: resolved.made,
             seen: trace.and_then(|trace| trace.window.span()),
             read: trace.map_or(0, |trace| trace.reading.flows),
+            missing: missing(read),
             folder: self.out.as_ref().map(|path| path.display().to_string()),
             ..forms::Options::default()
         }
@@ -416,75 +451,4 @@ impl Fold for Everybody {
     fn merge(&mut self, other: Self) {
         self.0.merge(other.0);
     }
-}
-
-/// The plan and its proof.
-fn isolate(
-    resolved: &Resolved,
-    policies: &Policies,
-    read: &Read,
-) -> Result<(Plan, Proof), CommandError> {
-    let settle = |target: &Target| {
-        read.known
-            .settle(target.clone())
-            .map_err(CommandError::Failed)
-    };
-    let order = Order {
-        target: settle(&resolved.target)?,
-        pattern: resolved.pattern,
-        incident: resolved.label.clone(),
-        expires: resolved.expires,
-        cut: resolved.cut.as_ref().map(settle).transpose()?,
-        keep: resolved.keep.iter().map(settle).collect::<Result<_, _>>()?,
-        addresses: addresses(resolved, &read.edges),
-        files: policies
-            .any_set()
-            .objects
-            .iter()
-            .map(|object| {
-                let id = &object.id;
-                (id.kind, id.namespace.clone(), object.file.clone())
-            })
-            .collect(),
-    };
-    let plan = quarantine::plan(&order, &read.known, read.known.cluster())
-        .map_err(CommandError::failed)?;
-    let scene = Scene {
-        policies,
-        known: &read.known,
-        edges: &read.edges,
-        flows: read.traced.is_some(),
-    };
-    let proof = quarantine::prove(&plan, &scene);
-    Ok((plan, proof))
-}
-
-/// Addresses that flows show of the name that is cut.
-fn addresses(resolved: &Resolved, edges: &[TargetEdge]) -> Vec<IpAddr> {
-    let Target::Name(name) = resolved.cut.as_ref().unwrap_or(&resolved.target) else {
-        return Vec::new();
-    };
-    let is_it = |peer: &Peer| matches!(peer, Peer::Name(known) if known == name);
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for edge in edges {
-        if is_it(&edge.peer) {
-            addresses.extend(&edge.addresses);
-        }
-        if is_it(&edge.own) {
-            addresses.extend(&edge.own_addresses);
-        }
-    }
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
-}
-
-/// All policies in one file.
-fn policy(plan: &Plan) -> String {
-    let texts: Vec<&str> = plan
-        .manifests
-        .iter()
-        .map(|manifest| manifest.text.as_str())
-        .collect();
-    texts.join("---\n")
 }

@@ -137,7 +137,7 @@ fn first_seen(link: &Link) -> String {
         format!(" ({})", addresses.join(", "))
     };
     let what = match link.way {
-        Way::In => format!("{} calls it for the first time", far),
+        Way::In => format!("{far} calls it for the first time"),
         Way::Out => format!("it calls {far}{at} for the first time"),
         Way::Within => format!("its own call each other on {far} for the first time"),
     };

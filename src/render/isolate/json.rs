@@ -76,6 +76,7 @@ pub fn json(plan: &Plan, proof: &Proof) -> Value {
                 "workload": one.workload,
                 "why": one.why,
             })).collect::<Vec<_>>(),
+            "shared_names": collateral.shared,
             "proxied": collateral.established.iter().map(|one| json!({
                 "direction": if one.inward { "in" } else { "out" },
                 "peer": one.peer,
@@ -95,7 +96,7 @@ fn leak(one: &Leak) -> Value {
         "direction": direction(one.direction),
         "subjects": one.subjects,
         "peers": one.peers,
-        "ports": one.spans.iter().map(span).collect::<Vec<_>>(),
+        "ports": one.spans.iter().copied().map(span).collect::<Vec<_>>(),
         "rules": one.rules.iter().map(rule).collect::<Vec<_>>(),
         "authenticated": one.authenticated,
         "possible": one.possible,
@@ -113,18 +114,19 @@ fn permitted(one: &Permitted) -> Value {
         "direction": direction(one.direction),
         "subjects": one.subjects,
         "peer": one.peer,
-        "ports": one.spans.iter().map(span).collect::<Vec<_>>(),
+        "ports": one.spans.iter().copied().map(span).collect::<Vec<_>>(),
         "connections": one.seen,
     })
 }
 
-fn span(one: &Span) -> Value {
+fn span(one: Span) -> Value {
     json!({"protocol": one.protocol, "first": one.first, "last": one.last})
 }
 
 fn edge(one: &CutEdge) -> Value {
     json!({
         "direction": if one.inward { "in" } else { "out" },
+        "own": one.own,
         "peer": one.peer,
         "port": one.port,
         "protocol": one.protocol.name(),

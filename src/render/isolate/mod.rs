@@ -16,7 +16,9 @@ pub use terminal::terminal;
 
 use jiff::Timestamp;
 
+use super::report::outline::short::holes;
 use crate::respond::layout::Page;
+use crate::review::report::Reading;
 
 /// What is shown beside a plan and its proof, known to the caller alone.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +41,17 @@ pub struct Options {
     pub story: String,
     /// What the recordings miss: sentences.
     pub missing: Vec<String>,
+    /// Of the edges that flows show, those that a NetworkPolicy without rules would leave
+    /// open, and how many there are.
+    pub deny_all: Option<(u64, u64)>,
     /// Pages that are in the bundle.
     pub pages: Vec<Page>,
     /// Folder of the bundle, where there is one.
     pub folder: Option<String>,
+}
+
+/// What recordings miss, where they miss something.
+#[must_use]
+pub fn missing(reading: &Reading) -> Option<String> {
+    holes(reading)
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::Options;
 use super::words::{
-    NAMED, answer, asked, assumed, capital, direction, edge_port, established, inward, label, last,
-    probes, role, rules, spans, undecided,
+    NAMED, answer, asked, assumed, capital, direction, edge_port, ends, established, inward, label,
+    last, probes, role, rules, spans, telling, undecided,
 };
 use crate::render::report::markdown::{code, text};
 use crate::render::report::words::{clock, counted, listed};
@@ -58,7 +58,7 @@ fn not_proven(out: &mut String, proof: &Proof) {
 pub(super) fn leaks(out: &mut String, proof: &Proof) {
     if !proof.open.is_empty() {
         out.push_str("## What leaks\n\n| direction | peers | ports | let by | closed by |\n|---|---|---|---|---|\n");
-        for leak in &proof.open {
+        for leak in telling(proof) {
             let closing = leak.closed_by.as_ref();
             let _ = writeln!(
                 out,
@@ -124,9 +124,9 @@ fn hit(out: &mut String, proof: &Proof, options: &Options) {
                 replicas.workload
             ),
             of if replicas.hit.len() == of => format!(
-                "{}: all of its {} known ({}). It is down for its clients.",
+                "{}: all of its known pods, {} ({}). It is down for its clients.",
                 replicas.workload,
-                counted(of as u64, "pod"),
+                thousands(of as u64),
                 listed(&replicas.hit, NAMED)
             ),
             of => format!(
@@ -138,6 +138,14 @@ fn hit(out: &mut String, proof: &Proof, options: &Options) {
             ),
         };
         let _ = writeln!(out, "- {}", text(&line));
+    }
+    if let Some((open, of)) = options.deny_all {
+        let _ = writeln!(
+            out,
+            "- A NetworkPolicy without rules, the deny-all of most guides, would leave {} of {} open that flows show: policies allow them.",
+            thousands(open),
+            counted(of, "edge")
+        );
     }
     for sentence in probes(proof)
         .into_iter()
@@ -153,6 +161,16 @@ fn hit(out: &mut String, proof: &Proof, options: &Options) {
             text(&format!(
                 "{} is selected, too: {}.",
                 overlap.workload, overlap.why
+            ))
+        );
+    }
+    if !collateral.shared.is_empty() {
+        let names = listed(&collateral.shared, NAMED);
+        let _ = writeln!(
+            out,
+            "- {}",
+            text(&format!(
+                "The addresses are also those of {names}: these stop, too."
             ))
         );
     }
@@ -209,7 +227,7 @@ fn table(out: &mut String, title: &str, edges: &[CutEdge], top: usize) {
             out,
             "| {} | {} | {} | {} | {} | {} |",
             inward(edge.inward),
-            text(&edge.peer),
+            text(&ends(edge, edges)),
             edge_port(edge),
             role(edge),
             thousands(edge.connections),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::Options;
 use super::words::{
-    NAMED, answer, asked, direction, edge_port, inward, role, rules, spans, undecided,
+    NAMED, answer, asked, direction, edge_port, ends, inward, role, rules, spans, telling,
+    undecided,
 };
 use crate::render::report::words::{counted, harmless, listed};
 use crate::render::thousands;
@@ -22,13 +23,11 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
         (_, Holds::Refuted) => "\x1b[31m",
     };
     let plain = if options.color { "\x1b[0m" } else { "" };
-    let mut line = |text: &str| {
-        let _ = writeln!(out, "{}", harmless(text));
-    };
-    line(&format!(
+    let title = format!(
         "{} of {}, incident {}",
         plan.pattern, plan.target, plan.incident
-    ));
+    );
+    let _ = writeln!(out, "{}", harmless(&title));
     let _ = writeln!(out, "{paint}{}{plain}", harmless(&answer(plan, proof)));
     let mut line = |text: &str| {
         let _ = writeln!(out, "{}", harmless(text));
@@ -37,7 +36,7 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
     for one in &proof.undecided {
         line(&format!("  undecided: {}", undecided(one)));
     }
-    for leak in proof.open.iter().take(options.top) {
+    for leak in telling(proof).into_iter().take(options.top) {
         line(&format!(
             "  leak {}: {} on {}, let by {}",
             direction(leak.direction),
@@ -47,6 +46,9 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
         ));
         if let Some(closing) = &leak.closed_by {
             line(&format!("    closed by: {}", closing.words));
+            for yaml in closing.yaml.lines() {
+                line(&format!("      {yaml}"));
+            }
         }
     }
     for cut in proof.unmeant.iter().take(options.top) {
@@ -59,24 +61,33 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
     }
     let collateral = &proof.collateral;
     let connections: u64 = collateral.cut.iter().map(|edge| edge.connections).sum();
+    line("");
     if collateral.flows {
         line(&format!(
-            "\nStops: {} on {}.",
+            "Stops: {} on {}.",
             counted(connections, "recorded connection"),
             counted(collateral.cut.len() as u64, "edge")
         ));
+        for edge in collateral.cut.iter().take(options.top) {
+            line(&format!(
+                "  {:<3} {:<40} {:<10} {:>8}  {}",
+                inward(edge.inward),
+                ends(edge, &collateral.cut),
+                edge_port(edge),
+                thousands(edge.connections),
+                role(edge)
+            ));
+        }
+        if let Some((open, of)) = options.deny_all {
+            line(&format!(
+                "A NetworkPolicy without rules would leave {} of {} open.",
+                thousands(open),
+                counted(of, "edge")
+            ));
+        }
+        line("");
     }
-    for edge in collateral.cut.iter().take(options.top) {
-        line(&format!(
-            "  {:<3} {:<40} {:<10} {:>8}  {}",
-            inward(edge.inward),
-            edge.peer,
-            edge_port(edge),
-            thousands(edge.connections),
-            role(edge)
-        ));
-    }
-    line("\nTo apply it, after a look at the policy:");
+    line("To apply it, after a look at the policy:");
     for step in &plan.apply {
         line(&format!("  {}", step.command));
     }
@@ -84,9 +95,10 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
     for step in &plan.undo {
         line(&format!("  {}", step.command));
     }
+    line("");
     match &options.folder {
-        Some(folder) => line(&format!("\nWritten to {folder}; begin with README.md.")),
-        None => line("\nNothing was written: give --out DIR for the policy and the pages."),
+        Some(folder) => line(&format!("Written to {folder}; begin with README.md.")),
+        None => line("Nothing was written: give --out DIR for the policy and the pages."),
     }
     out
 }

@@ -1,10 +1,12 @@
 //! Words that all forms of a quarantine share.
 
+use std::fmt::Write as _;
+
 use crate::policy::{Direction, OptionName};
 use crate::render::report::words::{clock, listed, port, rule};
 use crate::render::thousands;
 use crate::respond::quarantine::{
-    CutEdge, LabelReach, Leak, Pattern, Plan, Probes, Proof, Role, Span, Undecided,
+    CutEdge, Destination, LabelReach, Leak, Pattern, Plan, Probes, Proof, Role, Span, Undecided,
 };
 use crate::review::assert::Holds;
 
@@ -21,7 +23,7 @@ pub(super) fn answer(plan: &Plan, proof: &Proof) -> String {
                 subjects(proof),
                 plan.destination
                     .as_ref()
-                    .map(|destination| destination.shown())
+                    .map(Destination::shown)
                     .unwrap_or_default()
             ),
             Pattern::RingFence => format!(
@@ -34,6 +36,15 @@ pub(super) fn answer(plan: &Plan, proof: &Proof) -> String {
                 "Proven: with this policy and its label nothing passes to or from {target}, but what is named under \"What stays open\"."
             ),
         },
+        Holds::Refuted if plan.pattern == Pattern::CutDestination && proof.unmeant.is_empty() => {
+            format!(
+                "Not proven: what was seen of {} is cut, and it can still be reached. See \"What leaks\".",
+                plan.destination
+                    .as_ref()
+                    .map(Destination::shown)
+                    .unwrap_or_default()
+            )
+        }
         Holds::Refuted => format!(
             "Not a quarantine: {} with this policy. See \"What leaks\".",
             match (proof.open.len(), proof.unmeant.len()) {
@@ -50,6 +61,31 @@ pub(super) fn answer(plan: &Plan, proof: &Proof) -> String {
                 .collect::<Vec<_>>()
                 .join(", ")
         ),
+    }
+}
+
+/// Leaks that say something new: of those who could be there, those of other rules than the
+/// known ones.
+pub(super) fn telling(proof: &Proof) -> Vec<&Leak> {
+    let known = |leak: &Leak| {
+        proof.open.iter().any(|other| {
+            !other.possible && other.direction == leak.direction && other.rules == leak.rules
+        })
+    };
+    proof
+        .open
+        .iter()
+        .filter(|leak| !leak.possible || !known(leak))
+        .collect()
+}
+
+/// An edge's other end, with its own where there are several.
+pub(super) fn ends(edge: &CutEdge, edges: &[CutEdge]) -> String {
+    let several = edges.iter().any(|other| other.own != edge.own);
+    match (several, edge.inward) {
+        (false, _) => edge.peer.clone(),
+        (true, true) => format!("{} → {}", edge.peer, edge.own),
+        (true, false) => format!("{} → {}", edge.own, edge.peer),
     }
 }
 
@@ -75,11 +111,12 @@ pub(super) fn asked(proof: &Proof) -> String {
             " All that is closed is closed by a deny rule, so that no other policy can open it.",
         );
     } else if proof.by_default > 0 {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " Of what is closed, {} of {} answers hold only because no policy allows it: another policy may open it.",
             thousands(proof.by_default),
             thousands(proof.by_default + proof.by_rule)
-        ));
+        );
     }
     text
 }

@@ -6,12 +6,15 @@
 //! What each pattern really leaves open was asked of Cilium's own engine; the label
 //! quarantine here is the one that held.
 
+mod denied;
 mod gitops;
 mod label;
+mod lead;
 mod manifest;
 mod pattern;
 mod plan;
 mod proof;
+mod selectors;
 mod steps;
 mod words;
 mod yaml;

@@ -64,13 +64,13 @@ pub enum PlanError {
         "no address of {0} is known: deny rules cannot be about names; give flows that show the name, or its addresses"
     )]
     NoAddress(Arc<str>),
-    /// The address is of a pod, which prefixes do not select.
-    #[error("{address} is the pod {pod}: rules about prefixes do not select pods, so name the pod")]
-    IsPod {
+    /// The address is of a pod or a node, which prefixes do not select.
+    #[error("{address} is {who}: rules about prefixes do not select pods and nodes, so name it")]
+    IsInside {
         /// The address.
         address: IpAddr,
-        /// `namespace/name`.
-        pod: String,
+        /// `the pod namespace/name`, `the node name`.
+        who: String,
     },
     /// Too many of different kinds are to be kept.
     #[error("too many different labels are to be kept: keep whole namespaces, or fewer")]
@@ -268,16 +268,10 @@ fn subjects(
 fn destination(order: &Order, known: &Known) -> Result<Destination, PlanError> {
     let target = order.cut.as_ref().unwrap_or(&order.target);
     let outside = |prefixes: Vec<IpNet>| {
-        for pod in known.pods() {
-            for address in &pod.addresses {
-                if prefixes.iter().any(|prefix| {
-                    prefix.prefix_len() == prefix.max_prefix_len() && prefix.addr() == *address
-                }) {
-                    return Err(PlanError::IsPod {
-                        address: *address,
-                        pod: pod.name(),
-                    });
-                }
+        let alone = |prefix: &&IpNet| prefix.prefix_len() == prefix.max_prefix_len();
+        for address in prefixes.iter().filter(alone).map(IpNet::addr) {
+            if let Some(who) = known.inside(address) {
+                return Err(PlanError::IsInside { address, who });
             }
         }
         Ok(prefixes)

@@ -108,7 +108,7 @@ fn label(labelling: &Labelling<'_>, key: &str, away: bool) -> Vec<Step> {
     let why = if away {
         "The label goes; the identity is the old one again within seconds."
     } else {
-        "The label. Cilium gives the pod another identity and its policy within seconds."
+        "The label. Cilium gives the pod another identity and its policy within seconds. Pods that are gone since are not found, which is no harm."
     };
     let mut by_namespace: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (namespace, pod) in &labelling.pods {

@@ -33,7 +33,10 @@ fn moments(events: &[(i64, bool)]) -> Moments {
     moments
 }
 
-fn decided(wanted: &Wanted, sides: &[(&str, Direction, &[(i64, bool)])], seen: &Seen) -> Verified {
+/// A pod, a direction, and what it shows: seconds, and whether it got through.
+type Shown<'a> = (&'a str, Direction, &'a [(i64, bool)]);
+
+fn decided(wanted: &Wanted, sides: &[Shown<'_>], seen: &Seen) -> Verified {
     let sides: BTreeMap<(Arc<str>, Direction), Moments> = sides
         .iter()
         .map(|(who, direction, events)| (((*who).into(), *direction), moments(events)))
@@ -83,14 +86,14 @@ fn drops_are_no_proof_of_what_got_through_later() {
 
 #[test]
 fn every_pod_has_to_show_it() {
-    let first: (&str, Direction, &[(i64, bool)]) = ("n/a", Direction::Egress, &[(2, false)]);
-    let shown: (&str, Direction, &[(i64, bool)]) = ("n/b", Direction::Ingress, &[(2, false)]);
-    let not: (&str, Direction, &[(i64, bool)]) = ("n/b", Direction::Egress, &[(-5, true)]);
+    let first: Shown<'_> = ("n/a", Direction::Egress, &[(2, false)]);
+    let shown: Shown<'_> = ("n/b", Direction::Ingress, &[(2, false)]);
+    let not: Shown<'_> = ("n/b", Direction::Egress, &[(-5, true)]);
     let wanted = Wanted {
         since: None,
         ..wanted(None)
     };
-    let of = |sides: &[(&str, Direction, &[(i64, bool)])]| decided(&wanted, sides, &seen(60));
+    let of = |sides: &[Shown<'_>]| decided(&wanted, sides, &seen(60));
     assert_eq!(of(&[first, shown]).answer, Answer::Proven);
     let verified = of(&[first, not]);
     assert_eq!(verified.answer, Answer::Undecided);

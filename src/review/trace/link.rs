@@ -73,7 +73,7 @@ pub struct Ruled {
 /// What is summed up of a link while flows are read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sum {
-    sum: EdgeSum,
+    connections: EdgeSum,
     after: u64,
     carried: Option<(i64, i64)>,
     clients: Ends,
@@ -108,7 +108,7 @@ impl Sum {
         counts: Option<(i64, i64)>,
         incident: Option<i64>,
     ) {
-        self.sum.add(connection);
+        self.connections.add(connection);
         if incident.is_some_and(|incident| connection.first >= incident) {
             self.after += connection.weight;
         }
@@ -170,7 +170,7 @@ impl Sum {
             server: peers.get(edge.server).clone(),
             port: edge.port,
             protocol: edge.protocol,
-            sum: self.sum,
+            sum: self.connections,
             after: self.after,
             carried: self.carried,
             clients: self.clients,

@@ -157,15 +157,12 @@ proptest! {
             told.push(key);
             let who = (0..PEOPLE).find(|at| peer(*at) == *link.far()).unwrap();
             let Some((first, last)) = link.carried else { continue };
-            match link.way {
-                Way::Out => {
-                    let known = out.entry(who).or_insert(first);
-                    *known = first.min(*known);
-                }
-                _ => {
-                    let known = inward.entry(who).or_insert(last);
-                    *known = last.max(*known);
-                }
+            if link.way == Way::Out {
+                let known = out.entry(who).or_insert(first);
+                *known = first.min(*known);
+            } else {
+                let known = inward.entry(who).or_insert(last);
+                *known = last.max(*known);
             }
         }
         let (wanted_out, wanted_in) = (reached(&calls, hops, from), left(&calls, hops));

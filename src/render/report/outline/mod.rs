@@ -7,7 +7,7 @@ pub(super) mod drops;
 pub(super) mod findings;
 pub(in crate::render) mod policies;
 mod read;
-mod short;
+pub(in crate::render) mod short;
 mod traffic;
 
 use super::Paths;

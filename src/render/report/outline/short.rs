@@ -7,14 +7,14 @@ use crate::render::report::words::{
     clock, counted, duration, latency, listed, node as short_node, peer, port, rule, spans_days,
 };
 use crate::render::thousands;
-use crate::review::report::{DropCause, Report, Standout};
+use crate::review::report::{DropCause, Reading, Report, Standout};
 
 /// Sentences about one matter.
 const FEW: usize = 2;
 
 pub(super) fn sentences(report: &Report) -> Vec<String> {
     let mut said = vec![read(report)];
-    said.extend(holes(report));
+    said.extend(holes(&report.reading));
     said.extend(super::findings::sentence(report));
     said.extend(denied(report));
     said.extend(dropped(report));
@@ -51,8 +51,9 @@ fn read(report: &Report) -> String {
     )
 }
 
-fn holes(report: &Report) -> Option<String> {
-    let holes = report.reading.holes();
+/// What was lost, and who could not be reached.
+pub(in crate::render) fn holes(reading: &Reading) -> Option<String> {
+    let holes = reading.holes();
     if holes.is_empty() {
         return None;
     }
@@ -63,11 +64,11 @@ fn holes(report: &Report) -> Option<String> {
             let length = hole.span.end().duration_since(hole.span.start());
             away.push(format!(
                 "{} could not be reached for {}",
-                short_node(node, &report.reading),
+                short_node(node, reading),
                 duration(length.as_nanos() as i64)
             ));
         } else {
-            *lost.entry(short_node(node, &report.reading)).or_default() += hole.events.unwrap_or(0);
+            *lost.entry(short_node(node, reading)).or_default() += hole.events.unwrap_or(0);
         }
     }
     let mut parts = Vec::new();

@@ -77,6 +77,7 @@ pub(super) fn all(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof
                         after: Said {
                             fate: Fate::Denied,
                             own: None,
+                            by_rule: false,
                         },
                     };
                     answers.extend(asked(bench, (*seat, *other), answer, proof));
@@ -103,11 +104,11 @@ fn asked(
     }
     if let Some(own) = &answer.after.own {
         proof.assumed.extend(own.assumed);
-        if answer.wanted == Wanted::Closed {
-            match own.verdict {
-                Verdict::DeniedByRule => proof.by_rule += 1,
-                Verdict::DeniedByDefault => proof.by_default += 1,
-                _ => {}
+        if answer.wanted == Wanted::Closed && answer.after.fate == Fate::Denied {
+            if answer.after.by_rule {
+                proof.by_rule += 1;
+            } else {
+                proof.by_default += 1;
             }
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Said {
     pub(super) fate: Fate,
     /// `None` where it is no endpoint.
     pub(super) own: Option<Decision>,
+    /// Whether a rule of either side denies it, so that no other policy can open it.
+    pub(super) by_rule: bool,
 }
 
 /// Three sets.
@@ -162,7 +164,11 @@ impl Bench {
                 Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired => {}
             }
         }
-        Said { fate, own }
+        let by_rule = [own, other]
+            .into_iter()
+            .flatten()
+            .any(|decision| decision.verdict == Verdict::DeniedByRule);
+        Said { fate, own, by_rule }
     }
 
     /// What one side says; `None` where it is no endpoint.

@@ -74,7 +74,8 @@ impl Cast {
             if pod.host_network || pod.unmanaged || pod.identity.labels.is_empty() {
                 continue;
             }
-            let is_subject = is_subject(pod);
+            // What enforces policy for a pod of another cluster is that cluster.
+            let is_subject = is_subject(pod) && !is_elsewhere(pod, &cast.cluster);
             let before = pod.identity.clone();
             let after = if is_subject {
                 with_label(&before, plan)
@@ -323,6 +324,11 @@ pub(super) fn label(identity: &Identity, key: &str) -> Option<Arc<str>> {
         .iter()
         .find(|label| &*label.source == "k8s" && &*label.key == key)
         .map(|label| label.value.clone())
+}
+
+/// Whether a pod is of another cluster of the mesh.
+pub(super) fn is_elsewhere(pod: &KnownPod, cluster: &str) -> bool {
+    pod.label(CLUSTER).is_some_and(|of| of != cluster)
 }
 
 /// Whether the plan's selector by labels of their own selects a pod.

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use super::bench::{Bench, Fate, When};
+use super::bench::{Bench, Seat, When};
 use super::cast::{Cast, Somebody};
+use super::possible::MOVED;
 use super::sum::{Closing, Leak};
 use super::{Proof, Scene};
-use crate::policy::Direction;
-use crate::respond::quarantine::manifest::{self, Denied};
+use crate::policy::{Direction, Verdict};
+use crate::respond::quarantine::denied::{Denied, denying, rules};
 use crate::respond::quarantine::plan::Plan;
 
 /// Entities by their reserved label.
@@ -25,12 +26,20 @@ const ENTITIES: [&str; 7] = [
 ];
 
 /// Says of each leak what closes it.
-pub(super) fn add(plan: &Plan, scene: &Scene<'_>, cast: &Cast, proof: &mut Proof) {
+///
+/// `others` are those of leaks who are not known.
+pub(super) fn add(
+    plan: &Plan,
+    scene: &Scene<'_>,
+    cast: &Cast,
+    others: &[Somebody],
+    proof: &mut Proof,
+) {
     if proof.open.is_empty() {
         return;
     }
     let denied: Vec<Denied> = proof.open.iter().map(|leak| denied(leak, cast)).collect();
-    let tried = tried(plan, scene, cast, &proof.open, &denied);
+    let tried = tried(plan, scene, (cast, others), &proof.open, &denied);
     for ((leak, denied), is_closed) in proof.open.iter_mut().zip(denied).zip(tried) {
         leak.closed_by = Some(closing(leak, &denied, is_closed));
     }
@@ -49,26 +58,29 @@ fn closing(leak: &Leak, denied: &Denied, is_closed: bool) -> Closing {
     let (words, yaml) = if is_closed {
         (
             format!("add this to {list} of the policy"),
-            manifest::rules(leak.direction, denied),
+            rules(leak.direction, denied),
         )
-    } else if is_unenforced {
-        (
-            "no policy is enforced for it: see to enable-policy of the agents, and to whom the policy selects".to_owned(),
-            String::new(),
-        )
-    } else if let Some(rule) = rule {
-        (
-            format!(
-                "no deny rule can be written for it: take it out of {} ({}:{})",
+    } else if leak.peers.iter().all(|peer| peer.ends_with(MOVED)) {
+        let words = match rule {
+            Some(rule) => format!(
+                "a deny rule cannot be about a name: take it out of {} ({}:{}), or cut off whoever calls it as a whole",
                 rule.policy, rule.file, rule.line
             ),
-            String::new(),
-        )
+            None => "a deny rule cannot be about a name: give whoever calls it a policy of egress, or cut it off as a whole".to_owned(),
+        };
+        (words, String::new())
+    } else if is_unenforced {
+        let words = "no policy is enforced for it: see to enable-policy of the agents, and to whom the policy selects";
+        (words.to_owned(), String::new())
+    } else if let Some(rule) = rule {
+        let words = format!(
+            "no deny rule of this plan closes it: take it out of {} ({}:{})",
+            rule.policy, rule.file, rule.line
+        );
+        (words, String::new())
     } else {
-        (
-            "no rule closes it: take what runs there off the cluster".to_owned(),
-            String::new(),
-        )
+        let words = "no rule closes it: take what runs there off the cluster";
+        (words.to_owned(), String::new())
     };
     Closing {
         words,
@@ -99,7 +111,7 @@ fn denied(leak: &Leak, cast: &Cast) -> Denied {
                 entities.insert("world");
             }
             // A name is nothing that a deny rule can be about.
-            None if name.ends_with("at another address") => {}
+            None if name.ends_with(MOVED) || name.starts_with("a name such as") => {}
             None => denied.pods = true,
         }
     }
@@ -117,7 +129,7 @@ fn entity(peer: &Somebody) -> Option<&'static str> {
 fn tried(
     plan: &Plan,
     scene: &Scene<'_>,
-    cast: &Cast,
+    (cast, others): (&Cast, &[Somebody]),
     leaks: &[Leak],
     denied: &[Denied],
 ) -> Vec<bool> {
@@ -127,42 +139,53 @@ fn tried(
     }
     let [inward, outward] = all;
     let mut plan = plan.clone();
-    plan.manifests
-        .push(manifest::denying(&plan, &inward, &outward));
+    plan.manifests.push(denying(&plan, &inward, &outward));
     let mut bench = Bench::new(&plan, scene, cast);
     leaks
         .iter()
         .zip(denied)
-        .map(|(leak, denied)| !denied.is_empty() && is_closed(&mut bench, cast, leak))
+        .map(|(leak, denied)| !denied.is_empty() && is_closed(&mut bench, cast, others, leak))
         .collect()
 }
 
-fn is_closed(bench: &mut Bench, cast: &Cast, leak: &Leak) -> bool {
-    let subjects: Vec<usize> = places(&cast.subjects, &leak.subjects);
-    let peers: Vec<usize> = places(&cast.peers, &leak.peers);
-    for subject in &subjects {
-        for peer in &peers {
-            for span in &leak.spans {
-                let (Some(subject), Some(peer)) = (
-                    bench.subjects.get(*subject).copied(),
-                    bench.peers.get(*peer).copied(),
-                ) else {
-                    return false;
-                };
+/// Whether the side of whom the plan cuts off denies all of a leak.
+fn is_closed(bench: &mut Bench, cast: &Cast, others: &[Somebody], leak: &Leak) -> bool {
+    let subjects = seats(bench, &cast.subjects, others, &leak.subjects, |bench| {
+        &bench.subjects
+    });
+    let peers = seats(bench, &cast.peers, others, &leak.peers, |bench| {
+        &bench.peers
+    });
+    let (Some(subjects), Some(peers)) = (subjects, peers) else {
+        return false;
+    };
+    subjects.iter().all(|subject| {
+        peers.iter().all(|peer| {
+            leak.spans.iter().all(|span| {
                 let target = (span.protocol, span.first);
-                let said = bench.ask(When::After, subject, leak.direction, peer, target);
-                if said.fate != Fate::Denied {
-                    return false;
-                }
-            }
-        }
-    }
-    true
+                let own = bench.side(When::After, *subject, leak.direction, *peer, target);
+                own.is_some_and(|own| own.verdict == Verdict::DeniedByRule)
+            })
+        })
+    })
 }
 
-fn places(of: &[Somebody], names: &[String]) -> Vec<usize> {
+/// Where those of these names are; `None` where one is not known.
+fn seats(
+    bench: &mut Bench,
+    known: &[Somebody],
+    others: &[Somebody],
+    names: &[String],
+    of: fn(&Bench) -> &[Seat],
+) -> Option<Vec<Seat>> {
     names
         .iter()
-        .filter_map(|name| of.iter().position(|one| one.name == *name))
+        .map(|name| {
+            if let Some(at) = known.iter().position(|one| one.name == *name) {
+                return of(bench).get(at).copied();
+            }
+            let other = others.iter().find(|one| one.name == *name)?;
+            Some(bench.seat(other))
+        })
         .collect()
 }

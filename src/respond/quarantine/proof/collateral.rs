@@ -3,16 +3,15 @@
 //! Owns looking at what flows show and what documents say of the target, under the policies
 //! with the plan. What is permitted and nobody used is among the cuts of the proof.
 
-use std::collections::BTreeSet;
-
 use super::bench::{Bench, Fate, Seat, When};
-use super::cast::{Cast, Somebody, has_own_labels};
+use super::bystander::{overlap, probes, replicas, shared};
+use super::cast::{Cast, Somebody};
 use super::{Scene, number};
 use crate::connection::Peer;
 use crate::flow::Protocol;
 use crate::policy::{Direction, Verdict};
+use crate::respond::TargetEdge;
 use crate::respond::quarantine::plan::{Plan, Subjects};
-use crate::respond::{KnownPod, TargetEdge};
 
 /// Words in the names of what gathers metrics.
 const SCRAPERS: [&str; 8] = [
@@ -45,6 +44,8 @@ pub struct Collateral {
     pub overlap: Vec<Overlap>,
     /// Connections that go through a proxy, whose own leg may live on.
     pub established: Vec<Established>,
+    /// Other names that flows show of the addresses that are cut: they stop, too.
+    pub shared: Vec<String>,
 }
 
 /// A workload and how much of it is cut off.
@@ -80,6 +81,8 @@ pub struct CutEdge {
     pub inward: bool,
     /// What it is for.
     pub role: Role,
+    /// The end that is cut off.
+    pub own: String,
     /// The other end.
     pub peer: String,
     /// Port of the server.
@@ -135,6 +138,7 @@ pub(super) fn of(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench)
         flows: scene.flows,
         probes: probes(plan, scene, cast, bench),
         overlap: overlap(plan, scene),
+        shared: shared(plan, scene),
         ..Collateral::default()
     };
     for edge in scene.edges {
@@ -191,6 +195,7 @@ impl Collateral {
         let shown = CutEdge {
             inward,
             role: role(edge, inward),
+            own: own.to_string(),
             peer: other.to_string(),
             port: edge.port,
             protocol: edge.protocol,
@@ -278,99 +283,4 @@ fn role(edge: &TargetEdge, inward: bool) -> Role {
     } else {
         Role::Server
     }
-}
-
-fn replicas(plan: &Plan, scene: &Scene<'_>) -> Vec<Replicas> {
-    let hit = |pod: &KnownPod| {
-        if plan.target.is_outside() || plan.subjects == Subjects::Node {
-            return false;
-        }
-        scene.known.is_meant(pod, &plan.target) || has_own_labels(pod, plan)
-    };
-    let workloads: BTreeSet<String> = scene
-        .known
-        .pods()
-        .filter(|pod| hit(pod))
-        .map(KnownPod::workload_name)
-        .collect();
-    workloads
-        .into_iter()
-        .map(|workload| {
-            let pods: Vec<&KnownPod> = scene
-                .known
-                .pods()
-                .filter(|pod| pod.workload_name() == workload && !pod.pod.is_empty())
-                .collect();
-            let names = |wanted: &dyn Fn(&KnownPod) -> bool| -> BTreeSet<String> {
-                pods.iter()
-                    .filter(|pod| wanted(pod))
-                    .map(|pod| pod.pod.to_string())
-                    .collect()
-            };
-            Replicas {
-                hit: names(&hit).into_iter().collect(),
-                of: names(&|_| true).len(),
-                workload,
-            }
-        })
-        .collect()
-}
-
-fn probes(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench) -> Probes {
-    let is_hit = |pod: &&KnownPod| {
-        scene.known.is_meant(pod, &plan.target) && !pod.host_network && !plan.target.is_outside()
-    };
-    let probed: Vec<Option<bool>> = scene
-        .known
-        .pods()
-        .filter(is_hit)
-        .map(|pod| pod.probed)
-        .collect();
-    let host = cast
-        .peers
-        .iter()
-        .position(|peer| peer.is_reserved("host"))
-        .and_then(|at| bench.peers.get(at).copied());
-    let Some(host) = host else {
-        return Probes::Unsaid;
-    };
-    let mut fails = false;
-    for subject in bench.subjects.clone() {
-        let starts = bench.starts(subject, Direction::Ingress);
-        for port in starts.ports {
-            let target = (6, port);
-            let before = bench.ask(When::Before, subject, Direction::Ingress, host, target);
-            let after = bench.ask(When::After, subject, Direction::Ingress, host, target);
-            fails |= before.fate == Fate::Passes && after.fate == Fate::Denied;
-        }
-    }
-    let is_probed = probed.contains(&Some(true));
-    let is_said = probed.iter().any(Option::is_some);
-    match (fails, is_probed, is_said) {
-        (true, true, _) | (true, _, false) => Probes::Fail,
-        (false, true, _) => Probes::GoOn,
-        (_, false, true) => Probes::None,
-        (false, false, false) => Probes::Unsaid,
-    }
-}
-
-fn overlap(plan: &Plan, scene: &Scene<'_>) -> Vec<Overlap> {
-    if matches!(plan.subjects, Subjects::Everybody | Subjects::Node) {
-        return Vec::new();
-    }
-    let mut others: BTreeSet<(String, String)> = BTreeSet::new();
-    for pod in scene.known.pods() {
-        if scene.known.is_meant(pod, &plan.target) || !has_own_labels(pod, plan) {
-            continue;
-        }
-        let why = match plan.subjects {
-            Subjects::Labelled { .. } => "it carries the label of the incident already",
-            _ => "its labels are those the policy selects by",
-        };
-        others.insert((pod.workload_name(), why.to_owned()));
-    }
-    others
-        .into_iter()
-        .map(|(workload, why)| Overlap { workload, why })
-        .collect()
 }

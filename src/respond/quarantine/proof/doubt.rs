@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::cast::Cast;
+use super::cast::{Cast, is_elsewhere};
 use super::{Proof, Scene};
 use crate::inventory::identity_relevant;
 use crate::pattern::Re2;
@@ -27,6 +27,8 @@ pub enum Doubt {
     HostNetwork,
     /// Cilium does not manage it.
     Unmanaged,
+    /// It is a pod of another cluster.
+    OtherCluster,
     /// The label may not become part of the identity.
     LabelFiltered,
     /// The host of the node has no firewall, or it is not known to have one.
@@ -81,6 +83,7 @@ impl Doubt {
         match self {
             Self::HostNetwork => "host network",
             Self::Unmanaged => "unmanaged",
+            Self::OtherCluster => "another cluster",
             Self::LabelFiltered => "label filtered",
             Self::HostFirewall => "host firewall",
             Self::NodeOwner => "node owned",
@@ -99,6 +102,9 @@ impl Doubt {
             }
             Self::Unmanaged => {
                 "save what you need of it, then restart the pod so that Cilium takes it over, and run this again"
+            }
+            Self::OtherCluster => {
+                "apply the policy and the label in that cluster, and run this again with its policies"
             }
             Self::LabelFiltered => {
                 "add flowwatch.io to the agents' labels option and restart them, or use a pattern that selects by labels the pod has"
@@ -145,6 +151,12 @@ pub(super) fn add(plan: &Plan, scene: &Scene<'_>, cast: &Cast, proof: &mut Proof
                 "flows show it as reserved:unmanaged: no policy is enforced for it".to_owned();
             add_one(proof, Doubt::Unmanaged, &pod, why);
         }
+    }
+    let elsewhere = meant().filter(|pod| is_elsewhere(pod, &cast.cluster));
+    let elsewhere: BTreeSet<String> = elsewhere.map(KnownPod::name).collect();
+    for pod in elsewhere {
+        let why = format!("it is not of {}, whose policies these are", cast.cluster);
+        add_one(proof, Doubt::OtherCluster, &pod, why);
     }
     if cast.subjects.is_empty() && proof.undecided.is_empty() {
         let why = "nobody is known whom the policy selects".to_owned();
@@ -232,11 +244,12 @@ fn label_reach(plan: &Plan, scene: &Scene<'_>) -> LabelReach {
     let labels = config.iter().find(|(name, _)| &**name == "labels");
     match labels {
         Some((_, value)) if !value.trim().is_empty() => {
-            return match takes(value, &format!("{PREFIX}quarantine")) {
-                true => LabelReach::Configured,
-                false => LabelReach::Filtered(format!(
+            return if takes(value, &format!("{PREFIX}quarantine")) {
+                LabelReach::Configured
+            } else {
+                LabelReach::Filtered(format!(
                     "the agents' labels option ({value}) leaves out flowwatch.io"
-                )),
+                ))
             };
         }
         _ if !config.is_empty() => return LabelReach::Configured,

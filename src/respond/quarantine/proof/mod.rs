@@ -11,6 +11,7 @@
 
 mod answer;
 mod bench;
+mod bystander;
 mod cast;
 mod close;
 mod collateral;
@@ -26,7 +27,7 @@ use std::collections::BTreeSet;
 use crate::engine::Policies;
 use crate::flow::Protocol;
 use crate::policy::OptionName;
-use crate::respond::{Known, TargetEdge};
+use crate::respond::{Known, SharedNames, TargetEdge};
 use crate::review::assert::Holds;
 
 use super::plan::Plan;
@@ -46,6 +47,8 @@ pub struct Scene<'a> {
     pub known: &'a Known,
     /// The target's connections.
     pub edges: &'a [TargetEdge],
+    /// Names that flows show of addresses outside.
+    pub names: &'a SharedNames,
     /// Whether flows were read: without them nobody is said to be cut or not.
     pub flows: bool,
 }
@@ -84,6 +87,8 @@ pub struct Proof {
     pub undecided: Vec<Undecided>,
     /// How it is known that the label becomes part of the identity.
     pub label: LabelReach,
+    /// Whether it was also asked about the target without its other labels.
+    pub detached: bool,
     /// Options that nobody gave and that answers hang on.
     pub assumed: BTreeSet<OptionName>,
     /// Pairs that are not to be touched and were too many to be compared.
@@ -114,9 +119,15 @@ pub fn prove(plan: &Plan, scene: &Scene<'_>) -> Proof {
     let answers = answer::all(&mut bench, &cast, plan, &mut proof);
     sum::leaks(&bench, &cast, &answers, &mut proof);
     sum::cuts(&cast, &answers, scene.edges, &mut proof);
-    possible::check(&mut bench, &cast, plan, &mut proof);
-    close::add(plan, scene, &cast, &mut proof);
+    let others = possible::check(&mut bench, &cast, plan, &mut proof);
+    close::add(plan, scene, &cast, &others, &mut proof);
     doubt::add(plan, scene, &cast, &mut proof);
+    let is_off = |one: &Undecided| one.doubt == Doubt::HostFirewall;
+    if proof.undecided.iter().any(is_off) {
+        // The policy does nothing there, which is said once and not of everybody.
+        proof.open.clear();
+        proof.kept.clear();
+    }
     proof.collateral = collateral::of(plan, scene, &cast, &mut bench);
     proof.questions = bench.questions;
     proof

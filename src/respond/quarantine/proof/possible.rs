@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::Proof;
 use super::answer::spans;
-use super::bench::{Bench, Seat, Starts, When};
+use super::bench::{Bench, Fate, Seat, Starts, When};
 use super::cast::{CLUSTER, Cast, Somebody};
 use super::doubt::{self, Doubt};
 use super::sum::{Class, Leaks};
@@ -19,17 +19,25 @@ use crate::connection::Peer;
 use crate::inventory::{Identity, Label, UNNUMBERED};
 use crate::policy::{Direction, PolicyEntry, Verdict};
 use crate::respond::quarantine::manifest::Destination;
-use crate::respond::quarantine::plan::Plan;
+use crate::respond::quarantine::plan::{Plan, Subjects};
 use crate::review::assert::{OTHER, Term, possible_addresses, possible_pods, selected_keys};
 
 /// A cluster that no policy names.
 const OTHER_CLUSTER: &str = "flowwatch-any-other";
+/// Behind a name that is not where it was.
+pub(super) const MOVED: &str = " at another address";
 /// Subjects that are asked about one by one; the others of a plan that selects everybody
 /// differ by nothing its rules ask for.
 const MOST_SUBJECTS: usize = 256;
 
-/// Asks about everybody there could be.
-pub(super) fn check(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Proof) {
+/// Asks about everybody there could be. Returns those who are in leaks and not known.
+pub(super) fn check(
+    bench: &mut Bench,
+    cast: &Cast,
+    plan: &Plan,
+    proof: &mut Proof,
+) -> Vec<Somebody> {
+    let mut found = Vec::new();
     let mut leaks = Leaks::default();
     let subjects = bench.subjects.clone();
     let mut asked = BTreeSet::new();
@@ -50,13 +58,58 @@ pub(super) fn check(bench: &mut Bench, cast: &Cast, plan: &Plan, proof: &mut Pro
                 leaks: &mut leaks,
                 proof,
                 asked: &mut asked,
+                found: &mut found,
             };
             round.pods(&by_plan);
             round.addresses();
         }
     }
     proof.possible_peers = asked.len() as u64;
+    found.extend(detached(bench, cast, plan, &mut leaks, proof));
     leaks.into_lists(proof);
+    found
+}
+
+/// A label that is put on a pod holds whatever other labels are taken away, as where it is to
+/// leave its ReplicaSet or its Service.
+fn detached(
+    bench: &mut Bench,
+    cast: &Cast,
+    plan: &Plan,
+    leaks: &mut Leaks,
+    proof: &mut Proof,
+) -> Option<Somebody> {
+    let Subjects::Labelled { key } = plan.subjects else {
+        return None;
+    };
+    let first = cast.subjects.first()?;
+    let mut bare = first.clone();
+    bare.name = format!("{} without its other labels", first.name);
+    bare.after
+        .labels
+        .retain(|label| label.key.starts_with("io.") || &*label.key == key);
+    let seat = bench.seat(&bare);
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let starts = bench.starts(seat, direction);
+        for (peer, other) in cast.peers.iter().zip(bench.peers.clone()) {
+            if wanted(plan, &cast.cluster, direction, &bare, peer) != Wanted::Closed {
+                continue;
+            }
+            for span in spans(&starts, &Starts::default()) {
+                let target = (span.protocol, span.first);
+                let said = bench.ask(When::After, seat, direction, other, target);
+                let Some(own) = said.own.filter(|_| said.fate == Fate::Passes) else {
+                    continue;
+                };
+                let rules = bench.rules(When::After, &own);
+                let authenticated = own.verdict == Verdict::AuthRequired;
+                let kind = (direction, Class::Open, rules, authenticated, true);
+                leaks.add(kind, &bare.name, &peer.name, span);
+            }
+        }
+    }
+    proof.detached = true;
+    Some(bare)
 }
 
 /// One subject in one direction.
@@ -70,6 +123,7 @@ struct Round<'a, 'b> {
     leaks: &'a mut Leaks,
     proof: &'a mut Proof,
     asked: &'a mut BTreeSet<String>,
+    found: &'a mut Vec<Somebody>,
 }
 
 impl Round<'_, '_> {
@@ -133,7 +187,7 @@ impl Round<'_, '_> {
         let mut left = false;
         for part in parts {
             let named = part.names.first().cloned();
-            let one = outside(part);
+            let one = outside(part, named.is_some());
             if !self.is_wanted_closed(&one) || self.is_closed_by_plan(&one) {
                 continue;
             }
@@ -148,7 +202,7 @@ impl Round<'_, '_> {
         }
         let set = self.bench.compiled(When::After).set().clone();
         for part in possible_addresses(&Term::Anything, &set, true) {
-            let one = outside(part);
+            let one = outside(part, false);
             if self.is_wanted_closed(&one) && !self.is_closed_by_plan(&one) {
                 self.ask(&one);
             }
@@ -192,8 +246,7 @@ impl Round<'_, '_> {
                 continue;
             };
             match own.verdict {
-                Verdict::DeniedByRule => {}
-                Verdict::DeniedByDefault => {}
+                Verdict::DeniedByRule | Verdict::DeniedByDefault => {}
                 Verdict::Unknown(cause) => {
                     doubt::unknown(self.proof, cause, &self.subject.name, &peer.name);
                 }
@@ -206,6 +259,9 @@ impl Round<'_, '_> {
                         true,
                     );
                     self.leaks.add(kind, &self.subject.name, &peer.name, span);
+                    if self.found.iter().all(|known| known.name != peer.name) {
+                        self.found.push(peer.clone());
+                    }
                 }
             }
         }
@@ -261,13 +317,15 @@ fn pod(identity: Identity, cluster: &str) -> Somebody {
     }
 }
 
-fn outside(identity: Identity) -> Somebody {
+/// Somebody outside; `moved` says that the name is that of the destination.
+fn outside(identity: Identity, moved: bool) -> Somebody {
     let address = identity
         .address
         .map(|address| address.to_string())
         .unwrap_or_default();
     let name = match identity.names.first() {
-        Some(name) => format!("{name} at another address"),
+        Some(name) if moved => format!("{name}{MOVED}"),
+        Some(name) => format!("a name such as {name} ({address})"),
         None => format!("the world, such as {address}"),
     };
     Somebody {

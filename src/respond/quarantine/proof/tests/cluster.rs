@@ -10,7 +10,7 @@ use crate::inventory::Inventory;
 use crate::manifest;
 use crate::policy::Options;
 use crate::respond::quarantine::{Pattern, Scene};
-use crate::respond::{Known, Target, TargetEdge};
+use crate::respond::{Known, SharedNames, Target, TargetEdge};
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 const APPS: [&str; 4] = ["web", "api", "db", "job"];
@@ -25,6 +25,7 @@ pub(super) struct Cluster {
     pub(super) policies: Arc<Policies>,
     pub(super) known: Known,
     edges: Vec<TargetEdge>,
+    names: SharedNames,
     pods: Vec<(String, String)>,
 }
 
@@ -110,6 +111,7 @@ impl Cluster {
             policies,
             known,
             edges,
+            names: SharedNames::new(),
             pods,
         }
     }
@@ -194,6 +196,7 @@ impl Cluster {
             policies: &self.policies,
             known: &self.known,
             edges: &self.edges,
+            names: &self.names,
             flows: true,
         }
     }

@@ -167,7 +167,7 @@ status: {podIP: 10.0.0.9}
     let cluster = Cluster::of(&format!("{PODS}{pod}"));
     let order = order(Target::parse("10.0.0.9").unwrap(), Pattern::CutDestination);
     let error = plan(&order, &cluster.known, None).unwrap_err();
-    assert!(matches!(error, PlanError::IsPod { .. }), "{error}");
+    assert!(matches!(error, PlanError::IsInside { .. }), "{error}");
 }
 
 #[test]
