@@ -50,5 +50,7 @@ mod suggest;
 mod support;
 mod synth;
 mod tail;
+mod trace;
+mod verify;
 mod watch;
 mod wire;

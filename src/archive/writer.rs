@@ -97,11 +97,28 @@ impl FlowWriter {
     /// [`ArchiveError`] when a file cannot be written; what was pushed is then lost with
     /// the writer.
     pub fn push(&mut self, batch: &FlowBatch) -> Result<(), ArchiveError> {
+        self.push_some(batch, |_| true)
+    }
+
+    /// Takes the flows of a batch for whose rows `kept` says yes, and its notices.
+    ///
+    /// # Errors
+    /// As [`FlowWriter::push`].
+    pub fn push_some(
+        &mut self,
+        batch: &FlowBatch,
+        kept: impl Fn(usize) -> bool,
+    ) -> Result<(), ArchiveError> {
         if self.collector.is_full() {
             self.write_all()?;
             self.collector.reset();
         }
-        let partitioned = self.partitioned(batch);
+        let mut partitioned = self.partitioned(batch);
+        for (_, rows) in &mut partitioned {
+            rows.retain(|row| kept(*row as usize));
+            self.rows += rows.len() as u64;
+        }
+        partitioned.retain(|(_, rows)| !rows.is_empty());
         self.notices(batch)?;
         for (key, rows) in partitioned {
             let at = self.part(key)?;
@@ -109,7 +126,6 @@ impl FlowWriter {
             open.part
                 .push(&mut self.collector, &mut self.encoder, batch, &rows)?;
         }
-        self.rows += batch.len() as u64;
         let waiting: usize = self.open.iter().map(|open| open.part.waiting()).sum();
         if waiting > MOST_WAITING
             && let Some(open) = self.open.iter_mut().max_by_key(|open| open.part.waiting())

@@ -56,6 +56,21 @@ pub(super) fn fold<F: Fold>(
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<F, CommandError> {
+    fold_some(inputs, Query::default(), make, quiet, err, interrupt)
+}
+
+/// As [`fold`], of what archives have for `query`.
+///
+/// # Errors
+/// As [`fold`].
+pub(super) fn fold_some<F: Fold>(
+    inputs: &[Input],
+    query: Query,
+    make: impl Fn() -> F + Send + Sync + 'static,
+    quiet: bool,
+    err: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<F, CommandError> {
     let threads = threads();
     let dictionaries = dictionary_bytes(threads);
     let mut whole = make();
@@ -65,7 +80,7 @@ pub(super) fn fold<F: Fold>(
     let mut failed = None;
     ordered(
         threads,
-        pieces(inputs.to_vec(), Query::default()),
+        pieces(inputs.to_vec(), query),
         Piece::size,
         move || {
             let worker = Arc::new(Mutex::new(Worker {

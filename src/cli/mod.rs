@@ -12,6 +12,7 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod incident;
 mod isolate;
 mod passing;
 mod pieces;
@@ -34,6 +35,8 @@ mod sink;
 mod synth;
 mod tail;
 pub mod time_arg;
+mod trace;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -70,6 +73,10 @@ enum Command {
     Isolate(Box<isolate::IsolateArgs>),
     /// Say why a connection is allowed or denied
     Explain(Box<explain::ExplainArgs>),
+    /// Say who talked to somebody, in and out, and on from there
+    Trace(Box<trace::TraceArgs>),
+    /// Say whether the quarantine of a bundle took effect
+    Verify(Box<verify::VerifyArgs>),
     /// Look at what was found: incidents, findings, what is known and meant
     Findings(findings::FindingsArgs),
     /// Record flows into a columnar archive
@@ -120,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Isolate(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Explain(args) => args.run(&mut out, &mut err),
+        Command::Trace(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
+        Command::Verify(args) => args.run(&mut out, &mut err, &Interrupt::listen()),
         Command::Findings(args) => args.run(&mut out, &mut err),
         Command::Record(args) => args.run(&mut err, &Interrupt::listen()),
         Command::Archive(args) => args.run(&mut out, &mut err),

@@ -12,7 +12,7 @@ use super::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
 use crate::filter::Filters;
-use crate::flow::{BatchBuilder, FlowBatch, Wanted};
+use crate::flow::{BatchBuilder, FlowBatch, RowRef, Wanted};
 use crate::render::thousands;
 use crate::review::report::{Reading, RowReader};
 use crate::source::archive::{Projection, Query};
@@ -57,10 +57,23 @@ pub(super) struct Reads {
     pub(super) judged: bool,
     /// Give connections out near their beginning too, and take the same flow once.
     pub(super) for_detection: bool,
+    /// What has to hold of the columns of every flow that is taken: others need not be
+    /// read, also where flows are judged.
+    pub(super) narrow: Option<Wanted>,
+    /// Every column is kept, for whoever writes the flows down.
+    pub(super) whole: bool,
 }
 
 /// Who judges batches; one a thread.
 pub(super) trait Judging {
+    /// Whether it chooses flows.
+    const CHOOSES: bool = false;
+
+    /// Whether a flow takes part, of those within filters and times.
+    fn takes(&mut self, _row: RowRef<'_>) -> bool {
+        true
+    }
+
     /// Begins a piece of an input, of which these are all batches.
     fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]);
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
@@ -105,16 +118,16 @@ pub(super) fn read<J: Judging, O: Observer>(
     let query = Query {
         since: times.0,
         until: times.1,
-        projection: if plan.filters.is_empty() {
+        projection: if plan.filters.is_empty() && !plan.whole {
             Projection::Without(UNUSED_COLUMNS)
         } else {
             // A filter may ask for any of them.
             Projection::All
         },
-        wanted: if plan.judged {
-            Wanted::default()
-        } else {
-            plan.filters.wanted()
+        wanted: match &plan.narrow {
+            Some(wanted) => wanted.clone(),
+            None if plan.judged => Wanted::default(),
+            None => plan.filters.wanted(),
         },
     };
     let series = Series::new(&plan.inputs, query);
@@ -302,13 +315,17 @@ impl<J: Judging> Worker<J> {
 
     /// Which rows take part; empty for all.
     fn kept(&mut self, batch: &FlowBatch) -> Vec<bool> {
-        if self.filters.is_empty() && self.times == (i64::MIN, i64::MAX) {
+        if !J::CHOOSES && self.filters.is_empty() && self.times == (i64::MIN, i64::MAX) {
             return Vec::new();
         }
         let times = self.times.0..=self.times.1;
         batch
             .rows()
-            .map(|row| times.contains(&row.time().unwrap_or(0)) && self.filters.matches(row))
+            .map(|row| {
+                times.contains(&row.time().unwrap_or(0))
+                    && self.filters.matches(row)
+                    && self.judge.takes(row)
+            })
             .collect()
     }
 }

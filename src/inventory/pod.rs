@@ -1,8 +1,9 @@
 //! What a pod, or the template of a workload, says that policies can depend on.
 //!
-//! Owns where the pod's specification is in each kind of object, its named ports, and which
-//! probes the kubelet sends to it.
+//! Owns where the pod's specification is in each kind of object, its named ports, which
+//! probes the kubelet sends to it, and which secrets it reads.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ pub struct PodSpec {
     pub host_network: bool,
     /// Service account; `default` where none is given.
     pub service_account: Arc<str>,
+    /// Whether its token is mounted; `None` where the account decides.
+    pub token: Option<bool>,
+    /// Secrets it reads, by name, with how: `volume`, `env`, `image pull`.
+    pub secrets: BTreeSet<(Arc<str>, &'static str)>,
     /// Whether the kubelet probes it over the network.
     pub probed: bool,
     /// Address of the pod, where it runs.
@@ -68,9 +73,22 @@ pub(super) fn of_object(kind: &str, object: &Node) -> Option<PodSpec> {
             .unwrap_or("default")
             .into(),
         address: text(object, &["status", "podIP"]).and_then(|ip| ip.parse().ok()),
+        token: at(spec, &["automountServiceAccountToken"]).and_then(|node| match node.value {
+            Value::Bool(mounted) => Some(mounted),
+            _ => None,
+        }),
         node: text(spec, &["nodeName"]).unwrap_or_default().into(),
         ..PodSpec::default()
     };
+    for volume in list(spec, &["volumes"]) {
+        pod.secret(text(volume, &["secret", "secretName"]), "volume");
+        for source in list(volume, &["projected", "sources"]) {
+            pod.secret(text(source, &["secret", "name"]), "volume");
+        }
+    }
+    for pull in list(spec, &["imagePullSecrets"]) {
+        pod.secret(text(pull, &["name"]), "image pull");
+    }
     // Init containers that restart always are sidecars and keep their ports.
     for container in list(spec, &["containers"])
         .iter()
@@ -82,7 +100,18 @@ pub(super) fn of_object(kind: &str, object: &Node) -> Option<PodSpec> {
 }
 
 impl PodSpec {
+    fn secret(&mut self, name: Option<&str>, how: &'static str) {
+        self.secrets.extend(name.map(|name| (name.into(), how)));
+    }
+
     fn container(&mut self, container: &Node) {
+        for variable in list(container, &["env"]) {
+            let name = text(variable, &["valueFrom", "secretKeyRef", "name"]);
+            self.secret(name, "env");
+        }
+        for from in list(container, &["envFrom"]) {
+            self.secret(text(from, &["secretRef", "name"]), "env");
+        }
         for port in list(container, &["ports"]) {
             let Some(number) = at(port, &["containerPort"]).and_then(port_number) else {
                 continue;

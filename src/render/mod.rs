@@ -7,6 +7,7 @@
 
 pub mod assert;
 pub mod broad;
+pub mod bundle;
 pub mod coverage;
 pub mod escape;
 mod explain;
@@ -31,8 +32,10 @@ mod table;
 mod tests;
 pub mod tighten;
 mod time;
+pub mod trace;
 pub mod unused;
 mod usage;
+pub mod verify;
 mod words;
 
 pub use explain::{Explained, ExplainedSide, explanation_json, explanation_text};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
+use super::Target;
 use super::pod::KnownPod;
-use super::target::Target;
 use crate::connection::{Peer, workload_of};
 use crate::engine::{Party, PartyKind, Policies, cluster};
 use crate::flow::{Direction, Endpoint, FlowBatch, RowRef, WorkloadName};
@@ -24,6 +24,8 @@ use crate::inventory::{Identity, Label};
 const MOST_PODS: usize = 1 << 16;
 /// Nodes and reserved endpoints that are kept.
 const MOST_OTHERS: usize = 1 << 12;
+/// Ends that are remembered as looked at.
+const MOST_LOOKED: usize = 1 << 20;
 /// Names that are said where a target is not known.
 const MOST_SAID: usize = 8;
 
@@ -43,12 +45,9 @@ pub struct Known {
 /// Namespace, pod, workload, labels.
 type Key = (Arc<str>, Arc<str>, Arc<str>, Vec<Label>);
 
-/// Ends of rows that were looked at, of one set of dictionaries.
-#[derive(Clone, Debug, Default)]
-struct Looked {
-    epoch: u64,
-    ends: HashSet<(u32, u32, u32), RandomState>,
-}
+/// Ends of rows that were looked at, with the dictionaries they are of: several threads have
+/// their own.
+type Looked = HashSet<(u64, u32, u32, u32), RandomState>;
 
 impl Known {
     /// Who documents know of, in the cluster that flows are of.
@@ -228,11 +227,8 @@ impl Known {
 
     fn row(&mut self, row: RowRef<'_>) {
         let epoch = row.dictionaries().epoch();
-        if self.looked.epoch != epoch {
-            self.looked = Looked {
-                epoch,
-                ends: HashSet::default(),
-            };
+        if self.looked.len() >= MOST_LOOKED {
+            self.looked.clear();
         }
         for (id, address, own) in [
             (row.source(), row.source_ip(), Direction::EGRESS),
@@ -240,7 +236,7 @@ impl Known {
         ] {
             let is_here = row.direction() == own;
             let node = if is_here { row.node().0 } else { 0 };
-            if !self.looked.ends.insert((id.0, address.0, node)) {
+            if !self.looked.insert((epoch, id.0, address.0, node)) {
                 continue;
             }
             let Some(endpoint) = row.dictionaries().endpoint(id) else {

@@ -10,6 +10,8 @@ pub enum Page {
     Readme,
     /// Who talked to the target, in and out, since when.
     Timeline,
+    /// The same for programs.
+    TraceData,
     /// How far it got, how far it could have got.
     Reach,
     /// The quarantine, to be applied.
@@ -28,15 +30,18 @@ pub enum Page {
     Improvement,
     /// Recorded flows.
     Evidence,
+    /// What the bundle says of itself, for whoever verifies it.
+    Record,
     /// Sums of all files.
     Sums,
 }
 
 impl Page {
     /// All pages, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Readme,
         Self::Timeline,
+        Self::TraceData,
         Self::Reach,
         Self::Quarantine,
         Self::Proof,
@@ -46,15 +51,17 @@ impl Page {
         Self::Runbook,
         Self::Improvement,
         Self::Evidence,
+        Self::Record,
         Self::Sums,
     ];
 
-    /// Name of the file in the bundle.
+    /// Name of the file in the bundle; of the evidence, of its folder.
     #[must_use]
     pub fn file(self) -> &'static str {
         match self {
             Self::Readme => "README.md",
             Self::Timeline => "10-timeline.md",
+            Self::TraceData => "11-trace.json",
             Self::Reach => "20-reach.md",
             Self::Quarantine => "30-quarantine.yaml",
             Self::Proof => "40-proof.md",
@@ -63,7 +70,8 @@ impl Page {
             Self::Forensics => "60-forensics.md",
             Self::Runbook => "70-runbook.md",
             Self::Improvement => "80-improvement.yaml",
-            Self::Evidence => "90-evidence.parquet",
+            Self::Evidence => "90-evidence",
+            Self::Record => "bundle.json",
             Self::Sums => "SHA256SUMS",
         }
     }
@@ -74,16 +82,20 @@ impl Page {
         match self {
             Self::Readme => "this page",
             Self::Timeline => "who talked to it, in and out, since when",
+            Self::TraceData => "who talked to it, for programs",
             Self::Reach => "how far it got, and how far it could have got",
             Self::Quarantine => "the policy to apply",
             Self::Proof => "what stays open, what is cut, what is not known",
-            Self::ProofData => "the same for programs",
+            Self::ProofData => "the proof, for programs",
             Self::Rollback => "what takes it back",
             Self::Forensics => "what to save before the pod is touched, and what to revoke",
             Self::Runbook => "the page to fill in",
             Self::Improvement => "policies that would have prevented it",
-            Self::Evidence => "the recorded flows",
-            Self::Sums => "SHA-256 of every file",
+            Self::Evidence => {
+                "the recorded flows, an archive: `flowwatch tail` and all others take it"
+            }
+            Self::Record => "what `flowwatch verify` reads",
+            Self::Sums => "SHA-256 of every file, for `sha256sum -c`",
         }
     }
 }

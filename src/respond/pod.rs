@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::target::Target;
+use super::Target;
 use crate::inventory::{Identity, UNNUMBERED};
 
 /// Addresses of one pod that are kept.
@@ -79,7 +79,10 @@ impl KnownPod {
                 *namespace == self.namespace && *name == self.workload
             }
             Target::Identity(number) => self.identity.number == *number,
-            Target::Node(node) => *node == self.node && !node.is_empty(),
+            Target::Node(node) => {
+                let name = node.rsplit_once('/').map_or(&**node, |(_, name)| name);
+                *name == *self.node && !name.is_empty()
+            }
             Target::Namespace(namespace) => *namespace == self.namespace,
             Target::Address(_) | Target::Name(_) => false,
         }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::Target;
 use super::known::Known;
-use super::target::Target;
 use crate::connection::{Connection, Edge, Exchange, Outcome, Peer, PeerId, Peers};
 use crate::engine::{JudgedBatch, Observer};
 use crate::flow::{NO_TIME, Protocol};

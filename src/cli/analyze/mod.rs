@@ -187,6 +187,7 @@ impl AnalyzeArgs {
                 until,
                 judged: policies.is_some(),
                 for_detection: self.detection.is_wanted(),
+                ..Reads::default()
             },
             policies,
             remarks,

@@ -170,6 +170,7 @@ impl LearnArgs {
             filters,
             judged,
             for_detection: true,
+            ..Reads::default()
         })
     }
 }

@@ -44,6 +44,16 @@ impl Folder {
         })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a page is there already.
+    pub(super) fn has(&self, page: Page) -> bool {
+        self.path.join(page.file()).exists()
+    }
+
     /// Writes pages; those of before are replaced.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub(super) fn isolate(
     let order = Order {
         target: settle(&resolved.target)?,
         pattern,
-        incident: resolved.incident.clone(),
+        incident: resolved.label.clone(),
         expires: resolved.expires,
         cut: resolved.cut.as_ref().map(settle).transpose()?,
         keep: resolved.keep.iter().map(settle).collect::<Result<_, _>>()?,
@@ -50,7 +50,7 @@ pub(super) fn isolate(
         known: &read.known,
         edges: &read.watched.edges,
         names: &read.watched.names,
-        flows: read.reading.is_some(),
+        flows: read.traced.is_some(),
     };
     let proof = quarantine::prove(&plan, &scene);
     Ok((plan, proof))
@@ -66,7 +66,7 @@ pub(super) fn deny_all(
 ) -> Result<Option<(u64, u64)>, CommandError> {
     if plan.pattern != Pattern::LabelQuarantine
         || plan.target.namespace().is_none()
-        || read.reading.is_none()
+        || read.traced.is_none()
     {
         return Ok(None);
     }
@@ -81,8 +81,8 @@ pub(super) fn deny_all(
 /// What the recordings do not show: sentences.
 pub(super) fn missing(read: &Read) -> Vec<String> {
     let mut missing = Vec::new();
-    if let Some(reading) = &read.reading {
-        missing.extend(forms::missing(reading));
+    if let Some(traced) = &read.traced {
+        missing.extend(forms::missing(&traced.trace.reading));
     }
     if read.watched.beyond > 0 {
         missing.push(format!(

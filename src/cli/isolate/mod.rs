@@ -1,11 +1,15 @@
 //! `flowwatch isolate`: a quarantine for somebody, proven before anybody applies it.
 //!
 //! Owns the arguments, what is read, and when the command fails. What a quarantine is made of
-//! and what it does is `respond::quarantine`'s, the pages are `render::isolate`'s, the folder
-//! is `folder`'s. Nothing is ever applied.
+//! and what it does is `respond::quarantine`'s, what is beside it in the folder `bundle`'s,
+//! the pages are `render::isolate`'s and `render::bundle`'s, the folder is `folder`'s, its
+//! sums `sums`', the recorded flows `evidence`'s. Nothing is ever applied.
 
+mod bundle;
+mod evidence;
 mod folder;
 mod make;
+mod sums;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,31 +20,61 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::error::{CommandError, UsageError};
 use super::flow_filter::FlowFilterArgs;
+use super::fold::{self, Fold};
 use super::format::Color;
 use super::passing::{self, Reads};
 use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
-use super::{fold, progress, sink, time_arg};
+use super::trace::{self, Beside, Tracing};
+use super::{incident, progress, sink, time_arg};
 use crate::engine::{BatchJudge, Policies};
 use crate::filter::parse_go_duration;
+use crate::flow::{FlowBatch, HOUR};
 use crate::render::isolate as forms;
 use crate::respond::layout::Page;
 use crate::respond::quarantine::{Pattern, PatternError, incident_id};
+use crate::respond::record::EvidenceRef;
 use crate::respond::{Known, Target, Traffic, Watched};
 use crate::review::assert::Holds;
-use crate::review::report::Reading;
+use crate::review::trace::Trace;
+use crate::source::archive::{Projection, Query};
+use crate::source::file::Input;
+use evidence::Evidence;
 use folder::Folder;
 use make::{deny_all, isolate, missing, policy};
+pub(super) use sums::differing;
+
+/// Columns of an archive that tell who somebody is.
+const WHO: [&str; 17] = [
+    "traffic_direction",
+    "source_namespace",
+    "source_pod",
+    "source_workload",
+    "source_workloads",
+    "source_identity",
+    "source_cluster",
+    "source_labels",
+    "source_endpoint_id",
+    "destination_namespace",
+    "destination_pod",
+    "destination_workload",
+    "destination_workloads",
+    "destination_identity",
+    "destination_cluster",
+    "destination_labels",
+    "destination_endpoint_id",
+];
 
 /// Arguments of `isolate`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct IsolateArgs {
     /// Whom to cut off: a workload or pod (shop/checkout), a namespace (shop/*),
-    /// identity:NUMBER, node:NAME, an address, a prefix, a DNS name
+    /// identity:NUMBER, node:NAME, an address, a prefix, a DNS name.
+    /// Without it the subject of the incident
     #[arg(value_name = "TARGET")]
-    target: String,
+    target: Option<String>,
     /// Recordings that show who there is and who talks to it: files, directories, archives
     #[arg(long, value_name = "PATH", num_args = 1.., value_hint = clap::ValueHint::AnyPath)]
     flows: Vec<PathBuf>,
@@ -59,9 +93,19 @@ pub(super) struct IsolateArgs {
     /// namespace
     #[arg(long, value_name = "TARGET")]
     keep: Vec<String>,
-    /// The incident, the value of the label [default: fw- and the time]
+    /// The incident, the value of the label [default: that of --findings, else fw- and the time]
     #[arg(long, value_name = "ID")]
     incident: Option<String>,
+    /// Findings file of the incident: --incident is enough of the beginning of its id, the
+    /// worst one without
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    findings: Option<PathBuf>,
+    /// When the incident began, where no file says: 5m ago, 2006-01-02, or an RFC 3339 time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    incident_start: Option<String>,
+    /// How far the bundle follows whom it talked to
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    hops: usize,
     /// When it is to be looked at again; nothing ends by itself
     #[arg(long, value_name = "DURATION", default_value = "4h")]
     ttl: String,
@@ -130,10 +174,12 @@ struct Resolved {
     pattern: Option<Pattern>,
     cut: Option<Target>,
     keep: Vec<Target>,
-    incident: Arc<str>,
+    /// The value of the label.
+    label: Arc<str>,
+    incident: incident::Known,
     made: Timestamp,
     expires: Timestamp,
-    reads: Reads,
+    tracing: Tracing,
     folder: Option<Folder>,
 }
 
@@ -141,7 +187,13 @@ struct Resolved {
 struct Read {
     known: Known,
     watched: Watched,
-    reading: Option<Reading>,
+    traced: Option<Traced>,
+}
+
+/// Who talked to the target, and its flows.
+struct Traced {
+    trace: Trace,
+    evidence: Option<EvidenceRef>,
 }
 
 impl IsolateArgs {
@@ -155,7 +207,7 @@ impl IsolateArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let resolved = self.resolve()?;
+        let mut resolved = self.resolve()?;
         let Some(mut source) = self.policies.source_with(&self.inventory)? else {
             return Err(UsageError::new("give the policies by --policies").into());
         };
@@ -163,23 +215,22 @@ impl IsolateArgs {
         if !self.quiet {
             say_remarks(&loaded.remarks, err);
         }
-        let policies = loaded.policies;
-        let read = self.read(&resolved, &policies, interrupt)?;
-        if let Some(reading) = &read.reading {
-            sink::complain(err, &reading.failed)?;
-        }
+        let policies = Arc::new(loaded.policies);
+        resolved.tracing.policies = Some(policies.clone());
+        let read = self.read(&resolved, &policies, err, interrupt)?;
         let (plan, proof) = isolate(&resolved, &policies, &read, resolved.pattern)?;
         let mut options = self.options(&resolved, &read);
         options.deny_all = deny_all(&plan, &resolved, &policies, &read)?;
         if let Some(folder) = &resolved.folder {
-            let data = sink::pretty(&forms::json(&plan, &proof))?;
-            folder.write(&[
-                (Page::Readme, forms::readme(&plan, &proof, &options)),
-                (Page::Quarantine, policy(&plan)),
-                (Page::Proof, forms::proof(&plan, &proof, &options)),
-                (Page::ProofData, data),
-                (Page::Rollback, plan.rollback.clone()),
-            ])?;
+            let parts = bundle::Parts {
+                args: self,
+                resolved: &resolved,
+                policies: &policies,
+                read: &read,
+                plan: &plan,
+                proof: &proof,
+            };
+            bundle::write(folder, &parts, &mut options)?;
         }
         let text = match self.output {
             Form::Terminal => forms::terminal(&plan, &proof, &options),
@@ -218,13 +269,24 @@ impl IsolateArgs {
             .map_err(|_| UsageError::new(format!("--ttl {}: too long", self.ttl)))?;
         let pattern = self.pattern.as_deref().map(str::parse).transpose();
         let pattern = pattern.map_err(|error: PatternError| UsageError::new(error.to_string()))?;
-        let id = match &self.incident {
-            Some(id) => id.clone(),
-            None => made.strftime("fw-%Y%m%d-%H%M").to_string(),
+        let incident = incident::read(
+            self.findings.as_deref(),
+            self.incident.as_deref(),
+            self.incident_start.as_deref(),
+        )?;
+        let id = match (&incident.incident, &self.incident) {
+            (Some(incident), _) => incident.id.clone(),
+            (None, Some(id)) => id.clone(),
+            (None, None) => made.strftime("fw-%Y%m%d-%H%M").to_string(),
+        };
+        let typed = match &self.target {
+            Some(typed) => typed.clone(),
+            None => incident.subject()?,
         };
         let (filters, _) = self.filters.compile()?;
+        let hops = trace::hops(self.hops)?;
         Ok(Resolved {
-            target: target(&self.target)?,
+            target: target(&typed)?,
             pattern,
             cut: self.cut.as_deref().map(target).transpose()?,
             keep: self
@@ -232,92 +294,161 @@ impl IsolateArgs {
                 .iter()
                 .map(|text| target(text))
                 .collect::<Result<_, _>>()?,
-            incident: incident_id(&id)
+            label: incident_id(&id)
                 .map_err(|error| UsageError::new(format!("--incident: {error}")))?,
             made,
             expires,
             folder: self.out.as_deref().map(Folder::open).transpose()?,
-            reads: Reads {
+            tracing: Tracing {
+                target: target(&typed)?,
                 inputs: fold::open(&self.flows)?,
                 filters,
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
-                ..Reads::default()
+                incident: incident.start,
+                // Without a bundle nobody asks further.
+                hops: if self.out.is_some() { hops } else { 1 },
+                policies: None,
+                whole: self.out.is_some(),
+                quiet: self.quiet,
             },
+            incident,
         })
     }
 
-    /// One pass over the flows: who there is, and the target's connections.
+    /// The flows: who there is, the target's connections, and who talked to it.
     fn read(
         &self,
         resolved: &Resolved,
         policies: &Policies,
+        err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<Read, CommandError> {
-        if resolved.reads.inputs.is_empty() {
+        let tracing = &resolved.tracing;
+        if tracing.inputs.is_empty() {
             return Ok(Read {
                 known: Known::of(policies, None),
                 watched: Watched::default(),
-                reading: None,
+                traced: None,
             });
         }
-        let bar = progress::bar(&resolved.reads.inputs, !self.quiet);
+        let folder = self
+            .out
+            .as_deref()
+            .map(|out| out.join(Page::Evidence.file()));
+        // A destination that is cut may be shared: then everybody's names count.
+        let wide = resolved.cut.is_some() || resolved.target.is_outside();
+        let beside = || {
+            let evidence = folder.as_deref().map(Evidence::create).transpose()?;
+            let traffic = Traffic::new(resolved.target.clone(), Known::default());
+            Ok(Beside((!wide).then_some(traffic), evidence))
+        };
+        let (trace, Beside(traffic, evidence)) = trace::trace(tracing, beside, err, interrupt)?;
+        let mut watched = match traffic {
+            Some(traffic) => traffic.finish(),
+            None => self.all(resolved, interrupt)?,
+        };
+        let seen = std::mem::take(&mut watched.known);
+        let mut known = Known::of(policies, seen.cluster());
+        known.merge(seen);
+        if let Some(others) = Self::others(tracing, &trace, err, interrupt)? {
+            known.merge(others);
+        }
+        let sources = bundle::names(&self.flows);
+        let evidence = evidence.map(|evidence| evidence.finish(&trace.reading, sources));
+        Ok(Read {
+            known,
+            watched,
+            traced: Some(Traced {
+                trace,
+                evidence: evidence.transpose()?,
+            }),
+        })
+    }
+
+    /// The target's connections among everybody's.
+    fn all(&self, resolved: &Resolved, interrupt: &Interrupt) -> Result<Watched, CommandError> {
+        let tracing = &resolved.tracing;
+        if tracing.inputs.iter().any(Input::is_stream) {
+            return Err(CommandError::failed(
+                "a destination is looked for in all flows: give files, not standard input",
+            ));
+        }
+        let reads = Reads {
+            inputs: tracing.inputs.clone(),
+            filters: tracing.filters.clone(),
+            since: tracing.since,
+            until: tracing.until,
+            ..Reads::default()
+        };
+        let bar = progress::bar(&reads.inputs, !self.quiet);
         let traffic = Traffic::new(resolved.target.clone(), Known::default());
-        let (mut reading, _, traffic) = passing::read(
-            &resolved.reads,
-            || None::<BatchJudge>,
-            traffic,
-            &bar,
-            interrupt,
-        );
+        let (reading, _, traffic) =
+            passing::read(&reads, || None::<BatchJudge>, traffic, &bar, interrupt);
         bar.finish_and_clear();
         if reading.interrupted {
             return Err(CommandError::failed(
                 "interrupted before the end of the recordings",
             ));
         }
-        reading.finish();
-        let mut watched = traffic.finish();
-        let seen = std::mem::take(&mut watched.known);
-        let mut known = Known::of(policies, seen.cluster());
-        known.merge(seen);
-        Ok(Read {
-            known,
-            watched,
-            reading: Some(reading),
-        })
+        Ok(traffic.finish())
+    }
+
+    /// Who else there is: of archives only what is about the target was read. The last hour
+    /// tells the others.
+    fn others(
+        tracing: &Tracing,
+        trace: &Trace,
+        err: &mut dyn Write,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Known>, CommandError> {
+        let is_archive = |input: &&Input| matches!(input, Input::Archive(_));
+        let archives: Vec<Input> = tracing.inputs.iter().filter(is_archive).cloned().collect();
+        let Some((_, last)) = trace.window.span() else {
+            return Ok(None);
+        };
+        if archives.is_empty() || tracing.target.wanted().is_none() {
+            return Ok(None);
+        }
+        let query = Query {
+            since: last.saturating_sub(HOUR),
+            until: last,
+            projection: Projection::only(WHO.iter().copied()),
+            ..Query::default()
+        };
+        let found = fold::fold_some(&archives, query, Everybody::default, true, err, interrupt)?;
+        Ok(Some(found.0))
     }
 
     fn options(&self, resolved: &Resolved, read: &Read) -> forms::Options {
-        let shown = |paths: &[PathBuf]| {
-            paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect()
-        };
         let mut policies = self.policies.paths();
-        policies.extend(self.inventory.iter().map(|path| path.display().to_string()));
+        policies.extend(bundle::names(&self.inventory));
+        let trace = read.traced.as_ref().map(|traced| &traced.trace);
         forms::Options {
             color: self.color.wanted(),
             top: self.top,
-            flows: shown(&self.flows),
+            flows: bundle::names(&self.flows),
             policies,
             made: resolved.made,
-            seen: read
-                .reading
-                .as_ref()
-                .and_then(|reading| reading.seen.span()),
-            read: read.reading.as_ref().map_or(0, |reading| reading.flows),
+            seen: trace.and_then(|trace| trace.window.span()),
+            read: trace.map_or(0, |trace| trace.reading.flows),
             missing: missing(read),
-            pages: vec![
-                Page::Readme,
-                Page::Quarantine,
-                Page::Proof,
-                Page::ProofData,
-                Page::Rollback,
-            ],
-            deny_all: None,
             folder: self.out.as_ref().map(|path| path.display().to_string()),
+            ..forms::Options::default()
         }
+    }
+}
+
+/// Everybody whom flows show.
+#[derive(Default)]
+struct Everybody(Known);
+
+impl Fold for Everybody {
+    fn batch(&mut self, batch: &FlowBatch) {
+        self.0.batch(batch);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
     }
 }

@@ -11,6 +11,7 @@ mod receive;
 mod rolling;
 mod summary;
 
+pub(super) use receive::{Received, Receiving, Waited};
 pub(super) use summary::{of as files_summary, size as size_text};
 
 use std::io::Write;

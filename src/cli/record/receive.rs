@@ -17,14 +17,14 @@ const CHANNEL: usize = 64;
 /// How long something is waited for, so that the journal is looked at meanwhile.
 const TICK: Duration = Duration::from_millis(500);
 
-pub(super) enum Received {
+pub(in crate::cli) enum Received {
     Event(Event),
     Failed(ConnectError),
     Interrupted,
 }
 
 /// The streams of all servers.
-pub(super) struct Receiving {
+pub(in crate::cli) struct Receiving {
     received: mpsc::Receiver<Received>,
     thread: JoinHandle<()>,
 }
@@ -34,7 +34,7 @@ impl Receiving {
     ///
     /// # Errors
     /// [`CommandError`] where the system refuses a thread.
-    pub(super) fn start(
+    pub(in crate::cli) fn start(
         servers: &[ConnectConfig],
         since: jiff::Timestamp,
         interrupt: &Interrupt,
@@ -53,7 +53,7 @@ impl Receiving {
     }
 
     /// The next event, or nothing after a while.
-    pub(super) fn wait(&mut self) -> Waited {
+    pub(in crate::cli) fn wait(&mut self) -> Waited {
         let until = Instant::now() + TICK;
         loop {
             match self.received.try_recv() {
@@ -71,7 +71,7 @@ impl Receiving {
     ///
     /// # Errors
     /// [`CommandError`] when the thread broke down.
-    pub(super) fn end(self) -> Result<(), CommandError> {
+    pub(in crate::cli) fn end(self) -> Result<(), CommandError> {
         drop(self.received);
         let ended = self.thread.join();
         ended.map_err(|_| CommandError::failed("the receiving thread broke down"))
@@ -79,7 +79,7 @@ impl Receiving {
 }
 
 /// What waiting gave.
-pub(super) enum Waited {
+pub(in crate::cli) enum Waited {
     Got(Received),
     Nothing,
     Closed,

@@ -37,6 +37,8 @@ pub struct Options {
     pub seen: Option<(i64, i64)>,
     /// Flows that were read.
     pub read: u64,
+    /// What happened and how sure that is: sections of Markdown, for the first page.
+    pub story: String,
     /// What the recordings miss: sentences.
     pub missing: Vec<String>,
     /// Of the edges that flows show, those that a NetworkPolicy without rules would leave

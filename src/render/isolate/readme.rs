@@ -10,6 +10,7 @@ use super::words::{
 use crate::render::report::markdown::{code, text};
 use crate::render::report::words::{clock, counted, listed};
 use crate::render::thousands;
+use crate::respond::layout::Page;
 use crate::respond::quarantine::{CutEdge, Plan, Proof};
 
 /// The page.
@@ -30,12 +31,13 @@ pub fn readme(plan: &Plan, proof: &Proof, options: &Options) -> String {
         plan.pattern.purpose(),
         plan.expires
     );
+    out.push_str(&options.story);
     not_proven(&mut out, proof);
     leaks(&mut out, proof);
-    steps(&mut out, plan);
+    steps(&mut out, plan, options);
     hit(&mut out, proof, options);
     open(&mut out, proof);
-    back(&mut out, plan);
+    back(&mut out, plan, options);
     gitops(&mut out, plan);
     files(&mut out, options);
     known(&mut out, proof, options);
@@ -85,8 +87,13 @@ pub(super) fn leaks(out: &mut String, proof: &Proof) {
     }
 }
 
-fn steps(out: &mut String, plan: &Plan) {
-    out.push_str("## What to type\n\nLook at the policy first. In the folder of this page:\n\n");
+fn steps(out: &mut String, plan: &Plan, options: &Options) {
+    out.push_str("## What to type\n\nLook at the policy first.");
+    if options.pages.contains(&Page::Forensics) {
+        let file = Page::Forensics.file();
+        let _ = write!(out, " Save what a restart takes: [{file}]({file}).");
+    }
+    out.push_str(" In the folder of this page:\n\n");
     for (number, step) in plan.apply.iter().enumerate() {
         let _ = writeln!(
             out,
@@ -94,6 +101,14 @@ fn steps(out: &mut String, plan: &Plan) {
             number + 1,
             code(&step.command),
             text(&step.why)
+        );
+    }
+    if options.pages.contains(&Page::Record) {
+        let _ = writeln!(
+            out,
+            "{}. {}\n   It watches that it took effect, and says what still gets through.",
+            plan.apply.len() + 1,
+            code("flowwatch verify . --server RELAY:4245")
         );
     }
     out.push('\n');
@@ -243,10 +258,17 @@ fn open(out: &mut String, proof: &Proof) {
     out.push_str("- What is on a node's own network is no pod to policies; credentials that were taken work from anywhere.\n\n");
 }
 
-fn back(out: &mut String, plan: &Plan) {
+fn back(out: &mut String, plan: &Plan, options: &Options) {
     out.push_str("## To take it back\n\n");
     for step in &plan.undo {
         let _ = writeln!(out, "- {}\n  {}", code(&step.command), text(&step.why));
+    }
+    if options.pages.contains(&Page::Record) {
+        let _ = writeln!(
+            out,
+            "- {}\n  It watches that the way is free again.",
+            code("flowwatch verify . --rolled-back --server RELAY:4245")
+        );
     }
     out.push('\n');
 }

@@ -15,16 +15,16 @@ use crate::policy::{Cause, Direction, IdentityIndex, PolicyEntry, Verdict};
 
 /// Somebody who takes part.
 #[derive(Clone, Debug)]
-pub(super) struct Somebody {
-    pub(super) name: String,
-    pub(super) identity: Identity,
-    pub(super) index: IdentityIndex,
-    pub(super) is_endpoint: bool,
+pub(in crate::review) struct Somebody {
+    pub(in crate::review) name: String,
+    pub(in crate::review) identity: Identity,
+    pub(in crate::review) index: IdentityIndex,
+    pub(in crate::review) is_endpoint: bool,
 }
 
 /// What becomes of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::review) enum Fate {
     Passes(Vec<Said>),
     Denied(Said),
     Unknown(Cause),
@@ -32,20 +32,20 @@ pub(super) enum Fate {
 }
 
 /// What was said of one side.
-pub(super) type Said = (Computed, Direction);
+pub(in crate::review) type Said = (Computed, Direction);
 
 /// The policies of a cluster, and who there is.
-pub(super) struct Court<'a> {
-    pub(super) policies: &'a Policies,
-    pub(super) cluster: &'a Arc<ClusterPolicies>,
-    pub(super) place: u32,
-    pub(super) people: &'a People,
-    pub(super) questions: u64,
+pub(in crate::review) struct Court<'a> {
+    pub(in crate::review) policies: &'a Policies,
+    pub(in crate::review) cluster: &'a Arc<ClusterPolicies>,
+    pub(in crate::review) place: u32,
+    pub(in crate::review) people: &'a People,
+    pub(in crate::review) questions: u64,
 }
 
 impl Court<'_> {
     /// Everybody of a term who is known, or who is one of few.
-    pub(super) fn known(&self, term: &Term, called: bool) -> Vec<Somebody> {
+    pub(in crate::review) fn known(&self, term: &Term, called: bool) -> Vec<Somebody> {
         let mut known: Vec<Somebody> = self
             .people
             .meant(term)
@@ -95,7 +95,7 @@ impl Court<'_> {
         known
     }
 
-    pub(super) fn possible(
+    pub(in crate::review) fn possible(
         &self,
         term: &Term,
         keys: &super::Keys,
@@ -116,7 +116,12 @@ impl Court<'_> {
         Some(identities.into_iter().map(somebody).collect())
     }
 
-    fn somebody(&self, name: String, identity: Identity, outside: bool) -> Somebody {
+    pub(in crate::review) fn somebody(
+        &self,
+        name: String,
+        identity: Identity,
+        outside: bool,
+    ) -> Somebody {
         let index = self.cluster.index(identity.clone(), outside);
         Somebody {
             name,
@@ -138,15 +143,19 @@ impl Court<'_> {
             .collect()
     }
 
-    pub(super) fn keys_of(&self, one: &Somebody, direction: Direction) -> super::Keys {
+    pub(in crate::review) fn keys_of(&self, one: &Somebody, direction: Direction) -> super::Keys {
         peer_keys(self.entries_of(one, direction).iter())
     }
 
-    pub(super) fn subject_keys(&self) -> super::Keys {
+    pub(in crate::review) fn subject_keys(&self) -> super::Keys {
         subject_keys(self.cluster.read().set())
     }
 
-    pub(super) fn ports_of(&self, one: &Somebody, direction: Direction) -> BTreeSet<u16> {
+    pub(in crate::review) fn ports_of(
+        &self,
+        one: &Somebody,
+        direction: Direction,
+    ) -> BTreeSet<u16> {
         let named = self.policies.inventory().workloads.iter();
         let named = named.flat_map(|workload| &workload.spec.named_ports);
         ports(
@@ -156,7 +165,12 @@ impl Court<'_> {
     }
 
     /// Both sides together.
-    pub(super) fn fate(&mut self, caller: &Somebody, called: &Somebody, target: (u8, u16)) -> Fate {
+    pub(in crate::review) fn fate(
+        &mut self,
+        caller: &Somebody,
+        called: &Somebody,
+        target: (u8, u16),
+    ) -> Fate {
         let sides = [
             (caller, called, Direction::Egress),
             (called, caller, Direction::Ingress),
@@ -180,7 +194,7 @@ impl Court<'_> {
         doubt.unwrap_or(Fate::Passes(passed))
     }
 
-    pub(super) fn side(
+    pub(in crate::review) fn side(
         &mut self,
         subject: &Somebody,
         peer: &Somebody,
@@ -207,7 +221,7 @@ impl Court<'_> {
     }
 
     /// The rules behind what was said.
-    pub(super) fn rules(&self, said: &[Said]) -> Vec<Rule> {
+    pub(in crate::review) fn rules(&self, said: &[Said]) -> Vec<Rule> {
         said.iter()
             .flat_map(|(computed, direction)| Ruling::of(self.policies, computed, *direction).rules)
             .collect()

@@ -8,13 +8,13 @@
 //! nobody has seen included; `A reaches B:PORT` is about everybody who is known.
 
 mod check;
-mod court;
+pub(in crate::review) mod court;
 mod history;
-mod possible;
+pub(in crate::review) mod possible;
 mod read;
 #[cfg(test)]
 mod tests;
-mod who;
+pub(in crate::review) mod who;
 
 use std::sync::Arc;
 

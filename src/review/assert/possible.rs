@@ -36,7 +36,7 @@ pub(crate) fn peer_keys<'a>(entries: impl Iterator<Item = &'a PolicyEntry>) -> K
 }
 
 /// Labels that decide which policies a pod is under.
-pub(super) fn subject_keys(set: &PolicySet) -> Keys {
+pub(in crate::review) fn subject_keys(set: &PolicySet) -> Keys {
     keys(
         set.entries
             .iter()
@@ -250,7 +250,7 @@ fn after(prefix: &IpNet) -> Option<IpAddr> {
 
 /// One port of each part that entries tell apart: where a range begins, and behind its end.
 /// Named ports are those of `named`.
-pub(super) fn ports<'a>(
+pub(in crate::review) fn ports<'a>(
     entries: impl Iterator<Item = &'a PolicyEntry>,
     named: impl Iterator<Item = u16>,
 ) -> BTreeSet<u16> {

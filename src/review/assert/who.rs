@@ -16,7 +16,7 @@ use crate::flow::{FlowBatch, WorkloadName};
 use crate::inventory::{Identity, Label};
 
 /// Label of a pod's namespace.
-pub(super) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
+pub(in crate::review) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 /// Entities that are one reserved label.
 const ENTITIES: [&str; 7] = [
     "host",
@@ -58,7 +58,7 @@ pub enum Term {
 pub struct People {
     pods: BTreeSet<Known>,
     /// The cluster that flows are of.
-    pub(super) cluster: Option<Arc<str>>,
+    pub(in crate::review) cluster: Option<Arc<str>>,
 }
 
 /// A pod that is known: its namespace, its workload's name, its labels.
@@ -129,7 +129,7 @@ impl Term {
     }
 
     /// Whether a known pod is meant; `None` for a term that is not about pods.
-    pub(super) fn has(&self, (namespace, name, labels): &Known) -> Option<bool> {
+    pub(in crate::review) fn has(&self, (namespace, name, labels): &Known) -> Option<bool> {
         Some(match self {
             Self::Anything | Self::Cluster => true,
             Self::Workload(of, workload) => {
@@ -150,7 +150,7 @@ impl Term {
 
     /// Whether an end of a recorded connection is meant; `None` where its name does not
     /// tell.
-    pub(super) fn is(&self, peer: &Peer, address: Option<IpAddr>) -> Option<bool> {
+    pub(in crate::review) fn is(&self, peer: &Peer, address: Option<IpAddr>) -> Option<bool> {
         Some(match (self, peer) {
             (Self::Anything, _) => true,
             (_, Peer::Unknown | Peer::Others) | (Self::Labels(..), Peer::Workload { .. }) => {
@@ -251,6 +251,11 @@ impl People {
         }
     }
 
+    /// Adds a pod by its namespace, the name of its workload and its labels.
+    pub fn know(&mut self, namespace: Arc<str>, workload: Arc<str>, labels: Vec<Label>) {
+        self.add((namespace, workload, labels));
+    }
+
     /// Takes in what another thread knows.
     pub fn merge(&mut self, other: Self) {
         self.cluster = self.cluster.take().or(other.cluster);
@@ -260,7 +265,7 @@ impl People {
     }
 
     /// Known pods that a term stands for, by what they are called.
-    pub(super) fn meant<'a>(
+    pub(in crate::review) fn meant<'a>(
         &'a self,
         term: &'a Term,
     ) -> impl Iterator<Item = (String, Identity)> + 'a {

@@ -279,7 +279,8 @@ impl EdgeSum {
         }
     }
 
-    fn add(&mut self, connection: &Connection) {
+    /// Takes in a connection of the edge.
+    pub(in crate::review) fn add(&mut self, connection: &Connection) {
         let weight = connection.weight;
         let one = |yes: bool| if yes { weight } else { 0 };
         self.connections += weight;

@@ -5,7 +5,7 @@
 
 pub(super) mod drops;
 pub(super) mod findings;
-pub(super) mod policies;
+pub(in crate::render) mod policies;
 mod read;
 pub(in crate::render) mod short;
 mod traffic;

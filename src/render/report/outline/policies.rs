@@ -116,7 +116,7 @@ pub(in crate::render::report) fn recorded(verdict: FlowVerdict) -> String {
     }
 }
 
-pub(in crate::render::report) fn ruling(ruling: &Ruling) -> String {
+pub(in crate::render) fn ruling(ruling: &Ruling) -> String {
     let rules: Vec<String> = ruling.rules.iter().map(rule).collect();
     match ruling.verdict {
         Verdict::Unknown(cause) => format!("unknown: {cause}"),
