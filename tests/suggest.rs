@@ -313,7 +313,7 @@ fn the_same_holds_on_a_larger_cluster() {
 }
 
 /// A set of policies with everything loose, as people write them.
-const LOOSE: &str = r#"# The shop's rules; keep the comments.
+const LOOSE: &str = r"# The shop's rules; keep the comments.
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata:
@@ -343,7 +343,7 @@ spec:
     fromEndpoints: [{}]
   egress:
   - {}
-"#;
+";
 
 /// Policies of the samples, with those of one namespace loose.
 fn loose(folder: &Path) {

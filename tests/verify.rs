@@ -234,14 +234,13 @@ fn one_that_gets_through_after_the_first_drops_refutes_it() {
     // One connection is let through by another agent's old policy, at the end.
     let late = original
         .iter()
-        .filter(|line| {
+        .rfind(|line| {
             let flow = &line["flow"];
             end(flow) == Some("source")
                 && flow["verdict"] == "FORWARDED"
                 && flow["event_type"]["type"] == 5
                 && flow["time"].as_str().unwrap() < GONE
         })
-        .next_back()
         .unwrap();
     let mut late = late.clone();
     late["time"] = json!(LATE);

@@ -323,12 +323,12 @@ mod tests {
             let seen = stage.observe(&mut DeniedBurst::default(), &probes);
             seen.first().map_or(1.0, |one| one.p)
         };
-        let first = p(&mut stage, 12);
+        let first = p(&mut stage, 5);
         assert!(p(&mut stage, 200) < first);
         for _ in 0..60 {
             p(&mut stage, 60);
         }
-        assert!(p(&mut stage, 12) > first);
+        assert!(p(&mut stage, 5) > first);
 
         let mut detector = DeniedBurst::default();
         let start = stage.now;

@@ -188,7 +188,8 @@ impl BatchWriter {
             }
             let kept =
                 every || (self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row));
-            if !kept && !(self.watched && self.judging.is_some()) {
+            let judged = kept || (self.watched && self.judging.is_some());
+            if !judged {
                 continue;
             }
             let judgement = match &mut self.judging {
