@@ -19,7 +19,7 @@ pub fn flow_filters(finding: &Finding) -> Vec<pb::FlowFilter> {
             namespace, name, ..
         } => {
             filter.source_workload = vec![pb::Workload {
-                name: name.to_string(),
+                name: name.clone(),
                 ..pb::Workload::default()
             }];
             filter.source_pod = vec![format!("{namespace}/")];
@@ -47,7 +47,7 @@ pub fn flow_filters(finding: &Finding) -> Vec<pb::FlowFilter> {
             namespace, name, ..
         }) => {
             filter.destination_workload = vec![pb::Workload {
-                name: name.to_string(),
+                name: name.clone(),
                 ..pb::Workload::default()
             }];
             filter.destination_pod = vec![format!("{namespace}/")];
@@ -60,9 +60,9 @@ pub fn flow_filters(finding: &Finding) -> Vec<pb::FlowFilter> {
         }
         // A registered domain stands for the names below it.
         Some(Party::Name { name }) => {
-            filter.destination_fqdn = vec![name.to_string(), format!("*.{name}")];
+            filter.destination_fqdn = vec![name.clone(), format!("*.{name}")];
         }
-        Some(Party::Prefix { name }) => filter.destination_ip = vec![name.to_string()],
+        Some(Party::Prefix { name }) => filter.destination_ip = vec![name.clone()],
         // Many targets: those that were denied, or all connections that begin.
         None if finding.passed == Passed::Denied => {}
         None if finding.kind == "scan" => {

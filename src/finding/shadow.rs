@@ -29,7 +29,9 @@ const BELIEVED: (f64, f64) = (1.0, 2.0);
 const LOWEST: Anchors = Anchors {
     medium: 4.0,
     high: 6.0,
-    critical: 8.0,
+    // A few days cannot prove that something comes once in two weeks: it takes more than a
+    // surprise alone, and nobody asking about it.
+    critical: 9.0,
 };
 /// No score beyond is asked for to be medium: what comes so often is not quietened, it is
 /// looked at.

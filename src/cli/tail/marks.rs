@@ -75,7 +75,7 @@ impl Marks {
 
     /// Marks the records of a text that are of these batches.
     pub(super) fn mark(&mut self, batches: &[FlowBatch], text: &mut Text) {
-        let times = batches.iter().flat_map(|batch| batch.times());
+        let times = batches.iter().flat_map(FlowBatch::times);
         let first = times.copied().filter(|time| *time > 0).min();
         let Some(first) = first else { return };
         self.open.retain(|_, mark| mark.until >= first);

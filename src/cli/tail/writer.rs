@@ -46,7 +46,7 @@ pub(super) enum Layout {
 
 enum Form {
     Lines(Box<LineRenderer>),
-    Json(JsonRenderer),
+    Json(Box<JsonRenderer>),
 }
 
 /// The text of a piece.
@@ -143,7 +143,7 @@ impl BatchWriter {
                     renderer.resume();
                     Form::Lines(Box::new(renderer))
                 }
-                OutputForm::Json(mask) => Form::Json(JsonRenderer::new(mask.clone())),
+                OutputForm::Json(mask) => Form::Json(Box::new(JsonRenderer::new(mask.clone()))),
             },
             silent: output.silent_errors || output.quiet,
             watched: false,
@@ -188,7 +188,8 @@ impl BatchWriter {
             }
             let kept =
                 every || (self.in_time(row.time().unwrap_or(0)) && self.filters.matches(row));
-            if !kept && !(self.watched && self.judging.is_some()) {
+            let judged = kept || (self.watched && self.judging.is_some());
+            if !judged {
                 continue;
             }
             let judgement = match &mut self.judging {
