@@ -138,7 +138,7 @@ impl<T: Ord> NewEdges<T> {
     ) {
         for (place, (account, picked)) in &self.edges {
             let (client, key, port, protocol) = *place;
-            if !told.tells((client, key, Some((port, protocol))), account.from) {
+            if !told.tells_again((client, key, Some((port, protocol))), account.from) {
                 continue;
             }
             let who = words::who(scene.peers, client);

@@ -20,6 +20,8 @@ pub(super) const EXPECTED: i64 = HOUR;
 const RELEASED: f64 = 0.15;
 /// How long it is told again that something is new.
 const TOLD: i64 = HOUR;
+/// What was silent for so long is told again, where a rule says it.
+const SILENT: i64 = DAY;
 /// Things that are remembered to have been told.
 const MOST: usize = 1 << 16;
 /// How long.
@@ -53,6 +55,17 @@ impl Told {
         }
         told.1 = told.1.max(now);
         now.saturating_sub(told.0) < TOLD
+    }
+
+    /// The same for what is told again when it was silent for a day: nobody has approved it,
+    /// and that it comes back says more than that it is there.
+    pub(super) fn tells_again(&mut self, place: Place, now: i64) -> bool {
+        if let Some(told) = self.0.get_mut(&place)
+            && told.1.saturating_add(SILENT) < now
+        {
+            *told = (now, now);
+        }
+        self.tells(place, now)
     }
 
     pub(super) fn held(&self) -> usize {
@@ -193,6 +206,17 @@ mod tests {
         assert!(!told.tells(place(3), 20 * DAY));
         assert!(told.tells(place(4), 20 * DAY));
         assert!(told.tells(place(3), 70 * DAY));
+    }
+
+    #[test]
+    fn what_comes_back_after_a_day_is_told_again_by_rules() {
+        let mut told = Told::default();
+        let place = (PeerId(2), PeerId(3), None);
+        assert!(told.tells_again(place, 0));
+        assert!(!told.tells_again(place, 2 * HOUR));
+        assert!(!told.tells_again(place, DAY));
+        assert!(told.tells_again(place, 2 * DAY + 1));
+        assert!(!told.tells_again(place, 2 * DAY + 2 * HOUR));
     }
 
     #[test]
