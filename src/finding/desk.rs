@@ -31,8 +31,10 @@ pub(super) const COOL_DOWN: i64 = 6 * HOUR;
 const AGAIN: f64 = 10.0;
 /// Findings that are remembered.
 const MOST_KNOWN: usize = 8_192;
-/// A score that opens an incident, before shadow days move it.
-pub(super) const OPENS: f64 = 4.0;
+/// A score that opens an incident, where no shadow days say what is usual.
+const OPENS: f64 = 4.0;
+/// The same, before they move it, where they do.
+pub(super) const OPENS_KNOWN: f64 = 3.0;
 /// A score that joins one, likewise.
 const JOINS: f64 = 2.0;
 /// Below medium: what a workload that is being learned can come to.
@@ -202,7 +204,12 @@ impl Desk {
         let known_kind = group.as_ref().map_or(kind, |_| release::kind());
         let member = member(&finding, known_kind);
         // A release is nothing to look at, and is there for who looks; a rule is as it says.
-        let opens = score >= OPENS || group.is_some() || kind.name == RULE;
+        let opens_at = if self.calibration.is_known() {
+            OPENS_KNOWN
+        } else {
+            OPENS
+        };
+        let opens = score >= opens_at || group.is_some() || kind.name == RULE;
         let Some(joined) = self.correlation.add(member, opens) else {
             self.counts.weak += 1;
             return;

@@ -6,13 +6,13 @@
 //! sixth of that at high, one in two weeks at critical.
 //!
 //! The rate of incidents above a score is taken to fall exponentially, with the mean of what
-//! came above [`OPENS`], drawn towards one point. Anchors are within bounds, so that three
+//! came above [`OPENS_KNOWN`], drawn towards one point. Anchors are within bounds, so that three
 //! days of nothing do not make everything critical.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::calibrate::{Calibration, class, classes, proper};
-use super::desk::{COOL_DOWN, Desk, DeskOptions, OPENS};
+use super::desk::{COOL_DOWN, Desk, DeskOptions, OPENS_KNOWN};
 use super::kind::{KINDS, sensitivity};
 use super::record::Line;
 use super::release;
@@ -23,11 +23,11 @@ use crate::baseline::{Anchors, Shadow, ShadowKind};
 const CRITICAL: f64 = 1.0 / 14.0;
 /// High ones, as a share of the budget of medium ones.
 const HIGH: f64 = 1.0 / 6.0;
-/// Mean of scores above [`OPENS`] that is believed, and as of how many incidents.
+/// Mean of scores above [`OPENS_KNOWN`] that is believed, and as of how many incidents.
 const BELIEVED: (f64, f64) = (1.0, 2.0);
 /// Anchors are no lower than these, and rise by a point at least.
 const LOWEST: Anchors = Anchors {
-    medium: 4.0,
+    medium: 3.0,
     high: 6.0,
     // A few days cannot prove that something comes once in two weeks: it takes more than a
     // surprise alone, and nobody asking about it.
@@ -168,7 +168,7 @@ fn scores(ticks: &[Watched], shadow: &Shadow) -> Vec<f64> {
 fn anchors(scores: &[f64], days: f64, budget: f64) -> Anchors {
     let above: Vec<f64> = scores
         .iter()
-        .map(|score| score - OPENS)
+        .map(|score| score - OPENS_KNOWN)
         .filter(|above| *above >= 0.0)
         .collect();
     let (mean, weight) = BELIEVED;
@@ -176,7 +176,7 @@ fn anchors(scores: &[f64], days: f64, budget: f64) -> Anchors {
     let mean = (above.iter().sum::<f64>() + mean * weight) / (count + weight);
     // Half an incident for those that nobody saw.
     let rate = (count + 0.5) / days.max(1e-3);
-    let at = |allowed: f64| OPENS + mean * (rate / allowed.max(1e-6)).ln().max(0.0);
+    let at = |allowed: f64| OPENS_KNOWN + mean * (rate / allowed.max(1e-6)).ln().max(0.0);
     let medium = at(budget).clamp(LOWEST.medium, HIGHEST);
     let high = at(budget * HIGH).max(LOWEST.high).max(medium + 1.0);
     let critical = at(CRITICAL).max(LOWEST.critical).max(high + 1.0);
@@ -239,15 +239,15 @@ mod tests {
         assert_eq!(quiet.incidents, 0);
     }
 
-    /// Guarantees: by hand. 30 incidents in 3 days with scores of 4 to 6.9, whose mean above
-    /// 4 is 1.45: 10.17 a day fall to 2 at 4 + 1.42 ln(5.08).
+    /// Guarantees: by hand. 30 incidents in 3 days with scores of 3 to 5.9, whose mean above
+    /// 3 is 1.45: 10.17 a day fall to 2 at 3 + 1.42 ln(5.08).
     #[test]
     fn anchors_are_where_no_more_come_than_may() {
-        let scores: Vec<f64> = (0..30).map(|at| 4.0 + f64::from(at) * 0.1).collect();
+        let scores: Vec<f64> = (0..30).map(|at| 3.0 + f64::from(at) * 0.1).collect();
         let found = anchors(&scores, 3.0, 2.0);
-        assert_eq!(found.medium, 6.31);
-        assert_eq!(found.high, 8.86);
-        assert_eq!(found.critical, 11.05);
+        assert_eq!(found.medium, 5.31);
+        assert_eq!(found.high, 7.86);
+        assert_eq!(found.critical, 10.05);
         let twice: Vec<f64> = scores.iter().chain(&scores).copied().collect();
         assert!(anchors(&twice, 3.0, 2.0).medium > found.medium);
         assert!(anchors(&scores, 3.0, 5.0).medium < found.medium);
