@@ -277,7 +277,7 @@ mod tests {
         let later = TEN + 20 * DAY;
         for (number, p) in [(1, 1e-5), (2, 1e-9)] {
             let subject = format!("later/{number}");
-            let one = seen("beacon", workload(&subject), None, p);
+            let one = seen("beacon", workload(&subject), Some(name("c.example")), p);
             let (now, seen) = tick(later + number * DAY, one);
             desk.tick(now, seen, &mut out);
         }
