@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use indicatif::ProgressBar;
 
+use super::error::CommandError;
 use super::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
@@ -103,6 +104,30 @@ impl Reads {
             self.until.unwrap_or(i64::MAX),
         )
     }
+}
+
+/// Refuses half of a recording: it is not what was asked for.
+///
+/// # Errors
+/// [`CommandError`] where the person had enough before the end.
+pub(super) fn ended(reading: &Reading) -> Result<(), CommandError> {
+    if reading.interrupted {
+        return Err(CommandError::failed(
+            "interrupted before the end of the recordings",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses what was not read whole.
+///
+/// # Errors
+/// [`CommandError`] for the first input that cannot be read, and those of [`ended`].
+pub(super) fn whole(reading: &Reading) -> Result<(), CommandError> {
+    if let Some(message) = reading.failed.first() {
+        return Err(CommandError::Failed(message.clone()));
+    }
+    ended(reading)
 }
 
 /// Reads all of the inputs, or until the person has had enough. What the observer has then

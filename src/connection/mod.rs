@@ -34,7 +34,7 @@ mod tests;
 
 pub use bounds::{FoldCounts, FoldOptions, LONGEST_EXCHANGE, LONGEST_SILENCE, OPENING};
 pub use fold::Fold;
-pub use naming::workload_of;
+pub use naming::{RESERVED_ENDPOINTS, workload_of};
 pub use peer::{Edge, MOST_PEERS, Peer, PeerId, Peers};
 pub use record::{
     Computed, Connection, Exchange, ExchangeKind, Folded, JudgedSide, Opening, Outcome, Recorded,

@@ -22,7 +22,7 @@ const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 /// Reserved endpoints other than what is outside, those first that say most. `host` is
 /// the node that looks: another node calls the same one `remote-node`.
-const ENTITIES: [&str; 7] = [
+pub const RESERVED_ENDPOINTS: [&str; 7] = [
     "kube-apiserver",
     "health",
     "ingress",
@@ -84,7 +84,7 @@ impl Named {
         if !is_node && (has("k8s") || !endpoint.pod.is_empty()) {
             return pod(endpoint);
         }
-        if let Some(entity) = ENTITIES.into_iter().find(|name| reserved(name)) {
+        if let Some(entity) = RESERVED_ENDPOINTS.into_iter().find(|name| reserved(name)) {
             return Self::Entity(entity);
         }
         if ["world", "world-ipv4", "world-ipv6"]
@@ -111,8 +111,8 @@ impl Named {
             Self::Unknown => 0,
             Self::World { .. } => ADDRESS,
             Self::Entity(entity) => {
-                let at = ENTITIES.iter().position(|known| known == entity);
-                PREFIX + (ENTITIES.len() - at.unwrap_or_default()) as u8
+                let at = RESERVED_ENDPOINTS.iter().position(|known| known == entity);
+                PREFIX + (RESERVED_ENDPOINTS.len() - at.unwrap_or_default()) as u8
             }
             Self::Pod { .. } => POD,
         }

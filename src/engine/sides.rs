@@ -61,6 +61,22 @@ impl JudgedBatch {
         }
     }
 
+    /// A batch with what `side` says of the rows for which `kept` says yes; an empty one
+    /// keeps all.
+    #[must_use]
+    pub fn by(
+        batch: FlowBatch,
+        kept: Vec<bool>,
+        mut side: impl FnMut(RowRef<'_>) -> Option<JudgedSide>,
+    ) -> Self {
+        let mut sides = Vec::with_capacity(batch.len());
+        for row in batch.rows() {
+            let takes_part = kept.get(row.index()).copied().unwrap_or(true);
+            sides.push(takes_part.then(|| side(row)).flatten());
+        }
+        Self::judged(batch, sides, kept)
+    }
+
     /// Leaves out the rows for which `kept` says no.
     #[must_use]
     pub fn keeping(mut self, kept: Vec<bool>) -> Self {

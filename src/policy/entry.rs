@@ -149,6 +149,22 @@ pub enum Protocol {
     Igmp,
 }
 
+impl Protocol {
+    /// IANA's numbers of it.
+    pub(crate) fn numbers(self) -> &'static [u8] {
+        match self {
+            Self::Any => &[6, 17, 132],
+            Self::Tcp => &[6],
+            Self::Udp => &[17],
+            Self::Sctp => &[132],
+            Self::Icmp => &[1],
+            Self::IcmpV6 => &[58],
+            Self::Vrrp => &[112],
+            Self::Igmp => &[2],
+        }
+    }
+}
+
 /// A port by number or name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Port {

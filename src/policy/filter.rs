@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::entry::{Direction, PolicyEntry, Port, PortProtocol, PortRule, Protocol};
+use super::entry::{Direction, PolicyEntry, Port, PortProtocol, PortRule};
 use super::merge::{Conflict, SelectorPolicy};
 use super::selection::SelectorId;
 use super::verdict::Origin;
@@ -97,7 +97,7 @@ impl Filters {
         }
         for rule in &entry.ports {
             for port in &rule.ports {
-                for protocol in numbers(port.protocol) {
+                for protocol in port.protocol.numbers() {
                     let policy = SelectorPolicy::of(entry, rule, *protocol, origin, around)?;
                     self.add(place(port, *protocol), selected.peers, &policy)?;
                 }
@@ -191,18 +191,4 @@ fn place(port: &PortProtocol, protocol: u8) -> (u8, FilterPort) {
         },
     };
     (protocol, port)
-}
-
-/// IANA numbers of a protocol.
-pub(super) fn numbers(protocol: Protocol) -> &'static [u8] {
-    match protocol {
-        Protocol::Any => &[6, 17, 132],
-        Protocol::Tcp => &[6],
-        Protocol::Udp => &[17],
-        Protocol::Sctp => &[132],
-        Protocol::Icmp => &[1],
-        Protocol::IcmpV6 => &[58],
-        Protocol::Vrrp => &[112],
-        Protocol::Igmp => &[2],
-    }
 }

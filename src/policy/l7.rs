@@ -148,6 +148,21 @@ impl L7Cover {
     }
 }
 
+/// The name of a protocol that policies know, by IANA's number.
+#[must_use]
+pub fn protocol_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        1 => "ICMP",
+        2 => "IGMP",
+        6 => "TCP",
+        17 => "UDP",
+        58 => "ICMPv6",
+        112 => "VRRP",
+        132 => "SCTP",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for PortSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.end > self.first {
@@ -157,14 +172,7 @@ impl fmt::Display for PortSpan {
         }
         f.write_str(match self.protocol {
             0 => "ANY",
-            1 => "ICMP",
-            2 => "IGMP",
-            6 => "TCP",
-            17 => "UDP",
-            58 => "ICMPv6",
-            112 => "VRRP",
-            132 => "SCTP",
-            _ => "UNKNOWN",
+            other => protocol_name(other).unwrap_or("UNKNOWN"),
         })
     }
 }

@@ -64,7 +64,7 @@ pub use entry::{
 pub use explain::{Considered, PeerFit, PortFit};
 pub use gap::{BroadThresholds, Gap};
 pub use http::{HttpRequest, L7Request, RequestVerdict};
-pub use l7::{L7Cover, PortSpan};
+pub use l7::{L7Cover, PortSpan, protocol_name};
 pub use memo::{Memo, Question};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};

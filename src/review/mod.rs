@@ -8,6 +8,7 @@
 pub mod assert;
 pub mod broad;
 pub mod coverage;
+mod marks;
 pub mod observed;
 pub mod periodic;
 pub mod reach;

@@ -50,9 +50,9 @@ pub fn notice_to_wire(notice: &Notice, out: &mut Vec<u8>) -> bool {
     response.encode(out).is_ok()
 }
 
-/// The message of a row.
-#[must_use]
-pub fn row_to_response(row: RowRef<'_>) -> GetFlowsResponse {
+/// The message of a row, made at once: what [`super::row_write`] has to give.
+#[cfg(test)]
+pub(super) fn row_to_response(row: RowRef<'_>) -> GetFlowsResponse {
     let words = Words(row.dictionaries());
     let mut flow = flow(row);
     flow.source = row.source_endpoint().map(endpoint);

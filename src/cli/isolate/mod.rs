@@ -386,11 +386,7 @@ impl IsolateArgs {
         let (reading, _, traffic) =
             passing::read(&reads, || None::<BatchJudge>, traffic, &bar, interrupt);
         bar.finish_and_clear();
-        if reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        passing::whole(&reading)?;
         Ok(traffic.finish())
     }
 
@@ -416,8 +412,8 @@ impl IsolateArgs {
             projection: Projection::only(WHO.iter().copied()),
             ..Query::default()
         };
-        let found = fold::fold_some(&archives, query, Everybody::default, true, err, interrupt)?;
-        Ok(Some(found.0))
+        let found = fold::fold_some(&archives, query, Known::default, true, err, interrupt)?;
+        Ok(Some(found))
     }
 
     fn options(&self, resolved: &Resolved, read: &Read) -> forms::Options {
@@ -439,16 +435,12 @@ impl IsolateArgs {
     }
 }
 
-/// Everybody whom flows show.
-#[derive(Default)]
-struct Everybody(Known);
-
-impl Fold for Everybody {
+impl Fold for Known {
     fn batch(&mut self, batch: &FlowBatch) {
-        self.0.batch(batch);
+        Known::batch(self, batch);
     }
 
     fn merge(&mut self, other: Self) {
-        self.0.merge(other.0);
+        Known::merge(self, other);
     }
 }

@@ -104,9 +104,9 @@ impl AssertArgs {
         let policies = Arc::new(loaded.policies);
         let mut people = People::of(&policies, None);
         if !inputs.is_empty() {
-            let seen = fold::fold(&inputs, Seen::default, self.quiet, err, interrupt)?;
-            people = People::of(&policies, seen.0.cluster());
-            people.merge(seen.0);
+            let seen = fold::fold(&inputs, People::default, self.quiet, err, interrupt)?;
+            people = People::of(&policies, seen.cluster());
+            people.merge(seen);
         }
         let mut checked = check(&assertions, &policies, &people);
         if !inputs.is_empty() {
@@ -148,14 +148,7 @@ impl AssertArgs {
             interrupt,
         );
         bar.finish_and_clear();
-        if let Some(message) = reading.failed.first() {
-            return Err(CommandError::Failed(message.clone()));
-        }
-        if reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        passing::whole(&reading)?;
         Ok(history.finish())
     }
 
@@ -181,16 +174,12 @@ impl AssertArgs {
     }
 }
 
-/// Who flows show.
-#[derive(Default)]
-struct Seen(People);
-
-impl Fold for Seen {
+impl Fold for People {
     fn batch(&mut self, batch: &FlowBatch) {
-        self.0.batch(batch);
+        People::batch(self, batch);
     }
 
     fn merge(&mut self, other: Self) {
-        self.0.merge(other.0);
+        People::merge(self, other);
     }
 }

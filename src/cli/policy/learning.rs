@@ -138,14 +138,7 @@ impl Learning {
         let (mut reading, pass, observer) =
             passing::read(&self.reads, judge, observer, &bar, interrupt);
         bar.finish_and_clear();
-        if let Some(message) = reading.failed.first() {
-            return Err(CommandError::Failed(message.clone()));
-        }
-        if reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        passing::whole(&reading)?;
         reading.finish();
         Ok((reading, pass, observer))
     }

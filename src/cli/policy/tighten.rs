@@ -140,7 +140,7 @@ impl TightenArgs {
         let notes = Notes::default();
         let (judged, shared, noting) = (policies.clone(), fits.clone(), notes.clone());
         let (reading, pass, needed) = learning.read(
-            move || Noting::new(FitJudge::new(judged.clone(), shared.clone()), &noting),
+            move || Noting::new(FitJudge::new(judged.clone(), &shared), &noting),
             Needed::new(fits, Arc::new(plan.rules()), learning.history.clone()),
             self.quiet,
             interrupt,

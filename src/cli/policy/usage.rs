@@ -142,17 +142,13 @@ impl UsageArgs {
         let (judged, shared) = (policies.clone(), cases.clone());
         let (reading, pass, gatherer) = passing::read(
             &reads,
-            move || UsageJudge::new(judged.clone(), shared.clone()),
+            move || UsageJudge::new(judged.clone(), &shared),
             UsageGatherer::new(cases),
             &bar,
             interrupt,
         );
         bar.finish_and_clear();
-        if reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        passing::ended(&reading)?;
         sink::complain(err, &reading.failed)?;
         let usage = gatherer.finish(reading, pass.peers());
         let window = usage.reading.seen.span();

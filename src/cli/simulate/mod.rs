@@ -143,11 +143,7 @@ impl SimulateArgs {
         let text = self.text(&simulation, &plan)?;
         sink::deliver(out, self.out.as_deref(), &text)?;
         sink::complain(err, &simulation.reading.failed)?;
-        if simulation.reading.interrupted {
-            return Err(CommandError::failed(
-                "interrupted before the end of the recordings",
-            ));
-        }
+        passing::ended(&simulation.reading)?;
         fail_on::check(&self.fail_on, &simulation, err)
     }
 

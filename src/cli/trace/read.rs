@@ -150,7 +150,7 @@ impl Tracing {
             interrupt,
         );
         bar.finish_and_clear();
-        check(&reading.failed, reading.interrupted)?;
+        passing::whole(&reading)?;
         let window = self.window(&span);
         let policies = self.policies.as_deref();
         Ok((
@@ -180,7 +180,7 @@ impl Tracing {
             interrupt,
         );
         bar.finish_and_clear();
-        check(&reading.failed, reading.interrupted)?;
+        passing::whole(&reading)?;
         Ok(further.finish(pass.peers(), self.policies.as_deref()))
     }
 
@@ -207,18 +207,6 @@ impl Tracing {
         }
         window
     }
-}
-
-fn check(failed: &[String], interrupted: bool) -> Result<(), CommandError> {
-    if let Some(message) = failed.first() {
-        return Err(CommandError::Failed(message.clone()));
-    }
-    if interrupted {
-        return Err(CommandError::failed(
-            "interrupted before the end of the recordings",
-        ));
-    }
-    Ok(())
 }
 
 /// First and last time of what threads see.

@@ -135,12 +135,7 @@ fn rules(
             below: vec![used(rule)],
         });
     }
-    (!table.rows.is_empty()).then(|| Section {
-        id,
-        title,
-        notes: vec![note.to_owned()],
-        tables: vec![table],
-    })
+    Section::of(id, title, &[note], table)
 }
 
 /// What makes it broad: `anybody, any port`.
@@ -230,12 +225,7 @@ fn edges(broad: &Broad) -> Option<Section> {
             ],
         );
     }
-    (!table.rows.is_empty()).then(|| Section {
-        id: "only",
-        title: "What passes only by a broad rule",
-        notes: Vec::new(),
-        tables: vec![table],
-    })
+    Section::of("only", "What passes only by a broad rule", &[], table)
 }
 
 pub(super) fn limits(broad: &Broad) -> Vec<String> {

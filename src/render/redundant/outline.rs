@@ -99,12 +99,7 @@ fn section(
             below: witnesses(one),
         });
     }
-    (!table.rows.is_empty()).then(|| Section {
-        id,
-        title,
-        notes: vec![note.to_owned()],
-        tables: vec![table],
-    })
+    Section::of(id, title, &[note], table)
 }
 
 /// `shop/web spec.ingress[0]`, `port of shop/web spec.ingress[0]`.

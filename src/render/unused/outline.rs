@@ -120,7 +120,7 @@ fn rules(unused: &Unused) -> Option<Section> {
             .rows
             .push(row(rule, vec![note(rule)], Tone::Attention));
     }
-    section("unused", "Unused rules", table)
+    Section::of("unused", "Unused rules", &[], table)
 }
 
 fn note(rule: &UnusedRule) -> String {
@@ -184,7 +184,7 @@ fn parts(unused: &Unused) -> Option<Section> {
             below: Vec::new(),
         });
     }
-    let mut found = section("parts", "Unused parts of rules that are used", table)?;
+    let mut found = Section::of("parts", "Unused parts of rules that are used", &[], table)?;
     found
         .notes
         .push("THE RULE: connections that the rule as a whole let pass.".to_owned());
@@ -220,7 +220,7 @@ fn denies(unused: &Unused) -> Option<Section> {
     for rule in unused.rules_of(Standing::Unused, true) {
         table.rows.push(row(rule, vec![note(rule)], Tone::Plain));
     }
-    let mut found = section("denies", "Deny rules that nothing ran into", table)?;
+    let mut found = Section::of("denies", "Deny rules that nothing ran into", &[], table)?;
     found.notes.push(
         "A deny that was never hit may be there for what must never happen: that is for a person to say."
             .to_owned(),
@@ -261,7 +261,7 @@ fn shared(unused: &Unused) -> Option<Section> {
             .rows
             .push(row(rule, vec![some(rule.usage.shared), with], Tone::Plain));
     }
-    let mut found = section("shared", "Used only together with others", table)?;
+    let mut found = Section::of("shared", "Used only together with others", &[], table)?;
     found.notes.push(
         "All that passes by these passes by others too: one of them could go, not all. `policy redundant` proves which."
             .to_owned(),
@@ -296,7 +296,7 @@ fn not_shown(unused: &Unused) -> Option<Section> {
             below: Vec::new(),
         });
     }
-    let mut found = section("not-shown", "Not shown", table)?;
+    let mut found = Section::of("not-shown", "Not shown", &[], table)?;
     found.notes.push(
         "Nothing is seen to need these, and nothing shows that nothing does: no claim is made."
             .to_owned(),
@@ -366,15 +366,6 @@ fn policies(unused: &Unused) -> Section {
         ],
         tables: vec![table],
     }
-}
-
-fn section(id: &'static str, title: &'static str, table: Table) -> Option<Section> {
-    (!table.rows.is_empty()).then(|| Section {
-        id,
-        title,
-        notes: Vec::new(),
-        tables: vec![table],
-    })
 }
 
 /// What a person must know before deleting anything.

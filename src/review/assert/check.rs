@@ -312,7 +312,8 @@ fn shown(protocol: u8, port: u16) -> String {
     }
 }
 
-fn extend(keys: &mut super::Keys, more: super::Keys) {
+/// Adds keys with their values, each once.
+pub(in crate::review) fn extend(keys: &mut super::Keys, more: super::Keys) {
     for (key, values) in more {
         match keys.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => {

@@ -7,7 +7,7 @@
 //! Two kinds: `nothing from A reaches B` is about everybody that A and B may stand for, those
 //! nobody has seen included; `A reaches B:PORT` is about everybody who is known.
 
-mod check;
+pub(in crate::review) mod check;
 pub(in crate::review) mod court;
 mod history;
 pub(in crate::review) mod possible;

@@ -18,7 +18,7 @@ use crate::inventory::{Identity, Label};
 /// Label of a pod's namespace.
 pub(in crate::review) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 /// Entities that are one reserved label.
-const ENTITIES: [&str; 7] = [
+pub(in crate::review) const ENTITIES: [&str; 7] = [
     "host",
     "remote-node",
     "kube-apiserver",

@@ -12,9 +12,10 @@ use super::{Open, PortRange, Reach, Subject, Whom};
 use crate::engine::{Policies, Rule};
 use crate::flow::Protocol;
 use crate::policy::Direction;
+use crate::review::assert::check::extend;
 use crate::review::assert::court::{Court, Fate, Said, Somebody};
 use crate::review::assert::possible::addresses;
-use crate::review::assert::who::{People, Term};
+use crate::review::assert::who::{ENTITIES, People, Term};
 
 /// Questions of one direction.
 const MOST_QUESTIONS: u64 = 4_000_000;
@@ -30,16 +31,6 @@ const PROTOCOLS: [(u8, Protocol); 3] = [
 ];
 /// Echo requests: protocol, type.
 const PINGS: [(u8, u16, Protocol); 2] = [(1, 8, Protocol::Icmpv4), (58, 128, Protocol::Icmpv6)];
-/// Reserved endpoints that are asked about.
-const ENTITIES: [&str; 7] = [
-    "host",
-    "remote-node",
-    "kube-apiserver",
-    "health",
-    "ingress",
-    "init",
-    "unmanaged",
-];
 
 /// Asks about these subjects together: what one of them may reach, they may.
 #[must_use]
@@ -208,16 +199,7 @@ impl Asking<'_, '_> {
     /// known is of.
     fn possible(&mut self, subject: &Somebody) {
         let mut keys = self.court.subject_keys();
-        for (key, values) in self.court.keys_of(subject, self.direction) {
-            match keys.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => {
-                    known.extend(values);
-                    known.sort();
-                    known.dedup();
-                }
-                None => keys.push((key, values)),
-            }
-        }
+        extend(&mut keys, self.court.keys_of(subject, self.direction));
         let Some(kinds) = self.court.possible(&Term::Cluster, &keys, &[]) else {
             self.limits.push(
                 "policies tell more kinds of pods apart than are asked about: pods that are not known are left out"

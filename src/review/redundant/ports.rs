@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::{Port, PortProtocol, Protocol};
+use crate::policy::{Port, PortProtocol};
 
 /// Every port of every protocol, as a span of its own.
 pub(super) const EVERYTHING: u8 = 0;
@@ -22,7 +22,8 @@ pub(super) fn spans(port: Option<&PortProtocol>) -> Vec<Span> {
     let Some(port) = port else {
         return vec![Span::Ports(EVERYTHING, 0, u32::from(u16::MAX))];
     };
-    numbers(port.protocol)
+    port.protocol
+        .numbers()
         .iter()
         .map(|number| match &port.port {
             Port::Name(name) => Span::Named(*number, name.clone(), port.end_port),
@@ -39,19 +40,6 @@ fn bounds(first: u16, end: u16) -> (u32, u32) {
         return (0, u32::from(u16::MAX));
     }
     (u32::from(first), u32::from(end.max(first)))
-}
-
-fn numbers(protocol: Protocol) -> &'static [u8] {
-    match protocol {
-        Protocol::Any => &[6, 17, 132],
-        Protocol::Tcp => &[6],
-        Protocol::Udp => &[17],
-        Protocol::Sctp => &[132],
-        Protocol::Icmp => &[1],
-        Protocol::IcmpV6 => &[58],
-        Protocol::Vrrp => &[112],
-        Protocol::Igmp => &[2],
-    }
 }
 
 /// Takes a span out of others.

@@ -181,14 +181,10 @@ impl PairJudge {
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        let mut sides = Vec::with_capacity(batch.len());
-        for row in batch.rows() {
-            let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            sides.push(takes_part.then(|| self.side(row)).flatten());
-        }
-        self.base.judge.end_of(&batch);
-        self.head.judge.end_of(&batch);
-        JudgedBatch::judged(batch, sides, kept)
+        let judged = JudgedBatch::by(batch, kept, |row| self.side(row));
+        self.base.judge.end_of(&judged.batch);
+        self.head.judge.end_of(&judged.batch);
+        judged
     }
 
     /// The side is that of the first set, with the number of the case.

@@ -5,18 +5,17 @@
 //! fold as its mark. Numbers are the same on every thread, and there are as many as there are
 //! combinations of rules.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::connection::{Computed, JudgedSide};
-use crate::engine::{Agreement, Asked, Judge, JudgedBatch, Judgement, Policies};
+use crate::connection::JudgedSide;
+use crate::engine::{Asked, Judge, JudgedBatch, Policies};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Direction, PeerFit, PortFit, Question, Verdict};
+use crate::review::marks::{Marker, Marks};
 
-/// Combinations that are told apart; what comes after them is not judged.
-const MOST_FITS: usize = 1 << 20;
 /// Answers that a thread remembers.
 const MOST_ANSWERS: usize = 1 << 17;
 
@@ -28,58 +27,23 @@ pub(super) type Both = [Fit; 2];
 
 /// All combinations, by number. Shared by all threads.
 #[derive(Debug, Default)]
-pub struct Fits(Mutex<Table>);
-
-#[derive(Debug, Default)]
-struct Table {
-    numbers: HashMap<Both, u32, RandomState>,
-    /// That of number 1 is the first.
-    all: Vec<Both>,
-}
+pub struct Fits(pub(super) Arc<Marks<Both>>);
 
 /// Judges batches by which rules fit; one a thread.
 pub struct FitJudge {
     judge: Judge,
-    policies: Arc<Policies>,
-    fits: Arc<Fits>,
-    known: HashMap<Both, u32, RandomState>,
+    marker: Marker<Both>,
     answers: HashMap<(u64, usize, Question), Arc<[u32]>, RandomState>,
-    places: Vec<u32>,
-}
-
-impl Fits {
-    /// Those after the first `known` ones.
-    pub(super) fn after(&self, known: usize) -> Vec<Both> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.all.get(known..).unwrap_or_default().to_vec()
-    }
-
-    fn number(&self, both: &Both) -> u32 {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = table.numbers.get(both) {
-            return *known;
-        }
-        if table.all.len() >= MOST_FITS {
-            return 0;
-        }
-        table.all.push(both.clone());
-        let number = table.all.len() as u32;
-        table.numbers.insert(both.clone(), number);
-        number
-    }
 }
 
 impl FitJudge {
     /// Judges by policies.
     #[must_use]
-    pub fn new(policies: Arc<Policies>, fits: Arc<Fits>) -> Self {
+    pub fn new(policies: Arc<Policies>, fits: &Fits) -> Self {
         Self {
-            judge: Judge::new(policies.clone()),
-            policies,
-            fits,
-            known: HashMap::default(),
+            judge: Judge::new(policies),
+            marker: Marker::new(fits.0.clone()),
             answers: HashMap::default(),
-            places: Vec::new(),
         }
     }
 
@@ -91,50 +55,20 @@ impl FitJudge {
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        let mut sides = Vec::with_capacity(batch.len());
-        for row in batch.rows() {
-            let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            sides.push(takes_part.then(|| self.side(row)).flatten());
-        }
-        self.judge.end_of(&batch);
-        JudgedBatch::judged(batch, sides, kept)
+        let judged = JudgedBatch::by(batch, kept, |row| self.side(row));
+        self.judge.end_of(&judged.batch);
+        judged
     }
 
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
-        let Judgement {
-            computed,
-            agreement,
-            gap,
-            ..
-        } = self.judge.judge(row);
-        let computed = computed?;
+        let judgement = self.judge.judge(row);
+        judgement.computed.as_ref()?;
         let both = [Direction::Egress, Direction::Ingress].map(|direction| {
             let asked = self.judge.ask(row, direction)?;
             self.fit(&asked)
         });
-        let mark = if let Some(known) = self.known.get(&both) {
-            *known
-        } else {
-            let number = self.fits.number(&both);
-            if self.known.len() < MOST_FITS {
-                self.known.insert(both, number);
-            }
-            number
-        };
-        Some(JudgedSide {
-            direction: computed.direction,
-            computed: Some(Computed {
-                cluster: self.place(computed.cluster),
-                subject: computed.subject,
-                decision: computed.decision,
-                verdict: computed.verdict,
-            }),
-            gap,
-            drift: agreement == Agreement::Drift,
-            changed: agreement == Agreement::ChangedSince,
-            unknown: None,
-            mark,
-        })
+        let mark = self.marker.mark(both);
+        self.judge.side(&judgement, mark)
     }
 
     /// The rules that fit, where the policies let the connection pass.
@@ -185,14 +119,5 @@ impl FitJudge {
         }
         self.answers.insert(key, rules.clone());
         Some(rules)
-    }
-
-    /// The number that every thread has for a cluster.
-    fn place(&mut self, cluster: usize) -> u32 {
-        while self.places.len() <= cluster {
-            let policies = self.judge.policies(self.places.len());
-            self.places.push(self.policies.place(policies));
-        }
-        self.places[cluster]
     }
 }

@@ -20,7 +20,7 @@ const MOST_EDGES: usize = 1 << 17;
 #[derive(Debug)]
 pub struct Needed {
     fits: Arc<Fits>,
-    known: Vec<Both>,
+    known: Vec<Arc<Both>>,
     loose: Arc<BTreeSet<u32>>,
     history: Arc<History>,
     uses: Bounded<(u32, Edge), Evidence>,
@@ -100,10 +100,10 @@ impl Needed {
         need
     }
 
-    fn both(&mut self, number: u32) -> Option<Both> {
+    fn both(&mut self, number: u32) -> Option<Arc<Both>> {
         let at = number.checked_sub(1)? as usize;
         if at >= self.known.len() {
-            let more = self.fits.after(self.known.len());
+            let more = self.fits.0.after(self.known.len());
             self.known.extend(more);
         }
         self.known.get(at).cloned()
@@ -145,11 +145,19 @@ impl Observer for Needed {
         self.accepted += connection.weight;
         // What is known of a side best is what its own flows say.
         let own = [connection.egress.mark, connection.ingress.mark].map(|mark| self.both(mark));
-        let [client, server] = own;
-        let [from_client, at_client] = client.unwrap_or_default();
-        let [from_server, at_server] = server.unwrap_or_default();
-        self.side(from_client.or(from_server).as_deref(), connection);
-        self.side(at_server.or(at_client).as_deref(), connection);
+        let [client, server] = own.map(Option::unwrap_or_default);
+        let ([from_client, at_client], [from_server, at_server]) = (&*client, &*server);
+        self.side(
+            from_client
+                .as_ref()
+                .or(from_server.as_ref())
+                .map(AsRef::as_ref),
+            connection,
+        );
+        self.side(
+            at_server.as_ref().or(at_client.as_ref()).map(AsRef::as_ref),
+            connection,
+        );
     }
 
     fn exchange(&mut self, _: &Exchange, _: &Peers) {}

@@ -153,7 +153,7 @@ fn without_all_that_is_named_nothing_is_denied() {
 /// Reads flows as the command does.
 fn read(lines: &str, policies: &Arc<Policies>) -> Usage {
     let cases = Arc::<UsageCases>::default();
-    let mut judge = UsageJudge::new(policies.clone(), cases.clone());
+    let mut judge = UsageJudge::new(policies.clone(), &cases);
     let mut gatherer = UsageGatherer::new(cases);
     let mut pass = Pass::new(FoldOptions::default());
     let mut decoder = LineDecoder::default();

@@ -5,7 +5,7 @@
 //! fold as its mark. Numbers are the same on every thread. There are as many as there are
 //! combinations of who, whom, port and matching rules of layer 7, not as there are flows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -14,9 +14,8 @@ use crate::connection::JudgedSide;
 use crate::engine::{Asked, Judge, JudgedBatch, Policies, SeenRequest};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Direction, Piece, Question, Verdict};
+use crate::review::marks::{Marker, Marks};
 
-/// Cases that are told apart; what comes after them is counted as left out.
-const MOST_CASES: usize = 1 << 20;
 /// Answers about requests that a thread remembers.
 const MOST_REQUESTS: usize = 1 << 16;
 /// The directions, as sides are counted.
@@ -55,67 +54,22 @@ type Told = (u64, u32, Question, Box<str>);
 
 /// All cases, by number. Shared by all threads.
 #[derive(Debug, Default)]
-pub struct UsageCases {
-    table: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    numbers: HashMap<Arc<Case>, u32, RandomState>,
-    /// The case of number 1 is the first.
-    cases: Vec<Arc<Case>>,
-    /// Flows there was no room for.
-    left_out: u64,
-}
+pub struct UsageCases(pub(super) Arc<Marks<Case>>);
 
 /// Judges batches; one a thread.
 pub struct UsageJudge {
     judge: Judge,
-    cases: Arc<UsageCases>,
-    known: HashMap<Case, u32, RandomState>,
+    marker: Marker<Case>,
     fits: HashMap<Told, Fits, RandomState>,
-}
-
-impl UsageCases {
-    /// All there are, the one of number 1 first.
-    pub(in crate::review) fn all(&self) -> Vec<Arc<Case>> {
-        self.locked().cases.clone()
-    }
-
-    /// Flows there was no room for.
-    pub(in crate::review) fn left_out(&self) -> u64 {
-        self.locked().left_out
-    }
-
-    fn number(&self, case: &Case) -> u32 {
-        let mut table = self.locked();
-        if let Some(known) = table.numbers.get(case) {
-            return *known;
-        }
-        if table.cases.len() >= MOST_CASES {
-            table.left_out += 1;
-            return 0;
-        }
-        let shared = Arc::new(case.clone());
-        table.cases.push(Arc::clone(&shared));
-        let number = table.cases.len() as u32;
-        table.numbers.insert(shared, number);
-        number
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl UsageJudge {
     /// Judges by policies.
     #[must_use]
-    pub fn new(policies: Arc<Policies>, cases: Arc<UsageCases>) -> Self {
+    pub fn new(policies: Arc<Policies>, cases: &UsageCases) -> Self {
         Self {
             judge: Judge::new(policies),
-            cases,
-            known: HashMap::default(),
+            marker: Marker::new(cases.0.clone()),
             fits: HashMap::default(),
         }
     }
@@ -128,13 +82,9 @@ impl UsageJudge {
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        let mut sides = Vec::with_capacity(batch.len());
-        for row in batch.rows() {
-            let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            sides.push(takes_part.then(|| self.side(row)).flatten());
-        }
-        self.judge.end_of(&batch);
-        JudgedBatch::judged(batch, sides, kept)
+        let judged = JudgedBatch::by(batch, kept, |row| self.side(row));
+        self.judge.end_of(&judged.batch);
+        judged
     }
 
     fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
@@ -144,15 +94,7 @@ impl UsageJudge {
             let asked = self.judge.ask(row, direction)?;
             Some(self.one(row, &asked))
         });
-        let mark = if let Some(known) = self.known.get(&case) {
-            *known
-        } else {
-            let number = self.cases.number(&case);
-            if number > 0 {
-                self.known.insert(case, number);
-            }
-            number
-        };
+        let mark = self.marker.mark(case);
         self.judge.side(&judgement, mark)
     }
 

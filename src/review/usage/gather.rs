@@ -99,8 +99,8 @@ impl UsageGatherer {
     #[must_use]
     pub fn finish(self, mut reading: Reading, peers: &Peers) -> Usage {
         reading.finish();
-        let cases = self.cases.all();
-        let left_out = self.cases.left_out()
+        let cases = self.cases.0.after(0);
+        let left_out = self.cases.0.left_out()
             + self.rows.others()
             + self.requests.others()
             + self.unjudged.others()

@@ -46,6 +46,23 @@ pub(in crate::render) struct Section {
     pub(in crate::render) tables: Vec<Table>,
 }
 
+impl Section {
+    /// One of a table; `None` where that has no rows.
+    pub(in crate::render) fn of(
+        id: &'static str,
+        title: &'static str,
+        notes: &[&str],
+        table: Table,
+    ) -> Option<Self> {
+        (!table.rows.is_empty()).then(|| Self {
+            id,
+            title,
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+            tables: vec![table],
+        })
+    }
+}
+
 /// A table.
 #[derive(Debug, Default)]
 pub(in crate::render) struct Table {

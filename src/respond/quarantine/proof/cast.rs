@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::Scene;
-use crate::connection::Peer;
+use crate::connection::{Peer, RESERVED_ENDPOINTS};
 use crate::inventory::{Identity, Label, NamedPort, UNNUMBERED};
 use crate::respond::quarantine::QUARANTINE;
 use crate::respond::quarantine::manifest::Destination;
@@ -166,17 +166,7 @@ impl Cast {
                     .iter()
                     .any(|label| &*label.source == "reserved" && &*label.key == name)
             };
-            let name = [
-                "kube-apiserver",
-                "health",
-                "ingress",
-                "host",
-                "remote-node",
-                "init",
-                "unmanaged",
-            ]
-            .into_iter()
-            .find(|name| has(name));
+            let name = RESERVED_ENDPOINTS.into_iter().find(|name| has(name));
             if let Some(name) = name {
                 reserved.push((name, identity.clone()));
             }

@@ -12,7 +12,7 @@ use super::cast::Cast;
 use super::wanted::Wanted;
 use super::{Proof, number};
 use crate::engine::Rule;
-use crate::policy::{Direction, Verdict};
+use crate::policy::{Direction, Verdict, protocol_name};
 use crate::respond::TargetEdge;
 
 /// Ports of one protocol, or types of ICMP.
@@ -96,16 +96,7 @@ impl Span {
 impl fmt::Display for Span {
     /// `443/TCP`, `8000-8010/TCP`, `TCP` for all of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.protocol {
-            1 => "ICMP",
-            2 => "IGMP",
-            6 => "TCP",
-            17 => "UDP",
-            58 => "ICMPv6",
-            112 => "VRRP",
-            132 => "SCTP",
-            _ => "?",
-        };
+        let name = protocol_name(self.protocol).unwrap_or("?");
         if self.is_whole() {
             f.write_str(name)
         } else if self.first == self.last {
