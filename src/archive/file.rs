@@ -54,12 +54,12 @@ impl FlowFile {
         let mut group = self.writer.next_row_group()?;
         let mut columns = schema.iter();
         let mut failed = None;
-        let written = encoder.each_column(batch, order, |array| {
+        let written = encoder.each_column(batch, order, |coded| {
             let Some(column) = columns.next() else {
                 return Ok(());
             };
             chunks
-                .column(&mut group, &properties, column, &array)
+                .column(&mut group, &properties, column, coded)
                 .map_err(|cause| {
                     let said = ArrowError::ParquetError(cause.to_string());
                     failed = Some(cause);

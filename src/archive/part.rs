@@ -15,7 +15,7 @@ use crate::flow::{
 };
 use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
 
-/// Rows that wait: two row groups, so that what comes late is put in order.
+/// Rows that wait: two row groups, so that most of what comes late is put in order.
 const MOST_WAITING: usize = 2 * GROUP_ROWS;
 
 /// A recording being written.
@@ -68,9 +68,12 @@ impl Part {
         batch: &FlowBatch,
         rows: &[u32],
     ) -> Result<(), ArchiveError> {
+        if self.waiting.is_empty() {
+            self.waiting = collector.begin();
+        }
         collector.push(batch, rows, &mut self.waiting);
         if self.waiting.len() >= MOST_WAITING {
-            self.write(collector, encoder, GROUP_ROWS)?;
+            self.write(collector, encoder)?;
         }
         Ok(())
     }
@@ -80,12 +83,11 @@ impl Part {
         self.notices.push((at, notice));
     }
 
-    /// Writes what waits, until at most `keep` rows do: the earliest first.
+    /// Writes what waits, the earliest first.
     pub(super) fn write(
         &mut self,
         collector: &mut Collector,
         encoder: &mut Encoder,
-        keep: usize,
     ) -> Result<(), ArchiveError> {
         let times = self.waiting.times();
         let mut by_time: Vec<u32> = (0..times.len() as u32).collect();
@@ -93,12 +95,10 @@ impl Part {
             by_time.sort_by_key(|&row| times[row as usize]);
         }
         let waiting = collector.batch(std::mem::take(&mut self.waiting));
-        let groups = by_time.len().saturating_sub(keep).div_ceil(GROUP_ROWS);
-        let (now, later) = by_time.split_at((groups * GROUP_ROWS).min(by_time.len()));
-        for rows in now.chunks(GROUP_ROWS) {
+        for rows in by_time.chunks(GROUP_ROWS) {
             self.group(encoder, &waiting, rows)?;
         }
-        self.waiting = collector.rest(waiting, later);
+        collector.end(waiting);
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Part {
         collector: &mut Collector,
         encoder: &mut Encoder,
     ) -> Result<FileEntry, ArchiveError> {
-        self.write(collector, encoder, 0)?;
+        self.write(collector, encoder)?;
         let path = self.path(PART_ENDING);
         let mut writer = match self.writer.take() {
             Some(writer) => writer,

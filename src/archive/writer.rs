@@ -130,7 +130,7 @@ impl FlowWriter {
         if waiting > MOST_WAITING
             && let Some(open) = self.open.iter_mut().max_by_key(|open| open.part.waiting())
         {
-            open.part.write(&mut self.collector, &mut self.encoder, 0)?;
+            open.part.write(&mut self.collector, &mut self.encoder)?;
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl FlowWriter {
 
     fn write_all(&mut self) -> Result<(), ArchiveError> {
         for open in &mut self.open {
-            open.part.write(&mut self.collector, &mut self.encoder, 0)?;
+            open.part.write(&mut self.collector, &mut self.encoder)?;
         }
         Ok(())
     }

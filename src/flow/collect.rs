@@ -52,7 +52,7 @@ pub struct Collector {
     interner: Interner,
     renames: Map<u64, Rename>,
     extras: Map<u64, SharedExtras>,
-    /// Columns whose rows were all taken, for their memory.
+    /// Columns without rows, for their memory.
     spare: Columns,
 }
 
@@ -110,6 +110,7 @@ impl Collector {
         macro_rules! as_is {
             ($($column:ident $empty:literal)+) => {
                 $(if from.$column.iter().any(|&value| value != $empty) {
+                    make_room(&mut into.$column, rows.len());
                     if whole {
                         into.$column.extend_from_slice(&from.$column);
                     } else {
@@ -121,6 +122,7 @@ impl Collector {
         macro_rules! renamed {
             ($($column:ident $method:ident $id:ident;)+) => {
                 $(if from.$column.iter().any(|&id| id != 0) {
+                    make_room(&mut into.$column, rows.len());
                     let mut last = (0, 0);
                     into.$column.extend(rows.iter().map(|&row| {
                         let id = from.$column[row as usize];
@@ -135,6 +137,7 @@ impl Collector {
         as_is!(uuid 0 verdict 0 flow_type 0 event_type 0 event_sub_type 0 direction 0
             trace_point 0 trace_reason 0 policy_match_type 0 drop_reason 0 drop_reason_number 0
             reply 0 ip_version 0 flags 0 protocol 0 source_port 0 destination_port 0 weight 1);
+        make_room(&mut into.time, rows.len());
         into.time
             .extend(rows.iter().map(|&row| from.time[row as usize]));
         renamed! {
@@ -153,6 +156,7 @@ impl Collector {
             emitter pair PairId;
         }
         let known = self.extras.entry(words.epoch()).or_default();
+        make_room(&mut into.extra, rows.len());
         into.extra.extend(rows.iter().map(|&row| {
             let extra = from.extra[row as usize].as_ref()?;
             Some(known.renamed(extra, &mut to))
@@ -161,18 +165,17 @@ impl Collector {
         into.complete();
     }
 
-    /// The rows of a batch made by [`Self::batch`] that `order` names, in that order, to be
-    /// added to again.
+    /// No rows, in memory of rows before.
     #[must_use]
-    pub fn rest(&mut self, batch: FlowBatch, order: &[u32]) -> LooseRows {
+    pub fn begin(&mut self) -> LooseRows {
+        LooseRows(std::mem::take(&mut self.spare))
+    }
+
+    /// Takes back the memory of a batch made by [`Self::batch`].
+    pub fn end(&mut self, batch: FlowBatch) {
         let mut rows = batch.columns;
-        let mut rest = std::mem::take(&mut self.spare);
-        let telling = rows.telling();
-        rows.take(order, &telling, &mut rest);
-        rest.complete();
         rows.clear();
         self.spare = rows;
-        LooseRows(rest)
     }
 
     /// The rows as a batch, with the dictionaries of now.
@@ -183,6 +186,14 @@ impl Collector {
             dictionaries: Arc::new(Dictionaries::of(&mut self.interner)),
             ..FlowBatch::default()
         }
+    }
+}
+
+/// Makes room in a column for more rows. It grows fourfold: what is copied to new memory on
+/// the way is a third of it, and memory that no row is in takes none.
+fn make_room<T>(column: &mut Vec<T>, more: usize) {
+    if column.capacity() - column.len() < more {
+        column.reserve_exact(more.max(3 * column.len()));
     }
 }
 

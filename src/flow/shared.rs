@@ -17,19 +17,23 @@ use super::extra::{Extra, L7Record, Renamed};
 const MOST: usize = 8 << 10;
 /// Headers and policies of one that is kept.
 const USUAL: usize = 32;
+/// Those found last, which are told by their places in memory.
+const RECENT: usize = 512;
 
 /// What was renamed, with what it was before.
 #[derive(Debug, Default)]
 pub(super) struct SharedExtras {
     known: HashTable<(Arc<Extra>, Arc<Extra>)>,
     hasher: RandomState,
-    last: Option<(Arc<Extra>, Arc<Extra>)>,
+    /// By the hash of the place in memory; empty, or [`RECENT`] of them.
+    recent: Vec<Option<(Arc<Extra>, Arc<Extra>)>>,
 }
 
 impl SharedExtras {
     /// The same with new ids.
     pub(super) fn renamed(&mut self, extra: &Arc<Extra>, to: &mut impl Renamed) -> Arc<Extra> {
-        if let Some((before, renamed)) = &self.last
+        let place = slot(extra);
+        if let Some(Some((before, renamed))) = self.recent.get(place)
             && Arc::ptr_eq(before, extra)
         {
             return Arc::clone(renamed);
@@ -54,9 +58,16 @@ impl SharedExtras {
                 renamed
             }
         };
-        self.last = Some((Arc::clone(extra), Arc::clone(&renamed)));
+        self.recent.resize(RECENT, None);
+        self.recent[place] = Some((Arc::clone(extra), Arc::clone(&renamed)));
         renamed
     }
+}
+
+/// Where in [`SharedExtras::recent`] one is, by Fibonacci hashing of its place in memory.
+fn slot(extra: &Arc<Extra>) -> usize {
+    let place = Arc::as_ptr(extra) as usize as u64;
+    (place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - RECENT.ilog2())) as usize
 }
 
 fn rename(extra: &Extra, to: &mut impl Renamed) -> Arc<Extra> {

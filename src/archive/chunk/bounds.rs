@@ -7,7 +7,8 @@ use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::values::{NONE, Runs, Values};
+use super::values::Values;
+use crate::flow::{NO_VALUE, RowRuns};
 
 /// Longer values are no bounds: a footer is read whole.
 const MOST_BOUND: usize = 256;
@@ -67,10 +68,10 @@ impl<'a> Bounds<'a> {
     }
 
     /// Least and greatest of some rows, `None` where none has a value.
-    pub(super) fn of(&self, runs: &Runs) -> Option<(&[u8], &[u8])> {
+    pub(super) fn of(&self, runs: &RowRuns) -> Option<(&[u8], &[u8])> {
         let (mut least, mut most) = (u32::MAX, 0);
         let values = runs.as_slice().iter().map(|&(value, _)| value);
-        for value in values.filter(|&value| value != NONE) {
+        for value in values.filter(|&value| value != NO_VALUE) {
             let place = self.places[value as usize];
             least = least.min(place);
             most = most.max(place);

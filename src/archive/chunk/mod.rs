@@ -3,8 +3,8 @@
 //! Owns the pages of columns whose values repeat: texts, small numbers, and columns
 //! without any value. The writer of the parquet crate looks up each row's value in a hash
 //! table; here that is done once for each value, since rows come with the places of their
-//! values. The result is what any reader expects of a dictionary-encoded column. What has
-//! nearly as many values as rows is left to the crate.
+//! values, in runs. The result is what any reader expects of a dictionary-encoded column.
+//! What has nearly as many values as rows is left to the crate.
 
 mod bounds;
 mod hybrid;
@@ -13,8 +13,6 @@ mod values;
 
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray};
-use arrow::datatypes::{DataType, Int32Type, UInt8Type, UInt32Type};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
 use parquet::bloom_filter::Sbbf;
@@ -27,8 +25,12 @@ use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, Trac
 use parquet::schema::types::ColumnDescPtr;
 
 use self::bounds::Bounds;
-use self::values::{NONE, Runs, Values};
+use self::values::Values;
 use super::columns::{DICTIONARY_BYTES, FALSE_POSITIVES, LEVEL, PAGE_ROWS, level};
+use crate::flow::{Coded, NO_VALUE, RowRuns};
+
+/// Numbers of a column that are worth a dictionary.
+const MOST_NUMBERS: usize = 8 << 10;
 
 /// Writes columns of row groups, one after the other.
 pub(super) struct Chunks {
@@ -52,18 +54,30 @@ impl Chunks {
         group: &mut SerializedRowGroupWriter<'_, W>,
         properties: &WriterProperties,
         column: &ColumnDescPtr,
-        array: &ArrayRef,
+        coded: Coded,
     ) -> Result<()> {
         let nullable = column.max_def_level() > 0;
-        let values = if nullable && array.null_count() == array.len() {
-            Some(Values::nothing(array.len()))
-        } else if properties.dictionary_enabled(column.path()) {
-            distinct(array)
-        } else {
-            None
+        let has_dictionary = properties.dictionary_enabled(column.path());
+        let values = match &coded {
+            Coded::Nothing(_, rows) if nullable => Some(Values::nothing(*rows)),
+            Coded::Plain(array) if nullable && array.null_count() == array.len() => {
+                Some(Values::nothing(array.len()))
+            }
+            Coded::Numbers { values, rows, .. }
+                if has_dictionary && values.len() <= MOST_NUMBERS =>
+            {
+                Some(Values::of_numbers(values, rows.clone()))
+            }
+            Coded::Texts { values, rows } if has_dictionary => {
+                Values::of_texts(values, rows, DICTIONARY_BYTES)
+            }
+            Coded::Bytes { values, rows } if has_dictionary => {
+                Values::of_bytes(values, rows, DICTIONARY_BYTES)
+            }
+            _ => None,
         };
         let Some(values) = values else {
-            return plain::column(group, array, nullable);
+            return plain::column(group, &coded.array()?, nullable);
         };
         let (bytes, close) = self.chunk(properties, column, &values)?;
         group.append_column(&bytes, close)
@@ -163,14 +177,14 @@ impl Chunks {
     }
 
     /// Puts the rows of a page into `page`.
-    fn fill(&mut self, rows: &Runs, nullable: bool, values: usize) {
+    fn fill(&mut self, rows: &RowRuns, nullable: bool, values: usize) {
         let Self { page, scratch, .. } = self;
         page.clear();
         if nullable {
             page.extend_from_slice(&[0; 4]);
-            let mut there = Runs::default();
+            let mut there = RowRuns::default();
             for &(value, count) in rows.as_slice() {
-                there.push(u32::from(value != NONE), count);
+                there.push(u32::from(value != NO_VALUE), count);
             }
             let there = there.as_slice().iter().copied();
             hybrid::encode(page, 1, there, scratch);
@@ -180,9 +194,9 @@ impl Chunks {
         if values > 0 {
             let width = (usize::BITS - (values - 1).leading_zeros()) as u8;
             page.push(width);
-            let mut known = Runs::default();
+            let mut known = RowRuns::default();
             for &(value, count) in rows.as_slice() {
-                if value != NONE {
+                if value != NO_VALUE {
                     known.push(value, count);
                 }
             }
@@ -206,37 +220,6 @@ impl Out {
         self.compressed += spec.compressed_size;
         self.uncompressed += spec.uncompressed_size;
         Ok((spec.offset, spec.compressed_size))
-    }
-}
-
-/// The values of a column, if they are worth a dictionary.
-fn distinct(array: &ArrayRef) -> Option<Values> {
-    match array.data_type() {
-        DataType::Dictionary(..) => {
-            let texts: &DictionaryArray<UInt32Type> = array.as_dictionary_opt()?;
-            let values: &StringArray = texts.values().as_string_opt()?;
-            Values::of_texts(texts.keys(), values, DICTIONARY_BYTES)
-        }
-        DataType::Int32 => {
-            let numbers: &PrimitiveArray<Int32Type> = array.as_primitive_opt()?;
-            let bits: Vec<u32> = numbers
-                .values()
-                .iter()
-                .map(|&number| number as u32)
-                .collect();
-            Values::of_numbers(&bits, numbers.nulls())
-        }
-        DataType::UInt32 => {
-            let numbers: &PrimitiveArray<UInt32Type> = array.as_primitive_opt()?;
-            Values::of_numbers(numbers.values(), numbers.nulls())
-        }
-        DataType::UInt8 => {
-            let numbers: &PrimitiveArray<UInt8Type> = array.as_primitive_opt()?;
-            let bits: Vec<u32> = numbers.values().iter().copied().map(u32::from).collect();
-            Values::of_numbers(&bits, numbers.nulls())
-        }
-        DataType::Binary => Values::of_bytes(array.as_binary_opt()?, DICTIONARY_BYTES),
-        _ => None,
     }
 }
 

@@ -1,23 +1,16 @@
 //! The distinct values of a column in a row group, and which of them each row has.
 //!
-//! Owns making a dictionary of texts from that of Arrow, whose values may repeat, and of
-//! numbers from the rows. Rows are then numbers, and all that is asked of values (order,
-//! filters) is asked once for each.
+//! Owns making a dictionary of what a column has, whose values may repeat. Rows are
+//! numbers then, and all that is asked of values (order, filters) is asked once for each.
 
 use std::hash::BuildHasher;
 
-use arrow::array::{Array, BinaryArray, StringArray, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{BinaryArray, StringArray};
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use hashbrown::{HashMap, HashTable};
 
-/// The value of a row that has none.
-pub(super) const NONE: u32 = u32::MAX;
-/// Numbers of a column that are worth a dictionary.
-const MOST_NUMBERS: usize = 8 << 10;
-/// Numbers below it, such as ports, are looked up by themselves.
-const SMALL: u32 = 1 << 16;
+use crate::flow::{NO_VALUE, RowRuns};
 
 /// Distinct values, in the order in which they were found.
 pub(super) struct Values {
@@ -26,60 +19,7 @@ pub(super) struct Values {
     /// Where in `plain` each value lies, without its length.
     pub(super) ranges: Vec<(u32, u32)>,
     /// The rows.
-    pub(super) runs: Runs,
-}
-
-/// Rows as runs of one value: its number, or [`NONE`], and how many rows have it. Rows are
-/// sorted so that neighbours are alike: most columns have far fewer runs than rows.
-#[derive(Default)]
-pub(super) struct Runs {
-    runs: Vec<(u32, u32)>,
-    rows: usize,
-}
-
-impl Runs {
-    #[inline]
-    pub(super) fn push(&mut self, value: u32, count: u32) {
-        self.rows += count as usize;
-        match self.runs.last_mut() {
-            Some((last, rows)) if *last == value => *rows += count,
-            _ => self.runs.push((value, count)),
-        }
-    }
-
-    pub(super) fn as_slice(&self) -> &[(u32, u32)] {
-        &self.runs
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Rows without a value.
-    pub(super) fn nulls(&self) -> usize {
-        let nulls = self.runs.iter().filter(|(value, _)| *value == NONE);
-        nulls.map(|(_, rows)| *rows as usize).sum()
-    }
-
-    /// The same rows in parts of at most `most`.
-    pub(super) fn parts(&self, most: usize) -> Vec<Self> {
-        let mut parts = Vec::new();
-        let mut part = Self::default();
-        for &(value, mut left) in &self.runs {
-            while left > 0 {
-                let now = left.min((most - part.rows) as u32);
-                part.push(value, now);
-                left -= now;
-                if part.rows == most {
-                    parts.push(std::mem::take(&mut part));
-                }
-            }
-        }
-        if part.rows > 0 {
-            parts.push(part);
-        }
-        parts
-    }
+    pub(super) runs: RowRuns,
 }
 
 impl Values {
@@ -92,133 +32,54 @@ impl Values {
         self.ranges.len()
     }
 
-    /// A column of texts by the numbers of its values; `None` where they take more than
-    /// `most` bytes.
-    pub(super) fn of_texts(keys: &UInt32Array, texts: &StringArray, most: usize) -> Option<Self> {
-        let mut found = Distinct::new(texts.len(), most);
-        let mut renamed = Vec::with_capacity(texts.len());
-        for text in texts {
-            renamed.push(match text {
-                Some(text) => found.add(text.as_bytes())?,
-                None => NONE,
+    /// A column of texts; `None` where they take more than `most` bytes.
+    pub(super) fn of_texts(texts: &StringArray, rows: &RowRuns, most: usize) -> Option<Self> {
+        Self::of(texts.iter().map(|text| text.map(str::as_bytes)), rows, most)
+    }
+
+    /// A column of bytes; `None` where they take more than `most` bytes.
+    pub(super) fn of_bytes(bytes: &BinaryArray, rows: &RowRuns, most: usize) -> Option<Self> {
+        Self::of(bytes, rows, most)
+    }
+
+    fn of<'a>(
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+        rows: &RowRuns,
+        most: usize,
+    ) -> Option<Self> {
+        let mut found = Distinct::new(most);
+        let mut renamed = Vec::new();
+        for value in values {
+            renamed.push(match value {
+                Some(value) => found.add(value)?,
+                None => NO_VALUE,
             });
         }
-        let value = |key: u32| renamed.get(key as usize).copied().unwrap_or(NONE);
-        Some(found.values(runs(keys.values(), keys.nulls(), |key| Some(value(key)))?))
+        let value = |number: u32| renamed.get(number as usize).copied().unwrap_or(NO_VALUE);
+        Some(found.values(rows.map(value)))
     }
 
-    /// A column of bytes; `None` where the distinct ones take more than `most` bytes.
-    pub(super) fn of_bytes(bytes: &BinaryArray, most: usize) -> Option<Self> {
-        let mut found = Distinct::new(0, most);
-        let mut runs = Runs::default();
-        // Neighbours are often the same.
-        let mut last: (Option<&[u8]>, u32) = (None, NONE);
-        for value in bytes {
-            if value != last.0 {
-                last = (value, value.map_or(Some(NONE), |value| found.add(value))?);
-            }
-            runs.push(last.1, 1);
+    /// A column of different numbers, by their bits.
+    pub(super) fn of_numbers(numbers: &[u32], rows: RowRuns) -> Self {
+        Self {
+            plain: numbers.iter().flat_map(|bits| bits.to_le_bytes()).collect(),
+            ranges: (0..numbers.len() as u32)
+                .map(|at| (4 * at, 4 * at + 4))
+                .collect(),
+            runs: rows,
         }
-        Some(found.values(runs))
-    }
-
-    /// A column of numbers as their bits; `None` where nearly all differ.
-    pub(super) fn of_numbers(numbers: &[u32], there: Option<&NullBuffer>) -> Option<Self> {
-        let mut known = Numbers::new(numbers);
-        let (mut plain, mut ranges) = (Vec::new(), Vec::new());
-        let runs = runs(numbers, there, |bits| {
-            let value = known.place(bits, ranges.len() as u32);
-            if value as usize == ranges.len() {
-                if ranges.len() >= MOST_NUMBERS {
-                    return None;
-                }
-                let start = plain.len() as u32;
-                plain.extend_from_slice(&bits.to_le_bytes());
-                ranges.push((start, start + 4));
-            }
-            Some(value)
-        })?;
-        Some(Self {
-            plain,
-            ranges,
-            runs,
-        })
     }
 
     /// A column without any value.
     pub(super) fn nothing(rows: usize) -> Self {
-        let mut runs = Runs::default();
+        let mut runs = RowRuns::default();
         if rows > 0 {
-            runs.push(NONE, rows as u32);
+            runs.push(NO_VALUE, rows as u32);
         }
         Self {
             plain: Vec::new(),
             ranges: Vec::new(),
             runs,
-        }
-    }
-}
-
-/// The runs of a column of numbers; `value` is asked once for each run of one number, and
-/// ends it all by `None`.
-fn runs(
-    numbers: &[u32],
-    there: Option<&NullBuffer>,
-    mut value: impl FnMut(u32) -> Option<u32>,
-) -> Option<Runs> {
-    let mut runs = Runs::default();
-    let (mut last, mut rows) = (None, 0);
-    let mut add = |next: Option<u32>| {
-        if next == last && rows > 0 {
-            rows += 1;
-            return Some(());
-        }
-        if rows > 0 {
-            runs.push(last.map_or(Some(NONE), &mut value)?, rows);
-        }
-        (last, rows) = (next, 1);
-        Some(())
-    };
-    match there {
-        None => numbers.iter().try_for_each(|&number| add(Some(number)))?,
-        Some(there) => {
-            let mut both = numbers.iter().zip(there);
-            both.try_for_each(|(&number, there)| add(there.then_some(number)))?;
-        }
-    }
-    if rows > 0 {
-        runs.push(last.map_or(Some(NONE), &mut value)?, rows);
-    }
-    Some(runs)
-}
-
-/// Numbers that were found, with their places.
-enum Numbers {
-    /// By the number, where all are small; 0 for none, else the place from 1.
-    Small(Vec<u32>),
-    Any(HashMap<u32, u32, RandomState>),
-}
-
-impl Numbers {
-    fn new(numbers: &[u32]) -> Self {
-        match numbers.iter().max() {
-            Some(&most) if most < SMALL => Self::Small(vec![0; most as usize + 1]),
-            _ => Self::Any(HashMap::default()),
-        }
-    }
-
-    /// The place of a number: `next` for one that is new.
-    #[inline]
-    fn place(&mut self, bits: u32, next: u32) -> u32 {
-        match self {
-            Self::Small(places) => {
-                let place = &mut places[bits as usize];
-                if *place == 0 {
-                    *place = next + 1;
-                }
-                *place - 1
-            }
-            Self::Any(places) => *places.entry(bits).or_insert(next),
         }
     }
 }
@@ -233,11 +94,11 @@ struct Distinct {
 }
 
 impl Distinct {
-    fn new(expected: usize, most: usize) -> Self {
+    fn new(most: usize) -> Self {
         Self {
             plain: Vec::new(),
             ranges: Vec::new(),
-            known: HashTable::with_capacity(expected),
+            known: HashTable::default(),
             hasher: RandomState::default(),
             most,
         }
@@ -278,7 +139,7 @@ impl Distinct {
         }
     }
 
-    fn values(self, runs: Runs) -> Values {
+    fn values(self, runs: RowRuns) -> Values {
         Values {
             plain: self.plain,
             ranges: self.ranges,

@@ -4,22 +4,31 @@
 //! Dictionaries are made for the rows at hand: a batch carries the texts it uses and no
 //! others.
 
+mod coded;
 mod sparse;
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryBuilder, Int32Array,
-    RecordBatch, StringBuilder, TimestampNanosecondArray, UInt8Array, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int32Array, RecordBatch, StringArray,
+    StringBuilder, TimestampNanosecondArray, UInt8Array, UInt32Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use hashbrown::HashMap;
+
+pub use coded::{Coded, NO_VALUE, RowRuns};
 
 use super::joined::{join, join_into, pair};
 use super::{COLUMNS, Kind, schema};
 use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
+
+/// Numbers of a column that are worth being told apart.
+const MOST_NUMBERS: usize = 8 << 10;
+/// Numbers below it, such as ports, are looked up by themselves.
+const SMALL: u32 = 1 << 16;
 
 /// Turns rows into Arrow columns. Keeps its working memory from batch to batch.
 #[derive(Debug)]
@@ -52,8 +61,8 @@ impl Encoder {
     /// Those of Arrow, which would be a bug here.
     pub fn encode(&mut self, batch: &FlowBatch, order: &[u32]) -> Result<RecordBatch, ArrowError> {
         let mut arrays = Vec::with_capacity(COLUMNS.len());
-        self.each_column(batch, order, |array| {
-            arrays.push(array);
+        self.each_column(batch, order, |column| {
+            arrays.push(column.array()?);
             Ok(())
         })?;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
@@ -69,7 +78,7 @@ impl Encoder {
         &mut self,
         batch: &FlowBatch,
         order: &[u32],
-        mut take: impl FnMut(ArrayRef) -> Result<(), ArrowError>,
+        mut take: impl FnMut(Coded) -> Result<(), ArrowError>,
     ) -> Result<(), ArrowError> {
         let mut out = Columns {
             made: 0,
@@ -81,10 +90,10 @@ impl Encoder {
             with_uuid: self.with_uuid,
         };
         out.dense(batch)?;
-        out.endpoints(&batch.columns.source)?;
-        out.endpoints(&batch.columns.destination)?;
-        out.words_of(batch)?;
-        sparse::columns(&mut out, &batch.columns.extra)?;
+        out.endpoints(&batch.columns.source);
+        out.endpoints(&batch.columns.destination);
+        out.words_of(batch);
+        sparse::columns(&mut out, &batch.columns.extra);
         out.taken
     }
 }
@@ -125,7 +134,7 @@ impl Places {
 struct Columns<'a> {
     /// Columns so far, in the order of [`COLUMNS`].
     made: usize,
-    take: &'a mut dyn FnMut(ArrayRef) -> Made,
+    take: &'a mut dyn FnMut(Coded) -> Made,
     /// What came of handing them over.
     taken: Made,
     words: &'a Dictionaries,
@@ -136,12 +145,52 @@ struct Columns<'a> {
 
 type Made = Result<(), ArrowError>;
 
+/// Numbers that were found, with their places.
+struct Numbers<'a> {
+    values: Vec<u32>,
+    /// By the number, for small ones.
+    small: &'a mut Places,
+    others: HashMap<u32, u32, foldhash::fast::RandomState>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(small: &'a mut Places) -> Self {
+        small.begin();
+        Self {
+            values: Vec::new(),
+            small,
+            others: HashMap::default(),
+        }
+    }
+
+    fn place(&mut self, bits: u32) -> u32 {
+        let Self {
+            values,
+            small,
+            others,
+        } = self;
+        let add = || {
+            values.push(bits);
+            values.len() as u32 - 1
+        };
+        if bits < SMALL {
+            small.place(bits, add)
+        } else {
+            *others.entry(bits).or_insert_with(add)
+        }
+    }
+}
+
 impl<'a> Columns<'a> {
-    fn push(&mut self, array: ArrayRef) {
+    fn push(&mut self, column: Coded) {
         self.made += 1;
         if self.taken.is_ok() {
-            self.taken = (self.take)(array);
+            self.taken = (self.take)(column);
         }
+    }
+
+    fn plain(&mut self, array: ArrayRef) {
+        self.push(Coded::Plain(array));
     }
 
     fn values<T: Copy>(&self, values: &[T]) -> Vec<T> {
@@ -149,19 +198,80 @@ impl<'a> Columns<'a> {
     }
 
     fn i32(&mut self, values: &[i32]) {
-        self.push(Arc::new(Int32Array::from(self.values(values))));
+        match self.numbers(values, |number| number as u32) {
+            Some((values, rows)) => self.numbered(Kind::I32, values, rows),
+            None => self.plain(Arc::new(Int32Array::from(self.values(values)))),
+        }
     }
 
     fn u32(&mut self, values: &[u32]) {
-        self.push(Arc::new(UInt32Array::from(self.values(values))));
+        match self.numbers(values, |number| number) {
+            Some((values, rows)) => self.numbered(Kind::U32, values, rows),
+            None => self.plain(Arc::new(UInt32Array::from(self.values(values)))),
+        }
     }
 
     fn u8(&mut self, values: &[u8]) {
-        self.push(Arc::new(UInt8Array::from(self.values(values))));
+        match self.numbers(values, u32::from) {
+            Some((values, rows)) => self.numbered(Kind::U8, values, rows),
+            None => self.plain(Arc::new(UInt8Array::from(self.values(values)))),
+        }
+    }
+
+    fn numbered(&mut self, kind: Kind, values: Vec<u32>, rows: RowRuns) {
+        self.push(Coded::Numbers {
+            data_type: kind.data_type(),
+            values,
+            rows,
+        });
+    }
+
+    /// The different numbers of a column, and which each row has; `None` where nearly all
+    /// differ.
+    fn numbers<T: Copy + PartialEq>(
+        &mut self,
+        values: &[T],
+        bits: impl Fn(T) -> u32,
+    ) -> Option<(Vec<u32>, RowRuns)> {
+        let mut rows = RowRuns::default();
+        let (&first, rest) = self.order.split_first()?;
+        let mut last = values[first as usize];
+        // Most columns of most recordings say one thing.
+        if values.iter().all(|value| *value == last) {
+            rows.push(0, self.order.len() as u32);
+            return Some((vec![bits(last)], rows));
+        }
+        let mut found = Numbers::new(self.places);
+        let mut count = 1;
+        for &row in rest {
+            let value = values[row as usize];
+            if value == last {
+                count += 1;
+                continue;
+            }
+            rows.push(found.place(bits(last)), count);
+            (last, count) = (value, 1);
+            if found.values.len() > MOST_NUMBERS {
+                return None;
+            }
+        }
+        rows.push(found.place(bits(last)), count);
+        Some((found.values, rows))
+    }
+
+    /// Rows by the ids they have.
+    fn rows(&self, ids: &[u32]) -> RowRuns {
+        if ids.iter().all(|&id| id == 0) {
+            let mut rows = RowRuns::default();
+            rows.push(NO_VALUE, self.order.len() as u32);
+            return rows;
+        }
+        let ids = self.order.iter().map(|&row| ids[row as usize]);
+        ids.map(|id| if id == 0 { NO_VALUE } else { id }).collect()
     }
 
     fn null(&mut self, kind: Kind) {
-        self.push(new_null_array(&kind.data_type(), self.order.len()));
+        self.push(Coded::Nothing(kind.data_type(), self.order.len()));
     }
 
     fn dense(&mut self, batch: &FlowBatch) -> Made {
@@ -169,7 +279,7 @@ impl<'a> Columns<'a> {
         let times = self.values(&columns.time);
         let known: BooleanBuffer = times.iter().map(|&time| time != NO_TIME).collect();
         let time = TimestampNanosecondArray::new(times.into(), Some(NullBuffer::new(known)));
-        self.push(Arc::new(time.with_timezone("UTC")));
+        self.plain(Arc::new(time.with_timezone("UTC")));
         if self.with_uuid {
             let mut uuids = FixedSizeBinaryBuilder::with_capacity(self.order.len(), 16);
             for &row in self.order {
@@ -178,7 +288,7 @@ impl<'a> Columns<'a> {
                     bits => uuids.append_value(bits.to_be_bytes())?,
                 }
             }
-            self.push(Arc::new(uuids.finish()));
+            self.plain(Arc::new(uuids.finish()));
         }
         self.i32(&columns.verdict);
         self.i32(&columns.flow_type);
@@ -193,115 +303,101 @@ impl<'a> Columns<'a> {
         let replies = self.values(&columns.reply);
         let yes = replies.iter().map(|&reply| reply == Reply::Yes as u8);
         let known = replies.iter().map(|&reply| reply != Reply::Unknown as u8);
-        self.push(Arc::new(BooleanArray::new(
+        self.plain(Arc::new(BooleanArray::new(
             yes.collect(),
             Some(NullBuffer::new(known.collect())),
         )));
         self.i32(&columns.ip_version);
         self.u32(&columns.flags);
         self.u8(&columns.protocol);
-        self.u32(&columns.source_port);
+        self.plain(Arc::new(UInt32Array::from(
+            self.values(&columns.source_port),
+        )));
         self.u32(&columns.destination_port);
-        self.texts(&columns.source_ip)?;
-        self.texts(&columns.destination_ip)?;
-        self.texts(&columns.node)?;
+        self.texts(&columns.source_ip);
+        self.texts(&columns.destination_ip);
+        self.texts(&columns.node);
         self.u32(&columns.weight);
         Ok(())
     }
 
     /// Columns of ids of texts, lists and pairs.
-    fn words_of(&mut self, batch: &FlowBatch) -> Made {
+    fn words_of(&mut self, batch: &FlowBatch) {
         let columns = &batch.columns;
-        self.lists(&columns.source_names)?;
-        self.lists(&columns.destination_names)?;
-        self.pairs(&columns.source_service)?;
-        self.pairs(&columns.destination_service)?;
-        self.pairs(&columns.ethernet)?;
-        self.texts(&columns.summary)?;
-        self.lists(&columns.node_labels)?;
-        self.pairs(&columns.emitter)
+        self.lists(&columns.source_names);
+        self.lists(&columns.destination_names);
+        self.pairs(&columns.source_service);
+        self.pairs(&columns.destination_service);
+        self.pairs(&columns.ethernet);
+        self.texts(&columns.summary);
+        self.lists(&columns.node_labels);
+        self.pairs(&columns.emitter);
     }
 
     /// Texts by id; the empty one is null.
-    fn texts(&mut self, ids: &[u32]) -> Made {
+    fn texts(&mut self, ids: &[u32]) {
         let words = self.words;
-        self.dictionary(ids, |id| Some(words.str(StrId(id)).into()))
+        let rows = self.rows(ids);
+        self.dictionary(&rows, |id| Some(words.str(StrId(id)).into()));
     }
 
-    fn lists(&mut self, ids: &[u32]) -> Made {
+    fn lists(&mut self, ids: &[u32]) {
         let words = self.words;
-        self.dictionary(ids, |id| {
+        let rows = self.rows(ids);
+        self.dictionary(&rows, |id| {
             join(words.list(crate::flow::ListId(id))).map(Into::into)
-        })
+        });
     }
 
-    fn pairs(&mut self, ids: &[u32]) -> Made {
+    fn pairs(&mut self, ids: &[u32]) {
         let words = self.words;
+        let rows = self.rows(ids);
         let pair = |id| words.pair(crate::flow::PairId(id));
-        self.dictionary(ids, |id| pair(id).map(|(left, _)| left.into()))?;
-        self.dictionary(ids, |id| pair(id).map(|(_, right)| right.into()))
+        self.dictionary(&rows, |id| pair(id).map(|(left, _)| left.into()));
+        self.dictionary(&rows, |id| pair(id).map(|(_, right)| right.into()));
     }
 
-    /// A column of texts by id, with null for id 0.
+    /// A column of texts of rows that have ids.
     fn dictionary(
         &mut self,
-        ids: &[u32],
+        rows: &RowRuns,
         text: impl Fn(u32) -> Option<std::borrow::Cow<'a, str>>,
-    ) -> Made {
-        let ids = self.order.iter().map(|&row| ids[row as usize]);
-        if ids.clone().all(|id| id == 0) {
-            self.null(Kind::Text);
-            return Ok(());
-        }
+    ) {
         let mut values = StringBuilder::new();
         let mut count = 0;
         self.places.begin();
-        let keys: Vec<u32> = ids
-            .clone()
-            .map(|id| {
-                if id == 0 {
-                    return 0;
-                }
-                self.places.place(id, || {
-                    values.append_option(text(id));
-                    count += 1;
-                    count - 1
-                })
+        let rows = rows.map(|id| {
+            self.places.place(id, || {
+                values.append_option(text(id));
+                count += 1;
+                count - 1
             })
-            .collect();
-        let known = NullBuffer::new(ids.map(|id| id != 0).collect());
-        self.keyed(keys, Some(known), &(Arc::new(values.finish()) as ArrayRef))
+        });
+        self.keyed(values.finish(), Arc::new(rows));
     }
 
-    fn keyed(&mut self, keys: Vec<u32>, known: Option<NullBuffer>, values: &ArrayRef) -> Made {
-        let keys = UInt32Array::new(keys.into(), known);
-        self.push(Arc::new(DictionaryArray::<UInt32Type>::try_new(
-            keys,
-            Arc::clone(values),
-        )?));
-        Ok(())
+    /// A column of texts by their places, which is null where all of them are.
+    fn keyed(&mut self, values: StringArray, rows: Arc<RowRuns>) {
+        if values.null_count() == values.len() {
+            self.null(Kind::Text);
+        } else {
+            self.push(Coded::Texts { values, rows });
+        }
     }
 
-    /// The columns of one side. Those of text share their keys.
-    fn endpoints(&mut self, ids: &[u32]) -> Made {
+    /// The columns of one side, which share their rows.
+    fn endpoints(&mut self, ids: &[u32]) {
         let mut found: Vec<&Endpoint> = Vec::new();
         let words = self.words;
         let none = Endpoint::default();
+        let rows = self.rows(ids);
         self.places.begin();
-        let mut keys = Vec::with_capacity(self.order.len());
-        let mut known = Vec::with_capacity(self.order.len());
-        for &row in self.order {
-            let id = ids[row as usize];
-            known.push(id != 0);
-            if id == 0 {
-                keys.push(0);
-                continue;
-            }
-            keys.push(self.places.place(id, || {
+        let rows = rows.map(|id| {
+            self.places.place(id, || {
                 found.push(words.endpoint(crate::flow::EndpointId(id)).unwrap_or(&none));
                 found.len() as u32 - 1
-            }));
-        }
+            })
+        });
         if found.is_empty() {
             for kind in [Kind::U32, Kind::U32] {
                 self.null(kind);
@@ -309,19 +405,16 @@ impl<'a> Columns<'a> {
             for _ in 0..6 {
                 self.null(Kind::Text);
             }
-            return Ok(());
+            return;
         }
-        let known = NullBuffer::from(known);
-        let number = |of: fn(&Endpoint) -> u32| -> ArrayRef {
-            let values = keys.iter().map(|&key| of(found[key as usize]));
-            Arc::new(UInt32Array::new(
-                values.collect::<Vec<u32>>().into(),
-                Some(known.clone()),
-            ))
-        };
-        let (id, identity) = (number(|side| side.id), number(|side| side.identity));
-        self.push(id);
-        self.push(identity);
+        let numbers: [fn(&Endpoint) -> u32; 2] = [|side| side.id, |side| side.identity];
+        for of in numbers {
+            let mut numbers = Numbers::new(self.places);
+            let places: Vec<u32> = found.iter().map(|side| numbers.place(of(side))).collect();
+            let values = numbers.values;
+            self.numbered(Kind::U32, values, rows.map(|side| places[side as usize]));
+        }
+        let rows = Arc::new(rows);
         let texts: [fn(&Endpoint, &mut StringBuilder) -> bool; 6] = [
             |side, out| text(&side.cluster, out),
             |side, out| text(&side.namespace, out),
@@ -343,14 +436,8 @@ impl<'a> Columns<'a> {
                     values.append_null();
                 }
             }
-            let values: ArrayRef = Arc::new(values.finish());
-            if values.null_count() == values.len() {
-                self.null(Kind::Text);
-            } else {
-                self.keyed(keys.clone(), Some(known.clone()), &values)?;
-            }
+            self.keyed(values.finish(), Arc::clone(&rows));
         }
-        Ok(())
     }
 }
 

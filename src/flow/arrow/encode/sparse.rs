@@ -6,14 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrowPrimitiveType, BinaryBuilder, DictionaryArray, PrimitiveArray, StringBuilder, UInt32Array,
-};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::{Int32Type, UInt32Type, UInt64Type};
+use arrow::array::{Array, BinaryBuilder, StringBuilder, UInt64Array};
 use hashbrown::HashMap;
 
-use super::{Columns, Made};
+use super::{Coded, Columns, Kind, NO_VALUE, Numbers, RowRuns};
 use crate::flow::arrow::joined::{join, pair};
 use crate::flow::arrow::{COLUMNS, leftover};
 use crate::flow::{Dictionaries, Dns, Extra, Http, L7, L7Record, ListId, Policy, StrId};
@@ -36,63 +32,57 @@ mod part {
 /// What rows have, each once.
 struct Sparse<'a> {
     extras: Vec<&'a Extra>,
-    /// Which of them each row has, from 1; 0 for none.
-    rows: Vec<u32>,
+    /// Which of them each row has.
+    rows: Arc<RowRuns>,
     /// Parts that some row has.
     parts: u32,
 }
 
 /// Adds the columns from `egress_allowed_by` on, which are the last ones.
-pub(super) fn columns(out: &mut Columns<'_>, extras: &[Option<Arc<Extra>>]) -> Made {
+pub(super) fn columns(out: &mut Columns<'_>, extras: &[Option<Arc<Extra>>]) {
     let sparse = Sparse::of(out.order, extras);
     let words = out.words;
     sparse.part(out, part::POLICIES, 5, |out| {
-        sparse.policies(out, |extra| &extra.egress_allowed_by)?;
-        sparse.policies(out, |extra| &extra.ingress_allowed_by)?;
-        sparse.policies(out, |extra| &extra.egress_denied_by)?;
-        sparse.policies(out, |extra| &extra.ingress_denied_by)?;
+        sparse.policies(out, |extra| &extra.egress_allowed_by);
+        sparse.policies(out, |extra| &extra.ingress_allowed_by);
+        sparse.policies(out, |extra| &extra.egress_denied_by);
+        sparse.policies(out, |extra| &extra.ingress_denied_by);
         sparse.whole_policies(out);
-        Ok(())
-    })?;
-    sparse.list(out, |extra| extra.policy_log)?;
-    sparse.numbers::<Int32Type>(out, |extra| nonzero(extra.auth_type.0));
+    });
+    sparse.list(out, |extra| extra.policy_log);
+    sparse.i32(out, |extra| nonzero(extra.auth_type.0));
     sparse.part(out, part::ICMP, 2, |out| {
-        sparse.numbers::<UInt32Type>(out, |extra| extra.icmp.map(|icmp| icmp.kind));
-        sparse.numbers::<UInt32Type>(out, |extra| extra.icmp.map(|icmp| icmp.code));
-        Ok(())
-    })?;
+        sparse.u32(out, |extra| extra.icmp.map(|icmp| icmp.kind));
+        sparse.u32(out, |extra| extra.icmp.map(|icmp| icmp.code));
+    });
     sparse.part(out, part::L7, 2, |out| {
-        sparse.numbers::<Int32Type>(out, |extra| l7(extra).map(|l7| l7.kind.0));
-        sparse.numbers::<UInt64Type>(out, |extra| nonzero(l7(extra)?.latency_ns));
-        Ok(())
-    })?;
-    sparse.part(out, part::DNS, 8, |out| sparse.dns(out))?;
-    sparse.part(out, part::HTTP, 5, |out| sparse.http(out, words))?;
-    sparse.text(out, |extra| nonempty(extra.source_xlated))?;
-    sparse.part(out, part::TUNNEL, 6, |out| sparse.tunnels(out))?;
+        sparse.i32(out, |extra| l7(extra).map(|l7| l7.kind.0));
+        sparse.u64(out, |extra| nonzero(l7(extra)?.latency_ns));
+    });
+    sparse.part(out, part::DNS, 8, |out| sparse.dns(out));
+    sparse.part(out, part::HTTP, 5, |out| sparse.http(out, words));
+    sparse.text(out, |extra| nonempty(extra.source_xlated));
+    sparse.part(out, part::TUNNEL, 6, |out| sparse.tunnels(out));
     sparse.part(out, part::INTERFACE, 2, |out| {
-        sparse.numbers::<UInt32Type>(out, |extra| extra.interface.map(|(index, _)| index));
+        sparse.u32(out, |extra| extra.interface.map(|(index, _)| index));
         sparse.text(out, |extra| extra.interface.map(|(_, name)| name))
-    })?;
-    sparse.numbers::<UInt32Type>(out, |extra| nonzero(extra.proxy_port));
-    sparse.text(out, |extra| extra.trace_id)?;
-    sparse.numbers::<UInt64Type>(out, |extra| nonzero(extra.socket_cookie));
-    sparse.numbers::<UInt64Type>(out, |extra| nonzero(extra.cgroup_id));
-    sparse.numbers::<Int32Type>(out, |extra| nonzero(extra.sock_point.0));
-    sparse.numbers::<Int32Type>(out, |extra| nonzero(extra.capture_point.0));
+    });
+    sparse.u32(out, |extra| nonzero(extra.proxy_port));
+    sparse.text(out, |extra| extra.trace_id);
+    sparse.u64(out, |extra| nonzero(extra.socket_cookie));
+    sparse.u64(out, |extra| nonzero(extra.cgroup_id));
+    sparse.i32(out, |extra| nonzero(extra.sock_point.0));
+    sparse.i32(out, |extra| nonzero(extra.capture_point.0));
     sparse.part(out, part::FILE, 2, |out| {
-        sparse.text(out, |extra| extra.file.map(|file| file.name))?;
-        sparse.numbers::<UInt32Type>(out, |extra| extra.file.map(|file| file.line));
-        Ok(())
-    })?;
+        sparse.text(out, |extra| extra.file.map(|file| file.name));
+        sparse.u32(out, |extra| extra.file.map(|file| file.line));
+    });
     sparse.part(out, part::AGGREGATE, 3, |out| {
-        sparse.numbers::<UInt32Type>(out, |extra| extra.aggregate.map(|sums| sums.ingress));
-        sparse.numbers::<UInt32Type>(out, |extra| extra.aggregate.map(|sums| sums.egress));
-        sparse.numbers::<UInt32Type>(out, |extra| extra.aggregate.map(|sums| sums.unknown));
-        Ok(())
-    })?;
+        sparse.u32(out, |extra| extra.aggregate.map(|sums| sums.ingress));
+        sparse.u32(out, |extra| extra.aggregate.map(|sums| sums.egress));
+        sparse.u32(out, |extra| extra.aggregate.map(|sums| sums.unknown));
+    });
     sparse.leftovers(out);
-    Ok(())
 }
 
 fn parts_of(extra: &Extra) -> u32 {
@@ -149,19 +139,19 @@ impl<'a> Sparse<'a> {
         let mut last = (std::ptr::null(), 0);
         let rows = order.iter().map(|&row| {
             let Some(extra) = &extras[row as usize] else {
-                return 0;
+                return NO_VALUE;
             };
             let place = Arc::as_ptr(extra);
             if place != last.0 {
                 let number = *known.entry(place).or_insert_with(|| {
                     found.push(extra);
-                    found.len() as u32
+                    found.len() as u32 - 1
                 });
                 last = (place, number);
             }
             last.1
         });
-        let rows = rows.collect();
+        let rows = Arc::new(rows.collect());
         let parts = found.iter().fold(0, |parts, extra| parts | parts_of(extra));
         Self {
             extras: found,
@@ -176,8 +166,8 @@ impl<'a> Sparse<'a> {
         out: &mut Columns<'b>,
         part: u32,
         count: usize,
-        add: impl FnOnce(&mut Columns<'b>) -> Made,
-    ) -> Made {
+        add: impl FnOnce(&mut Columns<'b>),
+    ) {
         if self.parts & part != 0 {
             return add(out);
         }
@@ -186,28 +176,27 @@ impl<'a> Sparse<'a> {
         for (_, kind, _) in COLUMNS.iter().skip(before).take(count) {
             out.null(*kind);
         }
-        Ok(())
     }
 
-    fn dns(&self, out: &mut Columns<'_>) -> Made {
+    fn dns(&self, out: &mut Columns<'_>) {
         let lists =
             |of: fn(&Dns) -> ListId| move |extra: &Extra| dns(extra).map(of).unwrap_or_default();
         // Never null for DNS, as `http_code` for HTTP: by these they are known.
-        self.text(out, |extra| dns(extra).map(|dns| dns.query))?;
-        self.list(out, lists(|dns| dns.ips))?;
-        self.numbers::<UInt32Type>(out, |extra| nonzero(dns(extra)?.ttl));
-        self.list(out, lists(|dns| dns.cnames))?;
-        self.numbers::<UInt32Type>(out, |extra| dns(extra).map(|dns| dns.rcode));
-        self.text(out, |extra| nonempty(dns(extra)?.observation_source))?;
-        self.list(out, lists(|dns| dns.qtypes))?;
+        self.text(out, |extra| dns(extra).map(|dns| dns.query));
+        self.list(out, lists(|dns| dns.ips));
+        self.u32(out, |extra| nonzero(dns(extra)?.ttl));
+        self.list(out, lists(|dns| dns.cnames));
+        self.u32(out, |extra| dns(extra).map(|dns| dns.rcode));
+        self.text(out, |extra| nonempty(dns(extra)?.observation_source));
+        self.list(out, lists(|dns| dns.qtypes));
         self.list(out, lists(|dns| dns.rrtypes))
     }
 
-    fn http(&self, out: &mut Columns<'_>, words: &Dictionaries) -> Made {
-        self.numbers::<UInt32Type>(out, |extra| http(extra).map(|http| http.code));
-        self.text(out, |extra| nonempty(http(extra)?.method))?;
-        self.text(out, |extra| nonempty(http(extra)?.url))?;
-        self.text(out, |extra| nonempty(http(extra)?.protocol))?;
+    fn http(&self, out: &mut Columns<'_>, words: &Dictionaries) {
+        self.u32(out, |extra| http(extra).map(|http| http.code));
+        self.text(out, |extra| nonempty(http(extra)?.method));
+        self.text(out, |extra| nonempty(http(extra)?.url));
+        self.text(out, |extra| nonempty(http(extra)?.protocol));
         self.owned(out, |extra| {
             let headers = http(extra)?.headers.iter().map(|header| {
                 let (key, value) = (words.str(header.key), words.str(header.value));
@@ -217,33 +206,62 @@ impl<'a> Sparse<'a> {
         })
     }
 
-    fn tunnels(&self, out: &mut Columns<'_>) -> Made {
-        self.numbers::<Int32Type>(out, |extra| Some(extra.tunnel.as_ref()?.protocol));
-        self.text(out, |extra| nonempty(extra.tunnel.as_ref()?.source))?;
-        self.text(out, |extra| nonempty(extra.tunnel.as_ref()?.destination))?;
-        self.numbers::<UInt32Type>(out, |extra| Some(extra.tunnel.as_ref()?.ports?.0));
-        self.numbers::<UInt32Type>(out, |extra| Some(extra.tunnel.as_ref()?.ports?.1));
-        self.numbers::<UInt32Type>(out, |extra| Some(extra.tunnel.as_ref()?.vni));
-        Ok(())
+    fn tunnels(&self, out: &mut Columns<'_>) {
+        self.i32(out, |extra| Some(extra.tunnel.as_ref()?.protocol));
+        self.text(out, |extra| nonempty(extra.tunnel.as_ref()?.source));
+        self.text(out, |extra| nonempty(extra.tunnel.as_ref()?.destination));
+        self.u32(out, |extra| Some(extra.tunnel.as_ref()?.ports?.0));
+        self.u32(out, |extra| Some(extra.tunnel.as_ref()?.ports?.1));
+        self.u32(out, |extra| Some(extra.tunnel.as_ref()?.vni));
     }
 
-    fn numbers<T: ArrowPrimitiveType>(
-        &self,
-        out: &mut Columns<'_>,
-        of: impl Fn(&Extra) -> Option<T::Native>,
-    ) {
-        let mut column = Column::new(self, T::Native::default());
-        for extra in &self.extras {
-            column.push(of(extra));
-        }
-        out.push(match column.finish() {
-            Some((values, known)) => Arc::new(PrimitiveArray::<T>::new(values.into(), Some(known))),
-            None => arrow::array::new_null_array(&T::DATA_TYPE, self.rows.len()),
+    fn u32(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<u32>) {
+        self.numbers(out, Kind::U32, of);
+    }
+
+    fn i32(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<i32>) {
+        self.numbers(out, Kind::I32, |extra| {
+            of(extra).map(|number| number as u32)
         });
     }
 
+    fn numbers(&self, out: &mut Columns<'_>, kind: Kind, of: impl Fn(&Extra) -> Option<u32>) {
+        let mut numbers = Numbers::new(out.places);
+        let places = self.each(|extra| of(extra).map(|bits| numbers.place(bits)));
+        let values = numbers.values;
+        if values.is_empty() {
+            out.null(kind);
+        } else {
+            out.numbered(kind, values, self.spread(&places));
+        }
+    }
+
+    /// Numbers that nearly all differ.
+    fn u64(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<u64>) {
+        let values: Vec<Option<u64>> = self.extras.iter().map(|extra| of(extra)).collect();
+        if values.iter().all(Option::is_none) {
+            return out.null(Kind::U64);
+        }
+        let value = |number: u32| values.get(number as usize).copied().flatten();
+        out.plain(Arc::new(
+            self.rows.each().map(value).collect::<UInt64Array>(),
+        ));
+    }
+
+    /// What each of [`Self::extras`] has, [`NO_VALUE`] for nothing.
+    fn each(&self, of: impl FnMut(&Extra) -> Option<u32>) -> Vec<u32> {
+        let mut of = of;
+        let extras = self.extras.iter();
+        extras.map(|extra| of(extra).unwrap_or(NO_VALUE)).collect()
+    }
+
+    /// The rows by what each of [`Self::extras`] has.
+    fn spread(&self, places: &[u32]) -> RowRuns {
+        self.rows.map(|number| places[number as usize])
+    }
+
     /// Texts by id, where the empty one is not null.
-    fn text(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<StrId>) -> Made {
+    fn text(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<StrId>) {
         let words = out.words;
         self.ids(
             out,
@@ -252,7 +270,7 @@ impl<'a> Sparse<'a> {
         )
     }
 
-    fn list(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> ListId) -> Made {
+    fn list(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> ListId) {
         let words = out.words;
         self.ids(
             out,
@@ -266,62 +284,58 @@ impl<'a> Sparse<'a> {
         out: &mut Columns<'_>,
         of: impl Fn(&Extra) -> Option<u32>,
         text: impl Fn(u32) -> Option<Cow<'b, str>>,
-    ) -> Made {
+    ) {
         let mut values = StringBuilder::new();
         let mut count = 0;
-        let mut column = Column::new(self, 0);
         out.places.begin();
-        for extra in &self.extras {
-            let key = of(extra).map(|id| {
-                out.places.place(id, || {
-                    values.append_option(text(id));
-                    count += 1;
-                    count - 1
-                })
-            });
-            column.push(key);
-        }
-        keyed(out, column, values)
+        let places = self.each(|extra| {
+            let id = of(extra)?;
+            Some(out.places.place(id, || {
+                values.append_option(text(id));
+                count += 1;
+                count - 1
+            }))
+        });
+        out.keyed(values.finish(), self.spread(&places).into());
     }
 
     /// Texts that are made for the column; neighbours are often the same.
-    fn owned(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<String>) -> Made {
+    fn owned(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> Option<String>) {
         let mut values = StringBuilder::new();
         let mut last: Option<String> = None;
         let mut count = 0;
-        let mut column = Column::new(self, 0);
-        for extra in &self.extras {
-            let text = of(extra);
-            if let Some(text) = &text
-                && last.as_ref() != Some(text)
-            {
-                values.append_value(text);
-                last = Some(text.clone());
+        let places = self.each(|extra| {
+            let text = of(extra)?;
+            if last.as_ref() != Some(&text) {
+                values.append_value(&text);
+                last = Some(text);
                 count += 1;
             }
-            column.push(text.map(|_| count - 1));
-        }
-        keyed(out, column, values)
+            Some(count - 1)
+        });
+        out.keyed(values.finish(), self.spread(&places).into());
     }
 
     /// The names of the policies of a list, each list written out once.
-    fn policies(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> &[Policy]) -> Made {
+    fn policies(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> &[Policy]) {
         let words = out.words;
         let mut values = StringBuilder::new();
         let mut known: Map<&[Policy], u32> = Map::default();
-        let mut column = Column::new(self, 0);
+        let mut places = Vec::with_capacity(self.extras.len());
         for extra in &self.extras {
             let policies = of(extra);
             let count = known.len() as u32;
-            column.push((!policies.is_empty()).then(|| {
+            places.push(if policies.is_empty() {
+                NO_VALUE
+            } else {
                 *known.entry(policies).or_insert_with(|| {
                     let names = policies.iter().map(|policy| name(words, policy));
                     values.append_option(join(names.collect::<Vec<_>>().iter().map(AsRef::as_ref)));
                     count
                 })
-            }));
+            });
         }
-        keyed(out, column, values)
+        out.keyed(values.finish(), self.spread(&places).into());
     }
 
     /// All that is said of policies.
@@ -334,81 +348,23 @@ impl<'a> Sparse<'a> {
     }
 
     fn bytes(&self, out: &mut Columns<'_>, write: impl Fn(&Dictionaries, &Extra, &mut Vec<u8>)) {
-        let mut written = Vec::new();
-        let mut ends = vec![0];
-        // Each begins with its version.
+        let mut values = BinaryBuilder::new();
         let mut one = Vec::new();
         for extra in &self.extras {
             one.clear();
+            // What is there begins with its version.
             write(out.words, extra, &mut one);
-            written.extend_from_slice(&one);
-            ends.push(written.len());
+            values.append_option((!one.is_empty()).then_some(&one));
         }
-        let value = |number: u32| match number.checked_sub(1) {
-            Some(at) => &written[ends[at as usize]..ends[at as usize + 1]],
-            None => &[],
-        };
-        let all = self.rows.iter().map(|&number| value(number).len()).sum();
-        let mut values = BinaryBuilder::with_capacity(self.rows.len(), all);
-        for &number in &self.rows {
-            let value = value(number);
-            values.append_option((!value.is_empty()).then_some(value));
+        let values = values.finish();
+        if values.null_count() == values.len() {
+            return out.null(Kind::Bytes);
         }
-        out.push(Arc::new(values.finish()));
-    }
-}
-
-/// A column of what rows have, a value for each, spread over the rows at the end.
-struct Column<'a, T> {
-    rows: &'a [u32],
-    /// The first is that of rows which have nothing.
-    values: Vec<T>,
-    known: Vec<bool>,
-}
-
-impl<'a, T: Copy> Column<'a, T> {
-    fn new(sparse: &'a Sparse<'_>, empty: T) -> Self {
-        let mut values = Vec::with_capacity(sparse.extras.len() + 1);
-        values.push(empty);
-        let mut known = Vec::with_capacity(sparse.extras.len() + 1);
-        known.push(false);
-        Self {
-            rows: &sparse.rows,
+        out.push(Coded::Bytes {
             values,
-            known,
-        }
+            rows: Arc::clone(&self.rows),
+        });
     }
-
-    fn push(&mut self, value: Option<T>) {
-        self.values.push(value.unwrap_or(self.values[0]));
-        self.known.push(value.is_some());
-    }
-
-    /// The values of the rows, and which of them are there; `None` where none is.
-    fn finish(self) -> Option<(Vec<T>, NullBuffer)> {
-        let Self {
-            rows,
-            values,
-            known,
-        } = self;
-        if !known.contains(&true) {
-            return None;
-        }
-        let there = BooleanBuffer::collect_bool(rows.len(), |row| known[rows[row] as usize]);
-        let values = rows.iter().map(|&number| values[number as usize]);
-        Some((values.collect(), NullBuffer::new(there)))
-    }
-}
-
-fn keyed(out: &mut Columns<'_>, column: Column<'_, u32>, mut values: StringBuilder) -> Made {
-    let Some((keys, known)) = column.finish() else {
-        out.null(super::Kind::Text);
-        return Ok(());
-    };
-    let keys = UInt32Array::new(keys.into(), Some(known));
-    let texts = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values.finish()))?;
-    out.push(Arc::new(texts));
-    Ok(())
 }
 
 /// A policy as people name it.
