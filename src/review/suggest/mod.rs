@@ -186,6 +186,17 @@ impl Suggested {
                 )
             ));
         }
+        let broken = self.settled.replayed.more_broken;
+        if broken > 0 {
+            sentences.push(format!(
+                "{} would be denied on more edges than are told apart: narrow it with --namespace",
+                counted(
+                    broken,
+                    "accepted connection or request",
+                    "accepted connections or requests"
+                )
+            ));
+        }
         if self.more_pods {
             sentences.push("there are more pods than are told apart".to_owned());
         }
@@ -290,5 +301,23 @@ impl Draft {
                 .unwrap_or_default(),
             namespace: Some(self.id.namespace.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_beyond_the_bound_is_not_proven() {
+        let mut suggested = Suggested::default();
+        assert!(suggested.is_proven());
+        suggested.settled.replayed.more_broken = 2;
+        assert_eq!(
+            suggested.unproven(),
+            [
+                "2 accepted connections or requests would be denied on more edges than are told apart: narrow it with --namespace"
+            ]
+        );
     }
 }
