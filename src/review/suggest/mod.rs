@@ -119,6 +119,8 @@ pub struct Suggested {
     pub more_pods: bool,
     /// Denied connections were asked about: what is accepted are these.
     pub dropped: bool,
+    /// Workloads that were asked about.
+    pub asked_for: u64,
     /// Workloads of other clusters, for which none is made.
     pub elsewhere: u64,
     /// Jobs that run less often than the recording is long.

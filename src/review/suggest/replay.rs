@@ -265,8 +265,8 @@ impl Observer for Replay {
             Err(why) if why.is_unwanted() => false,
             Err(_) => return,
         };
-        let outcomes = self.judge.outcomes(connection);
-        let head = outcomes.map(|(_, head)| head);
+        let judged = self.judge.judged(connection);
+        let head = judged.map(|((_, head), _)| head);
         let tally = if accepted {
             &mut self.accepted
         } else {
@@ -274,7 +274,7 @@ impl Observer for Replay {
         };
         tally.add(head, weight);
         let edge = connection.edge;
-        let Some(sides) = self.judge.verdicts(connection) else {
+        let Some((outcomes, sides)) = judged else {
             if accepted && let Some(known) = self.edges.entry(edge, weight, Default::default) {
                 known.1 += weight;
             }
@@ -287,28 +287,28 @@ impl Observer for Replay {
         for (side, end) in sides.iter().zip(ends) {
             let Some((_, verdict)) = side else { continue };
             let tallies = self.by_side.entry(end).or_default();
-            tallies[usize::from(!accepted)].add(Some(outcome(*verdict)), weight);
+            tallies[usize::from(!accepted)].add(Some(Outcome::from(*verdict)), weight);
         }
-        if let Some((Outcome::Denied, Outcome::Passes | Outcome::NeedsAuthentication)) = outcomes {
+        if let (Outcome::Denied, Outcome::Passes | Outcome::NeedsAuthentication) = outcomes {
             self.newly_allowed += weight;
         }
         if !accepted {
             return;
         }
         if let Some(known) = self.edges.entry(edge, weight, Default::default) {
-            match head {
-                Some(Outcome::Unknown(_)) | None => known.1 += weight,
-                Some(Outcome::Denied) => {}
+            match outcomes.1 {
+                Outcome::Unknown(_) => known.1 += weight,
+                Outcome::Denied => {}
                 _ => known.0 = true,
             }
         }
         match outcomes {
-            Some((base, Outcome::Denied)) => {
+            (base, Outcome::Denied) => {
                 let before = base == Outcome::Denied;
                 let address = connection.tuple.server;
                 self.breaks((edge, None), weight, &sides, (before, address));
             }
-            Some((Outcome::Passes | Outcome::NeedsAuthentication, Outcome::Unknown(_))) => {
+            (Outcome::Passes | Outcome::NeedsAuthentication, Outcome::Unknown(_)) => {
                 self.newly_undecided += weight;
             }
             _ => {}
@@ -338,15 +338,6 @@ impl Observer for Replay {
 
 fn is_denied(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::DeniedByRule | Verdict::DeniedByDefault)
-}
-
-fn outcome(verdict: Verdict) -> Outcome {
-    match verdict {
-        Verdict::Allowed | Verdict::Redirected => Outcome::Passes,
-        Verdict::DeniedByRule | Verdict::DeniedByDefault => Outcome::Denied,
-        Verdict::AuthRequired => Outcome::NeedsAuthentication,
-        Verdict::Unknown(cause) => Outcome::Unknown(cause),
-    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,6 @@ pub struct Tightened {
     pub files: Vec<(Arc<str>, String, String)>,
     /// What came of the replay.
     pub replayed: Replayed,
-    /// Narrowings that the replay showed to be too narrow, and so were taken back.
-    pub taken_back: u64,
     /// What the recording can say.
     pub window: Window,
     /// Accepted connections.
