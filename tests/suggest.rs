@@ -345,11 +345,16 @@ spec:
   - {}
 ";
 
-/// Policies of the samples, with those of one namespace loose.
-fn loose(folder: &Path) {
+/// Policies of the samples without those of one namespace.
+fn some(folder: &Path) {
     for name in ["allow-dns.yaml", "default-deny.yaml", "shop.yaml"] {
         fs::copy(Path::new("samples/policies").join(name), folder.join(name)).unwrap();
     }
+}
+
+/// Policies of the samples, with those of one namespace loose.
+fn loose(folder: &Path) {
+    some(folder);
     fs::write(folder.join("payments.yaml"), LOOSE).unwrap();
 }
 
@@ -401,17 +406,56 @@ fn workloads_that_policies_select_get_none() {
         .args("policy suggest samples/policies --flows samples/shop.jsonl.gz")
         .run()
         .exit(0);
-    assert_eq!(ran.text(), "");
-    assert!(ran.stderr.contains("nothing to suggest"), "{}", ran.stderr);
+    let outcome = "nothing to suggest: policies select all 6 workloads already\n";
+    assert_eq!(ran.text(), format!("# {outcome}"));
+    assert!(ran.stderr.contains(outcome), "{}", ran.stderr);
+    // A stream without a policy is one that everything reads.
+    let read = manifest::read(ran.text(), "none.yaml".into());
+    assert!(read.errors.is_empty() && read.documents.is_empty());
+}
+
+#[test]
+fn nothing_to_suggest_is_an_outcome_in_every_form() {
+    for (flags, why) in [
+        (
+            "samples/policies",
+            ": policies select all 6 workloads already",
+        ),
+        (
+            "samples/policies -w shop/checkout",
+            " for shop/checkout: policies select it already: `flowwatch policy tighten` narrows them",
+        ),
+        (
+            "samples/policies -n nowhere",
+            ": the flows show no workload that was asked for",
+        ),
+        ("--since 2030-01-01", ": the flows show no connection"),
+        (
+            "samples/policies --dropped",
+            ": no connection that policies deny gets a rule",
+        ),
+    ] {
+        let run = |form: &str| {
+            let ran = flowwatch()
+                .args("policy suggest -q --flows samples/shop.jsonl.gz")
+                .args(flags)
+                .args(form)
+                .run()
+                .exit(0);
+            assert_eq!(ran.stderr, "", "{flags}");
+            ran
+        };
+        assert_eq!(run("").text(), format!("# nothing to suggest{why}\n"));
+        let value: Value = serde_json::from_str(run("-o json").text()).unwrap();
+        fits(&value, "suggest");
+        assert_eq!(value["policies"], serde_json::json!([]), "{flags}");
+    }
 }
 
 #[test]
 fn denied_connections_that_look_meant_get_a_rule_and_scans_do_not() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["allow-dns.yaml", "default-deny.yaml", "shop.yaml"] {
-        let from = Path::new("samples/policies").join(name);
-        fs::copy(from, folder.path().join(name)).unwrap();
-    }
+    some(folder.path());
     let run = |flags: &str| {
         flowwatch()
             .args("policy suggest --dropped --flows samples/shop.jsonl.gz")
