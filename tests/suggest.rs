@@ -161,7 +161,7 @@ struct Measured {
 }
 
 /// Learns from the quiet hours, without any policy that was there, and lets the intruder try.
-fn measure(recording: &Recording, quiet: i64) -> Measured {
+fn measure(recording: &Recording, quiet: i64, unseen: bool) -> Measured {
     let quiet_until = START + quiet * HOUR;
     let notes = Notes::default();
     let usage = recording.usage(recording.before(quiet_until), &notes);
@@ -173,6 +173,7 @@ fn measure(recording: &Recording, quiet: i64) -> Measured {
         http: true,
         // The system's too: an intruder does not ask whose a workload is.
         namespaces,
+        unseen,
         ..Ask::default()
     };
     let materials = Materials {
@@ -302,14 +303,19 @@ fn holds(name: &str, measured: &Measured) {
 #[test]
 fn what_was_used_passes_and_an_intruders_new_edges_do_not() {
     let recording = Recording::new(Preset::Xs, 3, 1, "");
-    holds("XS", &measure(&recording, 1));
+    holds("XS", &measure(&recording, 1, false));
 }
 
 /// The same on a larger cluster, thinned: a third of its workloads do nothing in the hour.
 #[test]
 fn the_same_holds_on_a_larger_cluster() {
     let recording = Recording::new(Preset::S, 5, 1, "users: {calls: 0.2}\n");
-    holds("S", &measure(&recording, 1));
+    holds("S", &measure(&recording, 1, false));
+    // Of all of them where those that nobody saw get a policy too.
+    let measured = measure(&recording, 1, true);
+    holds("S, unseen too", &measured);
+    let (new, denied, _) = measured.edges;
+    assert!(denied * 100 >= new * 95, "{denied} of {new}");
 }
 
 /// A set of policies with everything loose, as people write them.
@@ -449,6 +455,36 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
         let value: Value = serde_json::from_str(run("-o json").text()).unwrap();
         fits(&value, "suggest");
         assert_eq!(value["policies"], serde_json::json!([]), "{flags}");
+    }
+}
+
+/// Guarantees: whoever no flow shows gets a policy only where that is asked for, and then one
+/// that lets nothing pass.
+#[test]
+fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: reports, namespace: shop}\n\
+        spec:\n  selector: {matchLabels: {app: reports}}\n  template:\n    metadata: {labels: {app: reports}}\n\
+        \x20   spec: {containers: [{name: reports, image: reports}]}\n";
+    fs::write(folder.path().join("reports.yaml"), manifest).unwrap();
+    let run = |flags: &str| {
+        flowwatch()
+            .args("policy suggest -q -w shop/reports --flows samples/shop.jsonl.gz")
+            .args(flags)
+            .path(folder.path())
+            .run()
+            .exit(0)
+    };
+    assert_eq!(
+        run("").text(),
+        "# nothing to suggest for shop/reports: no flow shows it\n"
+    );
+    let ran = run("--unseen");
+    for part in [
+        "# Only manifests show it",
+        "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
+    ] {
+        assert!(ran.text().contains(part), "{part}\n{}", ran.text());
     }
 }
 

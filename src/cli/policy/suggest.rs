@@ -40,6 +40,9 @@ pub(super) struct SuggestArgs {
     /// As if there were no policies: what is suggested is to replace them
     #[arg(long, conflicts_with = "dropped")]
     from_scratch: bool,
+    /// Also for workloads that only manifests show: policies that let nothing pass
+    #[arg(long, conflicts_with = "dropped")]
+    unseen: bool,
     /// Only one direction
     #[arg(long, value_name = "DIRECTION")]
     direction: Option<DirectionArg>,
@@ -158,6 +161,7 @@ impl SuggestArgs {
             }),
             http: !self.no_paths,
             dropped: self.dropped,
+            unseen: self.unseen,
         }
     }
 

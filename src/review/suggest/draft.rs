@@ -183,7 +183,8 @@ impl Materials<'_> {
             return true;
         }
         let everybody = namespaces.is_empty() && workloads.is_empty();
-        everybody && member.pods > 0 && (self.ask.dropped || !SYSTEM.contains(&&**namespace))
+        let is_seen = member.pods > 0 || self.ask.unseen;
+        everybody && is_seen && (self.ask.dropped || !SYSTEM.contains(&&**namespace))
     }
 
     /// In which directions a workload gets a policy: those in which none turns on default
@@ -210,7 +211,7 @@ impl Materials<'_> {
                 Ok(wanted)
             };
         }
-        if member.pods == 0 {
+        if member.pods == 0 && !self.ask.unseen {
             return Err(Some("no flow shows it".to_owned()));
         }
         let covered = covered(member, cluster);
@@ -222,7 +223,7 @@ impl Materials<'_> {
             }));
         }
         let seen = SIDES.iter().any(|side| !by_end.of(key, *side).is_empty());
-        if !seen {
+        if !seen && member.pods > 0 {
             return Err(Some("no accepted connection of it was seen".to_owned()));
         }
         Ok(wanted)
@@ -391,6 +392,10 @@ fn notes(members: &BTreeSet<WorkloadKey>, directory: &Directory) -> Vec<String> 
             "No label tells {} apart: this is for all of them.",
             names.join(" and ")
         ));
+    }
+    let is_unseen = |key| directory.get(key).is_some_and(|member| member.pods == 0);
+    if members.iter().all(is_unseen) {
+        notes.push("Only manifests show it: nothing of it is known to be needed.".to_owned());
     }
     let jobs = members.iter().filter(|key| {
         directory

@@ -44,6 +44,8 @@ pub struct Ask {
     pub http: bool,
     /// For denied connections instead of workloads without a policy.
     pub dropped: bool,
+    /// Also for workloads that only manifests show: nothing passes.
+    pub unseen: bool,
 }
 
 /// A policy as it would be.
