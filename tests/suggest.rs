@@ -412,7 +412,7 @@ fn workloads_that_policies_select_get_none() {
         .args("policy suggest samples/policies --flows samples/shop.jsonl.gz")
         .run()
         .exit(0);
-    let outcome = "nothing to suggest: policies select all 6 workloads already\n";
+    let outcome = "nothing to suggest: policies select all 5 workloads already\n";
     assert_eq!(ran.text(), format!("# {outcome}"));
     assert!(ran.stderr.contains(outcome), "{}", ran.stderr);
     // A stream without a policy is one that everything reads.
@@ -425,7 +425,7 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
     for (flags, why) in [
         (
             "samples/policies",
-            ": policies select all 6 workloads already",
+            ": policies select all 5 workloads already",
         ),
         (
             "samples/policies -w shop/checkout",
@@ -463,13 +463,13 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
 #[test]
 fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: reports, namespace: shop}\n\
-        spec:\n  selector: {matchLabels: {app: reports}}\n  template:\n    metadata: {labels: {app: reports}}\n\
-        \x20   spec: {containers: [{name: reports, image: reports}]}\n";
-    fs::write(folder.path().join("reports.yaml"), manifest).unwrap();
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ledger, namespace: shop}\n\
+        spec:\n  selector: {matchLabels: {app: ledger}}\n  template:\n    metadata: {labels: {app: ledger}}\n\
+        \x20   spec: {containers: [{name: ledger, image: ledger}]}\n";
+    fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
     let run = |flags: &str| {
         flowwatch()
-            .args("policy suggest -q -w shop/reports --flows samples/shop.jsonl.gz")
+            .args("policy suggest -q -w shop/ledger --flows samples/shop.jsonl.gz")
             .args(flags)
             .path(folder.path())
             .run()
@@ -477,7 +477,7 @@ fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
     };
     assert_eq!(
         run("").text(),
-        "# nothing to suggest for shop/reports: no flow shows it\n"
+        "# nothing to suggest for shop/ledger: no flow shows it\n"
     );
     let ran = run("--unseen");
     for part in [
