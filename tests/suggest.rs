@@ -469,7 +469,7 @@ fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
     fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
     let run = |flags: &str| {
         flowwatch()
-            .args("policy suggest -q --flows samples/shop.jsonl.gz -w shop/ledger")
+            .args("policy suggest -q --from-scratch --flows samples/shop.jsonl.gz -w shop/ledger")
             .args(flags)
             .path(folder.path())
             .run()
