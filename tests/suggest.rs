@@ -161,7 +161,7 @@ struct Measured {
 }
 
 /// Learns from the quiet hours, without any policy that was there, and lets the intruder try.
-fn measure(recording: &Recording, quiet: i64) -> Measured {
+fn measure(recording: &Recording, quiet: i64, unseen: bool) -> Measured {
     let quiet_until = START + quiet * HOUR;
     let notes = Notes::default();
     let usage = recording.usage(recording.before(quiet_until), &notes);
@@ -173,6 +173,7 @@ fn measure(recording: &Recording, quiet: i64) -> Measured {
         http: true,
         // The system's too: an intruder does not ask whose a workload is.
         namespaces,
+        unseen,
         ..Ask::default()
     };
     let materials = Materials {
@@ -302,14 +303,19 @@ fn holds(name: &str, measured: &Measured) {
 #[test]
 fn what_was_used_passes_and_an_intruders_new_edges_do_not() {
     let recording = Recording::new(Preset::Xs, 3, 1, "");
-    holds("XS", &measure(&recording, 1));
+    holds("XS", &measure(&recording, 1, false));
 }
 
 /// The same on a larger cluster, thinned: a third of its workloads do nothing in the hour.
 #[test]
 fn the_same_holds_on_a_larger_cluster() {
     let recording = Recording::new(Preset::S, 5, 1, "users: {calls: 0.2}\n");
-    holds("S", &measure(&recording, 1));
+    holds("S", &measure(&recording, 1, false));
+    // Of all of them where those that nobody saw get a policy too.
+    let measured = measure(&recording, 1, true);
+    holds("S, unseen too", &measured);
+    let (new, denied, _) = measured.edges;
+    assert!(denied * 100 >= new * 95, "{denied} of {new}");
 }
 
 /// A set of policies with everything loose, as people write them.
@@ -345,11 +351,16 @@ spec:
   - {}
 ";
 
-/// Policies of the samples, with those of one namespace loose.
-fn loose(folder: &Path) {
+/// Policies of the samples without those of one namespace.
+fn some(folder: &Path) {
     for name in ["allow-dns.yaml", "default-deny.yaml", "shop.yaml"] {
         fs::copy(Path::new("samples/policies").join(name), folder.join(name)).unwrap();
     }
+}
+
+/// Policies of the samples, with those of one namespace loose.
+fn loose(folder: &Path) {
+    some(folder);
     fs::write(folder.join("payments.yaml"), LOOSE).unwrap();
 }
 
@@ -401,17 +412,86 @@ fn workloads_that_policies_select_get_none() {
         .args("policy suggest samples/policies --flows samples/shop.jsonl.gz")
         .run()
         .exit(0);
-    assert_eq!(ran.text(), "");
-    assert!(ran.stderr.contains("nothing to suggest"), "{}", ran.stderr);
+    let outcome = "nothing to suggest: policies select all 5 workloads already\n";
+    assert_eq!(ran.text(), format!("# {outcome}"));
+    assert!(ran.stderr.contains(outcome), "{}", ran.stderr);
+    // A stream without a policy is one that everything reads.
+    let read = manifest::read(ran.text(), "none.yaml".into());
+    assert!(read.errors.is_empty() && read.documents.is_empty());
+}
+
+#[test]
+fn nothing_to_suggest_is_an_outcome_in_every_form() {
+    for (flags, why) in [
+        (
+            "samples/policies",
+            ": policies select all 5 workloads already",
+        ),
+        (
+            "samples/policies -w shop/checkout",
+            " for shop/checkout: policies select it already: `flowwatch policy tighten` narrows them",
+        ),
+        (
+            "samples/policies -n nowhere",
+            ": the flows show no workload that was asked for",
+        ),
+        ("--since 2030-01-01", ": the flows show no connection"),
+        (
+            "samples/policies --dropped",
+            ": no connection that policies deny gets a rule",
+        ),
+    ] {
+        let run = |form: &str| {
+            let ran = flowwatch()
+                .args("policy suggest -q --flows samples/shop.jsonl.gz")
+                .args(flags)
+                .args(form)
+                .run()
+                .exit(0);
+            assert_eq!(ran.stderr, "", "{flags}");
+            ran
+        };
+        assert_eq!(run("").text(), format!("# nothing to suggest{why}\n"));
+        let value: Value = serde_json::from_str(run("-o json").text()).unwrap();
+        fits(&value, "suggest");
+        assert_eq!(value["policies"], serde_json::json!([]), "{flags}");
+    }
+}
+
+/// Guarantees: whoever no flow shows gets a policy only where that is asked for, and then one
+/// that lets nothing pass.
+#[test]
+fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ledger, namespace: shop}\n\
+        spec:\n  selector: {matchLabels: {app: ledger}}\n  template:\n    metadata: {labels: {app: ledger}}\n\
+        \x20   spec: {containers: [{name: ledger, image: ledger}]}\n";
+    fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
+    let run = |flags: &str| {
+        flowwatch()
+            .args("policy suggest -q --from-scratch --flows samples/shop.jsonl.gz -w shop/ledger")
+            .args(flags)
+            .path(folder.path())
+            .run()
+            .exit(0)
+    };
+    assert_eq!(
+        run("").text(),
+        "# nothing to suggest for shop/ledger: no flow shows it\n"
+    );
+    let ran = run("--unseen");
+    for part in [
+        "# Only manifests show it",
+        "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
+    ] {
+        assert!(ran.text().contains(part), "{part}\n{}", ran.text());
+    }
 }
 
 #[test]
 fn denied_connections_that_look_meant_get_a_rule_and_scans_do_not() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["allow-dns.yaml", "default-deny.yaml", "shop.yaml"] {
-        let from = Path::new("samples/policies").join(name);
-        fs::copy(from, folder.path().join(name)).unwrap();
-    }
+    some(folder.path());
     let run = |flags: &str| {
         flowwatch()
             .args("policy suggest --dropped --flows samples/shop.jsonl.gz")

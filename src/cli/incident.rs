@@ -2,13 +2,12 @@
 //!
 //! Owns the flags and what they mean together. What incidents are is `finding`'s.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::error::{CommandError, UsageError};
+use super::findings::read_file;
 use super::time_arg;
 use crate::finding::{Finding, Findings, Incident, Party};
 
@@ -70,10 +69,7 @@ pub(super) fn read(
             ..Known::default()
         });
     };
-    let name = path.display().to_string();
-    let file =
-        File::open(path).map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
-    let all = Findings::read(&mut BufReader::new(file), &name).map_err(CommandError::failed)?;
+    let all = read_file(path)?;
     let incident = meant(&all, id)?;
     let findings: Vec<Finding> = all.of(incident).cloned().collect();
     Ok(Known {

@@ -35,7 +35,7 @@ pub use kinds::is_policy_kind;
 pub use load::{
     FILE_BYTES, LoadError, LoadOptions, Loaded, Repeated, STDIN, Skipped, load, load_with,
 };
-pub use patch::{Patch, PatchError, Step, layout_of, patch};
+pub use patch::{Patch, PatchError, Step, patch};
 pub use placeholder::Placeholder;
 pub use read::{DOCUMENT_BYTES, ReadOutcome, read};
 pub use taint::{Taint, TaintScope};

@@ -98,28 +98,20 @@ pub fn patch(
     } else {
         text.to_owned()
     };
+    let mut known = None;
     for one in patches {
         let one = match item {
             None => one.clone(),
             Some(item) => one.below(&[Step::Key("items".to_owned()), Step::Item(item)]),
         };
-        plain = applied(&plain, index, &one)?;
+        let (written, roots) = applied(&plain, known, index, &one)?;
+        (plain, known) = (written, Some(roots));
     }
     Ok(if crlf {
         plain.replace('\n', "\r\n")
     } else {
         plain
     })
-}
-
-/// How the document of a text is laid out; the usual way where that does not show.
-#[must_use]
-pub fn layout_of(text: &str, index: usize) -> Layout {
-    let plain = text.replace("\r\n", "\n");
-    parts(&plain)
-        .find(|part| part.index == index)
-        .and_then(|part| Some(outline(part.text)?.layout(part.text)))
-        .unwrap_or_default()
 }
 
 /// Whether lines end with a carriage return too.
@@ -133,7 +125,14 @@ fn line_ends(text: &str) -> Result<bool, PatchError> {
     Ok(pairs > 0)
 }
 
-fn applied(text: &str, index: usize, one: &Patch) -> Result<String, PatchError> {
+/// Applies one; `known` is what the text says, where that was read already. Returns the text
+/// and what it says.
+fn applied(
+    text: &str,
+    known: Option<Roots>,
+    index: usize,
+    one: &Patch,
+) -> Result<(String, Roots), PatchError> {
     let part = parts(text)
         .find(|part| part.index == index)
         .ok_or(PatchError::Unreadable)?;
@@ -147,7 +146,8 @@ fn applied(text: &str, index: usize, one: &Patch) -> Result<String, PatchError> 
     let end = part.start + part.text.len();
     let written = format!("{}{new}{}", &text[..part.start], &text[end..]);
     // The one thing that counts: everything is as it was, but for the edit.
-    let (before, after) = (roots(text)?, roots(&written)?);
+    let before = known.map_or_else(|| roots(text), Ok)?;
+    let after = roots(&written)?;
     let same = before.len() == after.len()
         && before
             .into_iter()
@@ -159,14 +159,16 @@ fn applied(text: &str, index: usize, one: &Patch) -> Result<String, PatchError> 
                 at == *again && root.says_the_same(other)
             });
     if same {
-        Ok(written)
+        Ok((written, after))
     } else {
         Err(PatchError::Changes(one.what().to_owned()))
     }
 }
 
-/// The documents of a text as they are written, lists of objects in one.
-fn roots(text: &str) -> Result<Vec<(usize, Node)>, PatchError> {
+/// Documents by their index as they are written, lists of objects in one.
+type Roots = Vec<(usize, Node)>;
+
+fn roots(text: &str) -> Result<Roots, PatchError> {
     let mut roots = Vec::new();
     for part in parts(text) {
         let whole = whole(part.text).ok_or(PatchError::Unreadable)?;

@@ -102,16 +102,12 @@ impl Block {
     /// As a document of its own.
     #[must_use]
     pub fn document(&self, layout: Layout) -> String {
-        let mut text = String::new();
-        comments(&self.comments, 0, &mut text);
-        self.content.lines(layout, 0, &mut text);
-        text
+        self.at(layout, 0)
     }
 
     /// As lines that stand at a column, from 0: the entries of a mapping, the items of a
     /// list with their dashes, or one scalar.
-    #[must_use]
-    pub fn at(&self, layout: Layout, column: usize) -> String {
+    pub(super) fn at(&self, layout: Layout, column: usize) -> String {
         let mut text = String::new();
         comments(&self.comments, column, &mut text);
         self.content.lines(layout, column, &mut text);

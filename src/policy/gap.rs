@@ -114,11 +114,17 @@ impl BroadThresholds {
         match peer {
             PeerSelector::Everyone => true,
             PeerSelector::Labels(selector) => wide_selector(selector),
-            PeerSelector::Cidr { prefix, .. } => match prefix {
-                IpNet::V4(net) => net.prefix_len() <= self.ipv4_length,
-                IpNet::V6(net) => net.prefix_len() <= self.ipv6_length,
-            },
+            PeerSelector::Cidr { prefix, .. } => self.is_wide_prefix(*prefix),
             PeerSelector::CidrGroups { .. } | PeerSelector::Fqdn { .. } => false,
+        }
+    }
+
+    /// Whether a prefix stands for a large part of the world.
+    #[must_use]
+    pub fn is_wide_prefix(self, prefix: IpNet) -> bool {
+        match prefix {
+            IpNet::V4(net) => net.prefix_len() <= self.ipv4_length,
+            IpNet::V6(net) => net.prefix_len() <= self.ipv6_length,
         }
     }
 }

@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::report::json::{first, last};
 use crate::baseline::Stage;
 use crate::detect::words;
 use crate::flow::{counted, thousands};
 use crate::policy::Cause;
 use crate::review::observed::between;
-use crate::review::report::Seen;
 use crate::review::suggest::{Broken, Draft, SIDES, Suggested, Tally, Window};
 
 /// Lines of each kind in the summary.
@@ -31,7 +31,59 @@ pub fn yaml(suggested: &Suggested) -> String {
         }
         text.push_str(&document(suggested, at));
     }
+    if text.is_empty() {
+        let _ = writeln!(text, "# {}", nothing(suggested));
+    }
     text
+}
+
+/// `nothing to suggest: policies select all 6 workloads already`.
+fn nothing(suggested: &Suggested) -> String {
+    let Suggested {
+        settled,
+        connections,
+        asked_for,
+        ..
+    } = suggested;
+    let left_out: u64 = suggested.left_out.values().sum();
+    let why = if !settled.drafts.is_empty() {
+        "what was made does not stand its replay and is withheld"
+    } else if *connections == 0 {
+        "the flows show no connection"
+    } else if *asked_for == 0 {
+        "the flows show no workload that was asked for"
+    } else if suggested.dropped && *connections == left_out {
+        "policies deny no connection"
+    } else if suggested.dropped {
+        "no connection that policies deny gets a rule"
+    } else {
+        return format!("nothing to suggest{}", none_made(suggested));
+    };
+    format!("nothing to suggest: {why}")
+}
+
+/// Why no workload that was asked for gets a policy: what stands behind `nothing to suggest`.
+fn none_made(suggested: &Suggested) -> String {
+    let workloads = |count| counted(count, "workload", "workloads");
+    let all = suggested.asked_for;
+    let skipped = &suggested.settled.skipped;
+    let Some(first) = skipped.first() else {
+        return match all {
+            1 => ": policies select the workload already".to_owned(),
+            _ => format!(": policies select all {} already", workloads(all)),
+        };
+    };
+    let first = format!("{}/{}: {}", first.workload.1, first.workload.2, first.why);
+    let selected = all.saturating_sub(skipped.len() as u64);
+    match (all, selected) {
+        (1, _) => format!(" for {first}"),
+        (_, 0) => format!(" for {} ({first})", workloads(all)),
+        _ => format!(
+            ": policies select {} of {} already ({first})",
+            thousands(selected),
+            workloads(all)
+        ),
+    }
 }
 
 /// One policy, by its place in the list, with what it rests on above it.
@@ -210,7 +262,7 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
     }
     let mut lines = Vec::new();
     if policies == 0 {
-        lines.push("nothing to suggest".to_owned());
+        lines.push(nothing(suggested));
     } else {
         lines.push(format!(
             "{} for {}",
@@ -404,8 +456,8 @@ pub fn json(suggested: &Suggested) -> Value {
                         "rules": side.rules.len(),
                         "edges": side.edges,
                         "connections": side.evidence.count,
-                        "first": time(side.evidence.seen).0,
-                        "last": time(side.evidence.seen).1,
+                        "first": first(side.evidence.seen),
+                        "last": last(side.evidence.seen),
                     }))
                 })
                 .collect();
@@ -445,8 +497,8 @@ pub fn json(suggested: &Suggested) -> Value {
             "rounds": suggested.settled.rounds,
         },
         "window": {
-            "first": time(suggested.window.seen).0,
-            "last": time(suggested.window.seen).1,
+            "first": first(suggested.window.seen),
+            "last": last(suggested.window.seen),
             "share": suggested.window.share,
             "lost": suggested.window.lost,
         },
@@ -456,13 +508,6 @@ pub fn json(suggested: &Suggested) -> Value {
         "proven": suggested.is_proven(),
         "unproven": suggested.unproven(),
     })
-}
-
-fn time(seen: Seen) -> (Value, Value) {
-    match seen.span() {
-        Some((first, last)) => (words::rfc3339(first).into(), words::rfc3339(last).into()),
-        None => (Value::Null, Value::Null),
-    }
 }
 
 pub(super) fn tally(tally: &Tally) -> Value {

@@ -11,10 +11,9 @@ use crate::connection::Peer;
 use crate::engine::Policies;
 use crate::flow::WorkloadName;
 use crate::inventory::Workload;
+use crate::review::observed::is_metadata;
 use crate::review::trace::{Link, Target, Trace, Way};
 
-/// Addresses at which clouds give credentials to whoever asks.
-const METADATA: [&str; 3] = ["169.254.169.254", "fd00:ec2::254", "100.100.100.200"];
 /// Ports of databases and brokers, whose accounts are worth a look.
 const DATABASES: [u16; 12] = [
     1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 9200, 11_211, 27_017, 8200,
@@ -166,7 +165,7 @@ fn cloud(trace: &Trace) -> Option<Credential> {
                 .servers
                 .some
                 .iter()
-                .any(|address| METADATA.contains(&address.to_string().as_str()))
+                .any(|address| is_metadata(*address))
     })?;
     Some(Credential {
         what: Kind::Cloud,

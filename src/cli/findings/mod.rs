@@ -89,11 +89,19 @@ impl SuppressionArgs {
 
 /// Reads a findings file, `-` for standard input.
 fn read(path: &Path) -> Result<Findings, CommandError> {
-    let name = path.display().to_string();
-    if name == "-" {
+    if path.as_os_str() == "-" {
         let mut stdin = std::io::stdin().lock();
         return Findings::read(&mut stdin, "<stdin>").map_err(CommandError::failed);
     }
+    read_file(path)
+}
+
+/// Reads a findings file.
+///
+/// # Errors
+/// [`CommandError`] for one that cannot be opened or read, with its line.
+pub(in crate::cli) fn read_file(path: &Path) -> Result<Findings, CommandError> {
+    let name = path.display().to_string();
     let file =
         File::open(path).map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
     Findings::read(&mut BufReader::new(file), &name).map_err(CommandError::failed)

@@ -3,21 +3,21 @@
 //! Owns what `suggest` and `tighten` have in common: their flags, which connections count,
 //! and the passes. What is learned and made is `review`'s.
 
-use std::fs::{self, File};
-use std::io::{BufReader, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::cli::error::{CommandError, UsageError};
+use crate::cli::findings::read_file;
 use crate::cli::passing::{self, Judging, Reads};
 use crate::cli::policy_args::AgentArgs;
-use crate::cli::policy_source::{given, remarks};
+use crate::cli::policy_source::{given, remarks, say_remarks};
 use crate::cli::signal::Interrupt;
 use crate::cli::{progress, time_arg};
 use crate::engine::{Given, JudgedBatch, Observer, Policies};
-use crate::finding::Findings;
 use crate::flow::FlowBatch;
 use crate::manifest::{self, LoadError, Loaded};
 use crate::review::observed::{History, Noter, Notes};
@@ -51,11 +51,10 @@ pub(super) struct Learning {
     pub(super) history: Arc<History>,
 }
 
-/// Policies as they were given, and what is to be said of them.
+/// Policies as they were given.
 pub(super) struct Base {
     pub(super) loaded: Loaded,
     pub(super) given: Given,
-    pub(super) remarks: Vec<String>,
 }
 
 impl LearningArgs {
@@ -73,12 +72,7 @@ impl LearningArgs {
         let now = time_arg::now();
         let mut history = History::new(dropped);
         for path in &self.exclude_findings {
-            let name = path.display().to_string();
-            let file = File::open(path)
-                .map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
-            let findings =
-                Findings::read(&mut BufReader::new(file), &name).map_err(CommandError::failed)?;
-            history = history.without(&findings);
+            history = history.without(&read_file(path)?);
         }
         Ok(Learning {
             reads: Reads {
@@ -112,12 +106,7 @@ impl LearningArgs {
             return Err(CommandError::failed(error));
         }
         let given = given(&self.agent, &config, &loaded)?;
-        let remarks = remarks(&loaded, &Policies::new(given.clone()));
-        Ok(Base {
-            loaded,
-            given,
-            remarks,
-        })
+        Ok(Base { loaded, given })
     }
 }
 
@@ -204,9 +193,9 @@ impl<J: Judging> Judging for Noting<J> {
 }
 
 /// What a person should know of the policies that were given.
-pub(super) fn say(base: &Base, quiet: bool, err: &mut dyn Write) {
+pub(super) fn say(base: &Base, policies: &Policies, quiet: bool, err: &mut dyn Write) {
     if !quiet {
-        crate::cli::policy_source::say_remarks(&base.remarks, err);
+        say_remarks(&remarks(&base.loaded, policies), err);
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) struct SuggestArgs {
     /// As if there were no policies: what is suggested is to replace them
     #[arg(long, conflicts_with = "dropped")]
     from_scratch: bool,
+    /// Also for workloads that only manifests show: policies that let nothing pass
+    #[arg(long, conflicts_with = "dropped")]
+    unseen: bool,
     /// Only one direction
     #[arg(long, value_name = "DIRECTION")]
     direction: Option<DirectionArg>,
@@ -116,8 +119,10 @@ impl SuggestArgs {
                 .documents
                 .retain(|document| !document.kind().is_some_and(is_policy_kind));
             base.given.taints.clear();
-        } else {
-            say(&base, self.quiet, err);
+        }
+        let policies = Arc::new(self.set(base.given.clone()));
+        if !self.from_scratch {
+            say(&base, &policies, self.quiet, err);
         }
         if self.dropped && base.given.documents.is_empty() {
             return Err(UsageError::new(
@@ -125,7 +130,7 @@ impl SuggestArgs {
             )
             .into());
         }
-        let suggested = self.suggest(&ask, &learning, &base, interrupt)?;
+        let suggested = self.suggest(&ask, &learning, (&base, &policies), interrupt)?;
         self.deliver(&suggested, out)?;
         if !self.quiet {
             for line in forms::summary(&suggested) {
@@ -156,6 +161,7 @@ impl SuggestArgs {
             }),
             http: !self.no_paths,
             dropped: self.dropped,
+            unseen: self.unseen,
         }
     }
 
@@ -163,7 +169,7 @@ impl SuggestArgs {
         &self,
         ask: &Ask,
         learning: &Learning,
-        base: &Base,
+        (base, policies): (&Base, &Arc<Policies>),
         interrupt: &Interrupt,
     ) -> Result<Suggested, CommandError> {
         let notes = Notes::default();
@@ -175,14 +181,13 @@ impl SuggestArgs {
             interrupt,
         )?;
         let usage = learner.finish(pass.peers());
-        let policies = Arc::new(self.set(base.given.clone()));
         let cluster = notes.cluster();
-        let directory = notes.directory(&policies, cluster.as_deref());
+        let directory = notes.directory(policies, cluster.as_deref());
         let cluster = cluster.unwrap_or_default();
         let mut materials = Materials {
             usage: &usage,
             directory: &directory,
-            policies: &policies,
+            policies,
             cluster: &cluster,
             ask,
             needs: None,
@@ -206,12 +211,13 @@ impl SuggestArgs {
             beyond: usage.beyond,
             more_pods: directory.more,
             dropped: ask.dropped,
+            asked_for: materials.asked_for() as u64,
             elsewhere: directory.iter().filter(|(key, _)| key.0 != cluster).count() as u64,
             ..Suggested::default()
         };
         suggested.settled = settle(&materials, |drafts| {
-            let head = Arc::new(self.head(base, &policies, drafts)?);
-            let replayed = learning.replay(&policies, &head, self.quiet, interrupt)?;
+            let head = Arc::new(self.head(base, policies, drafts)?);
+            let replayed = learning.replay(policies, &head, self.quiet, interrupt)?;
             Ok::<_, CommandError>((head, replayed))
         })?;
         Ok(suggested)

@@ -102,8 +102,9 @@ impl TightenArgs {
         }
         let learning = self.learning.plan(false)?;
         let base = self.learning.base(&self.policies)?;
-        say(&base, self.quiet, err);
-        let tightened = self.tighten(&learning, &base, interrupt)?;
+        let policies = Arc::new(Policies::new(base.given.clone()));
+        say(&base, &policies, self.quiet, err);
+        let tightened = self.tighten(&learning, (&base, &policies), interrupt)?;
         let text = match self.output {
             Form::Json => sink::pretty(&forms::json(&tightened))?,
             // Where files are written, the diff is for git to show.
@@ -130,10 +131,9 @@ impl TightenArgs {
     fn tighten(
         &self,
         learning: &Learning,
-        base: &Base,
+        (base, policies): (&Base, &Arc<Policies>),
         interrupt: &Interrupt,
     ) -> Result<Tightened, CommandError> {
-        let policies = Arc::new(Policies::new(base.given.clone()));
         let plan = Plan::new(&base.given.documents, &policies.any_set());
         let texts = texts(base);
         let fits = Arc::<Fits>::default();
@@ -147,9 +147,9 @@ impl TightenArgs {
         )?;
         let need = needed.finish(pass.peers());
         let cluster = notes.cluster();
-        let directory = notes.directory(&policies, cluster.as_deref());
+        let directory = notes.directory(policies, cluster.as_deref());
         let cluster = cluster.unwrap_or_default();
-        let around = (&base.given.documents[..], &*policies, &directory);
+        let around = (&base.given.documents[..], &**policies, &directory);
         let (narrowings, left) = plan.narrowings(&need, around, &cluster);
         let mut without: BTreeMap<u32, String> = BTreeMap::new();
         let mut tightened = Tightened {
@@ -164,8 +164,8 @@ impl TightenArgs {
             let replayed = if edited.narrowed.is_empty() {
                 crate::review::suggest::Replayed::default()
             } else {
-                let head = Arc::new(head(base, &policies, &edited)?);
-                learning.replay(&policies, &head, self.quiet, interrupt)?
+                let head = Arc::new(head(base, policies, &edited)?);
+                learning.replay(policies, &head, self.quiet, interrupt)?
             };
             let before = without.len();
             if replayed.newly_allowed > 0 || round >= ROUNDS && breaks(&replayed) {
@@ -185,7 +185,6 @@ impl TightenArgs {
             if without.len() > before {
                 continue;
             }
-            tightened.taken_back = without.len() as u64;
             tightened.files = changed(&texts, &edited);
             tightened.narrowed = edited.narrowed;
             tightened.left = left.into_iter().chain(edited.left).collect();

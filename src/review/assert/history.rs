@@ -61,7 +61,7 @@ impl Observer for History {
                 _ => continue,
             }
             let outcome = *outcome
-                .get_or_insert_with(|| self.gatherer.outcomes(connection).map(|(base, _)| base));
+                .get_or_insert_with(|| self.gatherer.judged(connection).map(|((base, _), _)| base));
             let weight = connection.weight;
             count.connections += weight;
             match outcome {

@@ -167,7 +167,7 @@ mod tests {
     fn names(list: &[&str]) -> Lookups {
         let mut names = Names::default();
         for name in list {
-            names.asked.insert((*name).into(), (1, true));
+            names.asked.insert((*name).into(), 1);
             names.count += 1;
         }
         Lookups::new(names, std::iter::empty(), &Directory::default(), false)

@@ -13,7 +13,6 @@ use super::request::{Requests, pattern};
 use crate::connection::{Connection, Edge, Exchange, ExchangeKind, Peer, PeerId, Peers};
 use crate::engine::Observer;
 use crate::flow::Protocol;
-use crate::review::report::Seen;
 use crate::review::report::bounded::Bounded;
 
 /// Edges that are told apart.
@@ -28,9 +27,7 @@ pub struct Learner {
     uses: Bounded<Edge, Sums>,
     names: Bounded<(PeerId, PeerId), Names>,
     left_out: BTreeMap<Why, u64>,
-    requests_left_out: u64,
     connections: u64,
-    seen: Seen,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,12 +45,8 @@ pub struct Usage {
     pub names: Vec<(Peer, Peer, Names)>,
     /// Connections that are not accepted, by why.
     pub left_out: BTreeMap<Why, u64>,
-    /// Requests that are not accepted.
-    pub requests_left_out: u64,
     /// All connections.
     pub connections: u64,
-    /// From when to when.
-    pub seen: Seen,
     /// Accepted connections on edges that are not told apart.
     pub beyond: u64,
 }
@@ -78,8 +71,8 @@ pub struct Use {
 /// Names that somebody asked DNS for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// By name: how often, and whether an answer was ever one.
-    pub asked: BTreeMap<Arc<str>, (u64, bool)>,
+    /// By name: how often.
+    pub asked: BTreeMap<Arc<str>, u64>,
     /// Questions.
     pub count: u64,
     /// There are more names than are told apart.
@@ -95,9 +88,7 @@ impl Learner {
             uses: Bounded::new(MOST_EDGES),
             names: Bounded::new(MOST_EDGES),
             left_out: BTreeMap::new(),
-            requests_left_out: 0,
             connections: 0,
-            seen: Seen::default(),
         }
     }
 
@@ -131,9 +122,7 @@ impl Learner {
             uses,
             names,
             left_out: self.left_out,
-            requests_left_out: self.requests_left_out,
             connections: self.connections,
-            seen: self.seen,
             beyond,
         }
     }
@@ -143,8 +132,6 @@ impl Observer for Learner {
     fn connection(&mut self, connection: &Connection, peers: &Peers) {
         let weight = connection.weight;
         self.connections += weight;
-        self.seen.at(connection.first);
-        self.seen.at(connection.last);
         if let Err(why) = self.history.connection(connection, peers) {
             *self.left_out.entry(why).or_default() += weight;
             return;
@@ -160,18 +147,16 @@ impl Observer for Learner {
 
     fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
         if self.history.exchange(exchange, peers).is_err() {
-            self.requests_left_out += exchange.weight;
             return;
         }
         let edge = exchange.edge;
         match &exchange.kind {
-            ExchangeKind::Dns { query, code, .. } => {
+            ExchangeKind::Dns { query, .. } => {
                 if let Some(names) =
                     self.names
                         .entry((edge.client, edge.server), exchange.weight, Names::default)
                 {
-                    let is_there = exchange.answered && *code == 0;
-                    names.add(query, exchange.weight, is_there);
+                    names.add(query, exchange.weight);
                 }
             }
             ExchangeKind::Http { method, path, .. } => {
@@ -180,28 +165,27 @@ impl Observer for Learner {
                 }
             }
             ExchangeKind::Other(_) => {
-                if let Some(sums) = self.uses.entry(edge, exchange.weight, Sums::default) {
-                    sums.requests.other += exchange.weight;
-                }
+                // Nothing is kept of it, but that it is of an edge beyond the bound.
+                let _ = self.uses.entry(edge, exchange.weight, Sums::default);
             }
         }
     }
 }
 
 impl Use {
-    fn order(&self) -> (&Peer, &Peer, u16, u8) {
-        (&self.client, &self.server, self.port, self.protocol as u8)
+    /// What uses are sorted by: who, then how.
+    pub(in crate::review) fn order(&self) -> (&Peer, &Peer, u16, Protocol) {
+        (&self.client, &self.server, self.port, self.protocol)
     }
 }
 
 impl Names {
-    fn add(&mut self, name: &Arc<str>, count: u64, is_there: bool) {
+    fn add(&mut self, name: &Arc<str>, count: u64) {
         self.count += count;
-        if let Some((known, found)) = self.asked.get_mut(name) {
+        if let Some(known) = self.asked.get_mut(name) {
             *known += count;
-            *found |= is_there;
         } else if self.asked.len() < MOST_NAMES {
-            self.asked.insert(name.clone(), (count, is_there));
+            self.asked.insert(name.clone(), count);
         } else {
             self.more = true;
         }
@@ -210,10 +194,10 @@ impl Names {
     /// Takes in what somebody else asked for who is under the same policy.
     pub fn merge(&mut self, other: &Self) {
         self.more |= other.more;
-        for (name, (count, is_there)) in &other.asked {
-            self.add(name, *count, *is_there);
+        for (name, count) in &other.asked {
+            self.add(name, *count);
         }
-        let counted: u64 = other.asked.values().map(|(count, _)| count).sum();
+        let counted: u64 = other.asked.values().sum();
         self.count += other.count.saturating_sub(counted);
     }
 }

@@ -27,8 +27,6 @@ pub struct Requests {
     pub count: u64,
     /// There are more rules than are kept.
     pub more: bool,
-    /// Requests of other protocols.
-    pub other: u64,
 }
 
 impl Requests {
@@ -51,7 +49,6 @@ impl Requests {
         let counted: u64 = other.rules.values().sum();
         self.count += other.count.saturating_sub(counted);
         self.more |= other.more;
-        self.other += other.other;
     }
 
     /// Why a list of requests is not worth it; `None` where it is.

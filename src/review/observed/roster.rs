@@ -11,10 +11,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::connection::{Peer, workload_of};
-use crate::engine::{Party, Policies};
+use crate::engine::{ClusterPolicies, Party, Policies};
 use crate::flow::{Endpoint, FlowBatch, WorkloadName};
-use crate::inventory::{Label as IdentityLabel, identity_relevant};
+use crate::inventory::{Identity, Label as IdentityLabel, UNNUMBERED, identity_relevant};
 use crate::pattern::Label;
+use crate::policy::IdentityIndex;
 
 /// Pods that are told apart.
 const MOST_PODS: usize = 1 << 18;
@@ -298,6 +299,18 @@ impl Directory {
 }
 
 impl Member {
+    /// Its pods as policies know them.
+    pub fn indices(&self, cluster: &ClusterPolicies) -> impl Iterator<Item = IdentityIndex> {
+        self.identities.iter().map(|labels| {
+            let identity = Identity {
+                number: UNNUMBERED,
+                labels: labels.clone(),
+                ..Identity::default()
+            };
+            cluster.index(identity, false)
+        })
+    }
+
     fn identity(&mut self, labels: Vec<IdentityLabel>) {
         if self.identities.len() < MOST_SETS {
             self.identities.insert(labels);

@@ -10,9 +10,9 @@ use super::dns::Lookups;
 use super::evidence::Evidence;
 use super::request::Requests;
 use super::selector::Selector;
-use super::term::{Home, Term, Terms, Wanted, protocol};
+use super::term::{Home, Term, Terms, Wanted};
 use crate::flow::{Protocol, counted};
-use crate::manifest::Block;
+use crate::manifest::{Block, Content};
 use crate::policy::Direction;
 
 /// Port of DNS.
@@ -22,8 +22,8 @@ const NAMESPACE: &str = "k8s:io.kubernetes.pod.namespace";
 /// Label that names its cluster.
 const CLUSTER: &str = "k8s:io.cilium.k8s.policy.cluster";
 
-/// A port as rules name it: number and protocol, as [`super::term::protocol`] knows it.
-pub type PortKey = (u16, u8);
+/// A port as rules name it; for ICMP the type.
+pub type PortKey = (u16, Protocol);
 
 /// What of layer 7 goes with a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +84,7 @@ pub fn rules(terms: &Terms, options: &RuleOptions<'_>) -> Vec<Rule> {
         }
         // Whoever gets requests listed has a rule of its own.
         let alone = matches!(layer7, Layer7::Http(_)).then(|| term.clone());
-        let key = (kind(term), ports.clone(), layer7.clone(), alone);
+        let key = (term.kind(), ports.clone(), layer7.clone(), alone);
         let rule = groups.entry(key).or_insert_with(|| Rule {
             direction: options.direction,
             terms: Vec::new(),
@@ -149,26 +149,19 @@ pub fn rules(terms: &Terms, options: &RuleOptions<'_>) -> Vec<Rule> {
     groups.into_values().collect()
 }
 
-fn kind(term: &Term) -> u8 {
-    match term {
-        Term::Pods { .. } => 0,
-        Term::Entity(_) => 1,
-        Term::Name(_) => 2,
-        Term::Prefix(_) => 3,
-    }
+/// Whether it is a type of ICMP.
+#[must_use]
+pub(in crate::review) fn is_icmp((_, protocol): PortKey) -> bool {
+    matches!(protocol, Protocol::Icmpv4 | Protocol::Icmpv6)
 }
 
-fn is_icmp((_, number): PortKey) -> bool {
-    matches!(protocol(number), Protocol::Icmpv4 | Protocol::Icmpv6)
-}
-
-fn is_dns((port, number): PortKey) -> bool {
-    port == DNS && matches!(protocol(number), Protocol::Udp | Protocol::Tcp)
+fn is_dns((port, protocol): PortKey) -> bool {
+    port == DNS && matches!(protocol, Protocol::Udp | Protocol::Tcp)
 }
 
 /// Long answers come over TCP, whether one was seen or not.
 fn dns_ports() -> Vec<PortKey> {
-    vec![(DNS, Protocol::Udp as u8), (DNS, Protocol::Tcp as u8)]
+    vec![(DNS, Protocol::Udp), (DNS, Protocol::Tcp)]
 }
 
 /// The requests of a port, where they are listed.
@@ -205,27 +198,11 @@ impl Rule {
             item.commented(said(evidence, notes))
         });
         let list = Block::list(list);
-        let mut entries = vec![(self.key(), list)];
-        let types: Vec<&PortKey> = self.ports.iter().filter(|port| is_icmp(**port)).collect();
-        if types.is_empty() {
-            entries.push(("toPorts", Block::list([self.to_ports()])));
-        } else {
-            let fields = types.into_iter().map(|(kind, number)| {
-                let family = match protocol(*number) {
-                    Protocol::Icmpv6 => "IPv6",
-                    _ => "IPv4",
-                };
-                Block::map([
-                    ("family", Block::text(family)),
-                    (
-                        "type",
-                        crate::manifest::Content::Word(kind.to_string()).into(),
-                    ),
-                ])
-            });
-            let fields = Block::map([("fields", Block::list(fields))]);
-            entries.push(("icmps", Block::list([fields])));
-        }
+        let ports = match self.layer7 {
+            Layer7::None => layer4(&self.ports),
+            _ => ("toPorts", Block::list([self.to_ports()])),
+        };
+        let entries = [(self.key(), list), ports];
         let own = match self.terms.as_slice() {
             [(_, evidence, notes)] => said(evidence, notes),
             _ => Vec::new(),
@@ -277,13 +254,34 @@ impl Rule {
     }
 }
 
+/// `toPorts` for ports, `icmps` for types of ICMP: keys are all of one kind.
+#[must_use]
+pub fn layer4(keys: &[PortKey]) -> (&'static str, Block) {
+    if !keys.first().is_some_and(|key| is_icmp(*key)) {
+        let ports = Block::map([("ports", ports(keys))]);
+        return ("toPorts", Block::list([ports]));
+    }
+    let fields = keys.iter().map(|(kind, protocol)| {
+        let family = match protocol {
+            Protocol::Icmpv6 => "IPv6",
+            _ => "IPv4",
+        };
+        Block::map([
+            ("family", Block::text(family)),
+            ("type", Content::Word(kind.to_string()).into()),
+        ])
+    });
+    let fields = Block::map([("fields", Block::list(fields))]);
+    ("icmps", Block::list([fields]))
+}
+
 /// Ports as a list of them.
 #[must_use]
 pub fn ports(keys: &[PortKey]) -> Block {
-    Block::list(keys.iter().map(|(port, number)| {
+    Block::list(keys.iter().map(|(port, protocol)| {
         Block::map([
             ("port", Block::quoted(port.to_string())),
-            ("protocol", Block::text(protocol(*number).name())),
+            ("protocol", Block::text(protocol.name())),
         ])
     }))
 }
@@ -358,7 +356,7 @@ mod tests {
         for (port, protocol) in list {
             let mut seen = Port::default();
             seen.evidence.add(3, 0, 60_000_000_000);
-            wanted.ports.insert((*port, *protocol as u8), seen);
+            wanted.ports.insert((*port, *protocol), seen);
         }
         wanted
     }
@@ -455,7 +453,7 @@ mod tests {
     fn requests_are_listed_where_enough_were_seen_and_on_the_side_of_the_server() {
         let mut port = wanted(&[(80, Protocol::Tcp)]);
         let get: Arc<str> = "GET".into();
-        if let Some(port) = port.ports.get_mut(&(80, Protocol::Tcp as u8)) {
+        if let Some(port) = port.ports.get_mut(&(80, Protocol::Tcp)) {
             port.requests.add(&get, "/v1/[0-9]+", 200);
         }
         let terms = Terms::from([(pods("shop", "web"), port)]);

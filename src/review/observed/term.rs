@@ -5,7 +5,7 @@
 //! network where many of it were seen. What a rule looks like is `rule`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -14,10 +14,11 @@ use super::evidence::Evidence;
 use super::learn::Use;
 use super::request::Requests;
 use super::roster::{Directory, key_of};
+use super::rule::PortKey;
 use super::selector::{Selector, choose};
 use crate::baseline::registered;
 use crate::connection::Peer;
-use crate::flow::{Protocol, counted};
+use crate::flow::counted;
 use crate::policy::Direction;
 
 /// Addresses of one network from which on the network is named.
@@ -26,8 +27,12 @@ const MANY: usize = 8;
 const MOST_PREFIXES: usize = 64;
 /// Names below one domain from which on the domain is named.
 const MOST_NAMES: usize = 20;
-/// The address of the cloud's metadata service.
-const METADATA: [&str; 3] = ["169.254.169.254", "fd00:ec2::254", "100.100.100.200"];
+/// Addresses of the metadata service of clouds.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+];
 
 /// Who is at the other end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +54,19 @@ pub enum Term {
     Prefix(IpNet),
 }
 
+impl Term {
+    /// Peers of one kind stand in one rule, pods first.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Pods { .. } => 0,
+            Self::Entity(_) => 1,
+            Self::Name(_) => 2,
+            Self::Prefix(_) => 3,
+        }
+    }
+}
+
 /// Where the policy is that a rule is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
@@ -62,7 +80,7 @@ pub struct Home {
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// By port and protocol.
-    pub ports: BTreeMap<(u16, u8), Port>,
+    pub ports: BTreeMap<PortKey, Port>,
     /// What a reader should know.
     pub notes: BTreeSet<String>,
 }
@@ -88,8 +106,6 @@ pub struct Naming<'a> {
     pub home: Home,
     /// Whether a pod's own node reaches it whatever rules say.
     pub lets_host_in: bool,
-    /// Addresses are named one by one, however many they are.
-    pub exact: bool,
 }
 
 impl Naming<'_> {
@@ -97,19 +113,21 @@ impl Naming<'_> {
     #[must_use]
     pub fn terms<'a>(&self, uses: impl Iterator<Item = &'a Use>, direction: Direction) -> Terms {
         let mut terms = Terms::new();
-        let mut outside: BTreeMap<(u16, u8), Outside> = BTreeMap::new();
+        let mut outside: BTreeMap<PortKey, Outside> = BTreeMap::new();
+        let mut pods: BTreeMap<&Peer, Option<(Term, Option<String>)>> = BTreeMap::new();
         for one in uses {
             let peer = match direction {
                 Direction::Ingress => &one.client,
                 Direction::Egress => &one.server,
             };
-            let port = (one.port, one.protocol as u8);
+            let port = (one.port, one.protocol);
             match peer {
                 Peer::Workload { .. } => {
-                    for (term, notes) in self.pods(peer) {
-                        let wanted = terms.entry(term).or_default();
+                    let named = pods.entry(peer).or_insert_with(|| self.pods(peer));
+                    if let Some((term, note)) = named {
+                        let wanted = terms.entry(term.clone()).or_default();
                         wanted.take(port, one);
-                        wanted.notes.extend(notes);
+                        wanted.notes.extend(note.clone());
                     }
                 }
                 Peer::Entity(name) if &**name == "world" => {
@@ -138,16 +156,14 @@ impl Naming<'_> {
             }
         }
         for (port, outside) in outside {
-            outside.terms(port, self.exact, &mut terms);
+            outside.terms(port, &mut terms);
         }
         terms
     }
 
     /// A workload by its labels, with what there is to say of them.
-    fn pods(&self, peer: &Peer) -> Vec<(Term, Vec<String>)> {
-        let Some(key) = key_of(peer) else {
-            return Vec::new();
-        };
+    fn pods(&self, peer: &Peer) -> Option<(Term, Option<String>)> {
+        let key = key_of(peer)?;
         let (cluster, namespace, name) = &key;
         let other =
             (!cluster.is_empty() && !self.home.cluster.is_empty() && *cluster != self.home.cluster)
@@ -161,24 +177,20 @@ impl Naming<'_> {
         if chosen.selector.labels.is_empty() {
             let note =
                 format!("{namespace}/{name} has no label that lasts: this is its whole namespace");
-            return vec![(term(Selector::default()), vec![note])];
+            return Some((term(Selector::default()), Some(note)));
         }
-        let notes = match chosen.also.as_slice() {
-            [] => Vec::new(),
-            also => {
-                let names: Vec<String> = also
-                    .iter()
-                    .map(|(_, namespace, name)| format!("{namespace}/{name}"))
-                    .collect();
-                vec![format!("these labels select {} too", names.join(", "))]
-            }
-        };
-        vec![(term(chosen.selector), notes)]
+        let also = chosen.also.iter();
+        let also: Vec<String> = also
+            .map(|(_, namespace, name)| format!("{namespace}/{name}"))
+            .collect();
+        let note =
+            (!also.is_empty()).then(|| format!("these labels select {} too", also.join(", ")));
+        Some((term(chosen.selector), note))
     }
 }
 
 impl Wanted {
-    fn take(&mut self, port: (u16, u8), one: &Use) {
+    fn take(&mut self, port: PortKey, one: &Use) {
         let known = self.ports.entry(port).or_default();
         known.evidence.merge(&one.evidence);
         known.requests.merge(&one.requests);
@@ -241,17 +253,13 @@ impl<'a> Outside<'a> {
         }
     }
 
-    fn terms(self, port: (u16, u8), exact: bool, terms: &mut Terms) {
+    fn terms(self, port: PortKey, terms: &mut Terms) {
         for one in &self.public {
             let wanted = terms.entry(Term::Entity("world".into())).or_default();
             wanted.take(port, one);
         }
         self.named(port, terms);
-        let networks = if exact {
-            self.prefixes.keys().map(|net| (*net, vec![*net])).collect()
-        } else {
-            networks(self.prefixes.keys().copied())
-        };
+        let networks = networks(self.prefixes.keys().copied());
         if networks.len() > MOST_PREFIXES {
             let wanted = terms.entry(Term::Entity("world".into())).or_default();
             for one in self.prefixes.values().flatten() {
@@ -283,7 +291,7 @@ impl<'a> Outside<'a> {
                     counted(members.len() as u64, "address", "addresses")
                 ));
             }
-            if METADATA.contains(&network.addr().to_string().as_str()) {
+            if is_metadata(network.addr()) {
                 wanted.notes.insert(
                     "the metadata service of the cloud gives credentials: is this meant?"
                         .to_owned(),
@@ -293,7 +301,7 @@ impl<'a> Outside<'a> {
     }
 
     /// Names one by one; where very many are below one domain, all of it.
-    fn named(&self, port: (u16, u8), terms: &mut Terms) {
+    fn named(&self, port: PortKey, terms: &mut Terms) {
         let mut domains: BTreeMap<&str, usize> = BTreeMap::new();
         for name in self.names.keys() {
             *domains.entry(registered(name)).or_default() += 1;
@@ -358,24 +366,16 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// The protocol of a number that [`Wanted::ports`] has.
+/// Whether clouds give credentials to whoever asks at an address.
 #[must_use]
-pub fn protocol(number: u8) -> Protocol {
-    [
-        Protocol::Tcp,
-        Protocol::Udp,
-        Protocol::Sctp,
-        Protocol::Icmpv4,
-        Protocol::Icmpv6,
-    ]
-    .into_iter()
-    .find(|protocol| *protocol as u8 == number)
-    .unwrap_or(Protocol::None)
+pub fn is_metadata(address: IpAddr) -> bool {
+    METADATA.contains(&address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::Protocol;
 
     fn used(server: Peer, port: u16, address: [u8; 4]) -> Use {
         let mut evidence = Evidence::default();
@@ -405,7 +405,6 @@ mod tests {
                 namespace: Some("shop".into()),
             },
             lets_host_in: true,
-            exact: false,
         };
         let terms = naming.terms(uses.iter(), direction);
         terms

@@ -77,10 +77,7 @@ pub(super) fn outcome(sides: [Option<&Answer>; 2], seen: bool, same: [bool; 2]) 
             Verdict::Redirected if side.asks && !seen && !same => {
                 Outcome::Unknown(Cause::L7NotVisible)
             }
-            Verdict::Allowed | Verdict::Redirected => Outcome::Passes,
-            Verdict::DeniedByRule | Verdict::DeniedByDefault => Outcome::Denied,
-            Verdict::AuthRequired => Outcome::NeedsAuthentication,
-            Verdict::Unknown(cause) => Outcome::Unknown(cause),
+            verdict => Outcome::from(verdict),
         };
         outcome = stricter(outcome, own);
     }

@@ -200,31 +200,18 @@ impl Gatherer {
         simulation
     }
 
-    /// What becomes of a connection under both sets; `None` where no flow of it says enough
-    /// to ask.
-    pub(in crate::review) fn outcomes(
-        &mut self,
-        connection: &Connection,
-    ) -> Option<(Outcome, Outcome)> {
+    /// What becomes of a connection, and what each side says of it; `None` where no flow of
+    /// it says enough to ask.
+    pub(in crate::review) fn judged(&mut self, connection: &Connection) -> Option<Judged> {
         let marks = [connection.egress.mark, connection.ingress.mark];
         let sides = self.sides(marks, |case| case.sides.clone())?;
         let (base, head, _) = compared(&sides, connection.exchanges > 0);
-        Some((base, head))
-    }
-
-    /// What each side of a connection says under both sets, the client's first; `None` where
-    /// no policy is asked on that side.
-    pub(in crate::review) fn verdicts(
-        &mut self,
-        connection: &Connection,
-    ) -> Option<[Option<(Verdict, Verdict)>; 2]> {
-        let marks = [connection.egress.mark, connection.ingress.mark];
-        Some(said(&self.sides(marks, |case| case.sides.clone())?))
+        Some(((base, head), said(&sides)))
     }
 
     /// What becomes of a request on a connection that passes, and what each side says of it;
     /// `None` where the connection itself does not pass under both sets.
-    pub(in crate::review) fn request(&mut self, exchange: &Exchange) -> Option<RequestOutcome> {
+    pub(in crate::review) fn request(&mut self, exchange: &Exchange) -> Option<Judged> {
         let [ingress, egress] = exchange.marks;
         let marks = [egress, ingress];
         let connection = self.sides(marks, |case| case.sides.clone())?;
@@ -369,8 +356,9 @@ fn better(own: Option<Both>, other: Option<Both>) -> Option<Both> {
     }
 }
 
-/// What becomes of a request under both sets, and what each side says of it.
-pub(in crate::review) type RequestOutcome = ((Outcome, Outcome), [Option<(Verdict, Verdict)>; 2]);
+/// What becomes of something under both sets, and what each side says of it, the client's
+/// first; `None` where no policy is asked on that side.
+pub(in crate::review) type Judged = ((Outcome, Outcome), [Option<(Verdict, Verdict)>; 2]);
 
 fn said(sides: &[Option<Both>; 2]) -> [Option<(Verdict, Verdict)>; 2] {
     [0, 1].map(|at| {

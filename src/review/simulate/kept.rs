@@ -92,7 +92,8 @@ pub fn keep(
     kept
 }
 
-fn named(document: &Document) -> Option<ObjectId> {
+/// The policy that a document is; `None` for what is none, or cannot be read.
+pub(in crate::review) fn named(document: &Document) -> Option<ObjectId> {
     match read_document(document) {
         ReadObject::Policy(policy) => Some(policy.id),
         _ => None,

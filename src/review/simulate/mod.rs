@@ -37,6 +37,7 @@ pub use accept::{AcceptError, Acceptance, Accepted};
 pub use case::{Cases, PairJudge};
 pub use gather::Gatherer;
 pub use jobs::{Job, jobs, longest_pause};
+pub(in crate::review) use kept::named;
 pub use kept::{Kept, Refuser, keep};
 pub use objects::{ObjectChange, ObjectChanged, compare};
 
@@ -53,6 +54,18 @@ pub enum Outcome {
     Unknown(Cause),
     /// Neither side is an endpoint: no policy is asked.
     NotAsked,
+}
+
+impl From<Verdict> for Outcome {
+    /// What becomes of something of which one side alone is asked.
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allowed | Verdict::Redirected => Self::Passes,
+            Verdict::DeniedByRule | Verdict::DeniedByDefault => Self::Denied,
+            Verdict::AuthRequired => Self::NeedsAuthentication,
+            Verdict::Unknown(cause) => Self::Unknown(cause),
+        }
+    }
 }
 
 /// How two sets differ about a connection or a request. One set in place of the other gives

@@ -5,14 +5,16 @@
 //! suggested lets them in, which it then says. Where another policy lets everybody pass, the
 //! suggestion changes nothing, and that is told.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Draft, SIDES};
 use crate::engine::Policies;
-use crate::inventory::{Identity, Label, UNNUMBERED};
+use crate::flow::Protocol;
+use crate::inventory::Label;
 use crate::policy::{Direction, ObjectId, Origin, Verdict};
-use crate::review::observed::{Directory, protocol};
+use crate::review::observed::Directory;
+use crate::review::reach::Subject;
 
 /// A name that nobody has.
 const STRANGER: &str = "flowwatch-any-other";
@@ -24,8 +26,6 @@ const OTHER_PORT: u16 = 47_911;
 pub struct Claim {
     /// Strangers and ports that were asked about and are denied.
     pub denied: u64,
-    /// Those that rules of what was suggested let pass, as they say.
-    pub meant: u64,
     /// Policies that let them pass although no suggestion does.
     pub others: Vec<String>,
     /// It cannot be told.
@@ -51,14 +51,9 @@ pub fn claims(
         }
         let mut ports: Vec<(u8, u16)> = vec![(6, OTHER_PORT)];
         for rule in &side.rules {
-            ports.extend(rule.ports.iter().filter_map(|(port, number)| {
-                let number = match protocol(*number) {
-                    crate::flow::Protocol::Tcp => 6,
-                    crate::flow::Protocol::Udp => 17,
-                    crate::flow::Protocol::Sctp => 132,
-                    _ => return None,
-                };
-                Some((number, *port))
+            ports.extend(rule.ports.iter().filter_map(|(port, protocol)| {
+                let has_ports = matches!(protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp);
+                has_ports.then(|| (protocol.iana(), *port))
             }));
         }
         ports.sort_unstable();
@@ -67,18 +62,10 @@ pub fn claims(
         let peers = strangers(&draft.id.namespace, name.as_deref().unwrap_or_default());
         let peers: Vec<_> = peers
             .into_iter()
-            .map(|(identity, outside)| cluster.index(identity, outside))
+            .map(|subject| cluster.index(subject.identity, subject.outside))
             .collect();
         let members = draft.members.iter().filter_map(|key| directory.get(key));
-        for labels in members.flat_map(|member| &member.identities) {
-            let subject = cluster.index(
-                Identity {
-                    number: UNNUMBERED,
-                    labels: labels.clone(),
-                    ..Identity::default()
-                },
-                false,
-            );
+        for subject in members.flat_map(|member| member.indices(&cluster)) {
             for peer in &peers {
                 for (protocol, port) in &ports {
                     let question = (subject, direction, *peer, (*protocol, *port));
@@ -131,9 +118,7 @@ impl Claim {
                         None => {}
                     }
                 }
-                if meant {
-                    self.meant += 1;
-                } else {
+                if !meant {
                     self.others.extend(others);
                 }
             }
@@ -148,7 +133,7 @@ impl Claim {
 }
 
 /// A pod of the namespace, one of another, and an address of either family.
-fn strangers(namespace: &Arc<str>, cluster: &str) -> Vec<(Identity, bool)> {
+fn strangers(namespace: &Arc<str>, cluster: &str) -> Vec<Subject> {
     let pod = |namespace: &str| {
         let labels = [
             ("app", STRANGER),
@@ -159,30 +144,13 @@ fn strangers(namespace: &Arc<str>, cluster: &str) -> Vec<(Identity, bool)> {
             ),
             ("io.cilium.k8s.policy.cluster", cluster),
         ];
-        let mut labels: Vec<Label> = labels
-            .iter()
-            .map(|(key, value)| Label::new("k8s", key, value))
-            .collect();
-        labels.sort();
-        Identity {
-            number: UNNUMBERED,
-            labels,
-            ..Identity::default()
-        }
-    };
-    let outside = |address: IpAddr| Identity {
-        number: UNNUMBERED,
-        address: Some(address),
-        names_complete: true,
-        ..Identity::default()
+        let labels = labels.map(|(key, value)| Label::new("k8s", key, value));
+        Subject::pod(STRANGER.to_owned(), labels)
     };
     vec![
-        (pod(namespace), false),
-        (pod(STRANGER), false),
-        (outside(Ipv4Addr::new(198, 51, 100, 251).into()), true),
-        (
-            outside(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into()),
-            true,
-        ),
+        pod(namespace),
+        pod(STRANGER),
+        Subject::address(Ipv4Addr::new(198, 51, 100, 251).into()),
+        Subject::address(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into()),
     ]
 }

@@ -14,7 +14,6 @@ use crate::baseline::{Readiness, Stage};
 use crate::connection::Peer;
 use crate::engine::{ClusterPolicies, Policies};
 use crate::flow::NO_TIME;
-use crate::inventory::{Identity, UNNUMBERED};
 use crate::policy::{AllowLocalhost, Direction, ObjectId, ObjectKind};
 use crate::review::observed::{
     Directory, Evidence, Home, Lookups, Member, Names, Naming, PortKey, RuleOptions, Selector,
@@ -106,10 +105,11 @@ pub fn drafts(materials: &Materials<'_>, repairs: &Repairs) -> (Vec<Draft>, Vec<
     (all, skipped)
 }
 
-/// Uses by who is at their ends.
+/// Uses by who is at their ends, and names by who asked for them.
 struct ByEnd<'a> {
     clients: BTreeMap<WorkloadKey, Vec<(usize, &'a Use)>>,
     servers: BTreeMap<WorkloadKey, Vec<(usize, &'a Use)>>,
+    names: BTreeMap<WorkloadKey, Vec<&'a Names>>,
 }
 
 impl<'a> ByEnd<'a> {
@@ -117,6 +117,7 @@ impl<'a> ByEnd<'a> {
         let mut by_end = Self {
             clients: BTreeMap::new(),
             servers: BTreeMap::new(),
+            names: BTreeMap::new(),
         };
         for (at, one) in usage.uses.iter().enumerate() {
             if let Some(key) = key_of(&one.client) {
@@ -124,6 +125,11 @@ impl<'a> ByEnd<'a> {
             }
             if let Some(key) = key_of(&one.server) {
                 by_end.servers.entry(key).or_default().push((at, one));
+            }
+        }
+        for (client, _, asked) in &usage.names {
+            if let Some(key) = key_of(client) {
+                by_end.names.entry(key).or_default().push(asked);
             }
         }
         by_end
@@ -137,6 +143,15 @@ impl<'a> ByEnd<'a> {
         };
         by_end.get(key).map_or(&[], Vec::as_slice)
     }
+
+    /// Names that any of these asked for.
+    fn names(&self, members: &BTreeSet<WorkloadKey>) -> Names {
+        let mut names = Names::default();
+        for asked in members.iter().filter_map(|key| self.names.get(key)) {
+            asked.iter().for_each(|asked| names.merge(asked));
+        }
+        names
+    }
 }
 
 impl Materials<'_> {
@@ -144,6 +159,14 @@ impl Materials<'_> {
     pub(super) fn compiled(&self) -> Arc<ClusterPolicies> {
         let name = Some(&**self.cluster).filter(|name| !name.is_empty());
         self.policies.cluster(name)
+    }
+
+    /// How many workloads are asked about.
+    #[must_use]
+    pub fn asked_for(&self) -> usize {
+        let all = self.directory.iter();
+        all.filter(|(key, member)| self.is_asked_for(key, member))
+            .count()
     }
 
     fn is_asked_for(&self, (cluster, namespace, name): &WorkloadKey, member: &Member) -> bool {
@@ -160,7 +183,8 @@ impl Materials<'_> {
             return true;
         }
         let everybody = namespaces.is_empty() && workloads.is_empty();
-        everybody && member.pods > 0 && (self.ask.dropped || !SYSTEM.contains(&&**namespace))
+        let is_seen = member.pods > 0 || self.ask.unseen;
+        everybody && is_seen && (self.ask.dropped || !SYSTEM.contains(&&**namespace))
     }
 
     /// In which directions a workload gets a policy: those in which none turns on default
@@ -187,7 +211,7 @@ impl Materials<'_> {
                 Ok(wanted)
             };
         }
-        if member.pods == 0 {
+        if member.pods == 0 && !self.ask.unseen {
             return Err(Some("no flow shows it".to_owned()));
         }
         let covered = covered(member, cluster);
@@ -199,7 +223,7 @@ impl Materials<'_> {
             }));
         }
         let seen = SIDES.iter().any(|side| !by_end.of(key, *side).is_empty());
-        if !seen {
+        if !seen && member.pods > 0 {
             return Err(Some("no accepted connection of it was seen".to_owned()));
         }
         Ok(wanted)
@@ -246,7 +270,8 @@ impl Materials<'_> {
                 .map(|(use_at, one)| (*use_at, *one))
                 .collect();
             all.extend(&uses);
-            draft.sides[at] = Some(self.side(&uses, members, direction, (&home, &name), repairs));
+            let own = (&home, &name);
+            draft.sides[at] = Some(self.side(&uses, (members, by_end), direction, own, repairs));
         }
         (draft.readiness, draft.newest) = readiness(all.values().copied());
         draft
@@ -255,7 +280,7 @@ impl Materials<'_> {
     fn side(
         &self,
         uses: &BTreeMap<usize, &Use>,
-        members: &BTreeSet<WorkloadKey>,
+        (members, by_end): (&BTreeSet<WorkloadKey>, &ByEnd<'_>),
         direction: Direction,
         (home, name): (&Home, &DraftName),
         repairs: &Repairs,
@@ -264,7 +289,6 @@ impl Materials<'_> {
             directory: self.directory,
             home: home.clone(),
             lets_host_in: self.policies.options().allow_localhost != AllowLocalhost::Policy,
-            exact: false,
         };
         let mut terms = naming.terms(uses.values().copied(), direction);
         for (of, way, port) in &repairs.nodes {
@@ -282,15 +306,13 @@ impl Materials<'_> {
                 }
             }
         }
-        let lookups = if repairs.any_name.contains(name) {
-            Lookups::anything(self.directory, "names beyond a list were asked for")
-        } else {
-            let called = uses.values().filter_map(|one| match &one.server {
-                Peer::Name(name) => Some(name),
-                _ => None,
-            });
-            let old = self.policies.options().version.minor < 19;
-            Lookups::new(self.names(members), called, self.directory, old)
+        let lookups = match direction {
+            // Only who calls asks.
+            Direction::Ingress => Lookups::default(),
+            Direction::Egress => {
+                let any_name = repairs.any_name.contains(name);
+                self.lookups(uses, members, by_end, any_name)
+            }
         };
         let made = rules(
             &terms,
@@ -314,15 +336,23 @@ impl Materials<'_> {
         }
     }
 
-    /// Names that any of these asked for.
-    fn names(&self, members: &BTreeSet<WorkloadKey>) -> Names {
-        let mut names = Names::default();
-        for (client, _, asked) in &self.usage.names {
-            if key_of(client).is_some_and(|key| members.contains(&key)) {
-                names.merge(asked);
-            }
+    /// What the look-ups of these were, for a rule that lets them.
+    fn lookups(
+        &self,
+        uses: &BTreeMap<usize, &Use>,
+        members: &BTreeSet<WorkloadKey>,
+        by_end: &ByEnd<'_>,
+        any_name: bool,
+    ) -> Lookups {
+        if any_name {
+            return Lookups::anything(self.directory, "names beyond a list were asked for");
         }
-        names
+        let called = uses.values().filter_map(|one| match &one.server {
+            Peer::Name(name) => Some(name),
+            _ => None,
+        });
+        let old = self.policies.options().version.minor < 19;
+        Lookups::new(by_end.names(members), called, self.directory, old)
     }
 }
 
@@ -342,13 +372,7 @@ fn beside(terms: &mut Terms, port: PortKey, addresses: &BTreeSet<std::net::IpAdd
 /// In which directions policies turn on default deny for all pods of a workload.
 fn covered(member: &Member, cluster: &ClusterPolicies) -> [bool; 2] {
     let mut covered = [!member.identities.is_empty(); 2];
-    for labels in &member.identities {
-        let identity = Identity {
-            number: UNNUMBERED,
-            labels: labels.clone(),
-            ..Identity::default()
-        };
-        let index = cluster.index(identity, false);
+    for index in member.indices(cluster) {
         let compiled = cluster.read();
         for (at, direction) in SIDES.into_iter().enumerate() {
             covered[at] &= compiled.selecting(index, direction).iter().any(|entry| {
@@ -368,6 +392,10 @@ fn notes(members: &BTreeSet<WorkloadKey>, directory: &Directory) -> Vec<String> 
             "No label tells {} apart: this is for all of them.",
             names.join(" and ")
         ));
+    }
+    let is_unseen = |key| directory.get(key).is_some_and(|member| member.pods == 0);
+    if members.iter().all(is_unseen) {
+        notes.push("Only manifests show it: nothing of it is known to be needed.".to_owned());
     }
     let jobs = members.iter().filter(|key| {
         directory

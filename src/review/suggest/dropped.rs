@@ -116,12 +116,10 @@ fn sides(
     let clients = indices(materials, cluster, &one.client, &one.evidence.clients);
     let servers = indices(materials, cluster, &one.server, &one.evidence.servers);
     let protocol = match one.protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Sctp => 132,
-        Protocol::Icmpv4 => 1,
-        Protocol::Icmpv6 => 58,
-        _ => return Err("its protocol has no ports".to_owned()),
+        Protocol::None | Protocol::Vrrp | Protocol::Igmp => {
+            return Err("its protocol has no ports".to_owned());
+        }
+        known => known.iana(),
     };
     let mut missing = Vec::new();
     let ends = [
@@ -165,18 +163,7 @@ fn indices(
         Peer::Workload { .. } => {
             let key: Option<WorkloadKey> = key_of(peer);
             let member = key.and_then(|key| materials.directory.get(&key));
-            let sets = member.map(|member| &member.identities);
-            sets.into_iter()
-                .flatten()
-                .map(|labels| {
-                    let identity = Identity {
-                        number: UNNUMBERED,
-                        labels: labels.clone(),
-                        ..Identity::default()
-                    };
-                    cluster.index(identity, false)
-                })
-                .collect()
+            member.map_or_else(Vec::new, |member| member.indices(cluster).collect())
         }
         Peer::Entity(name) if &**name != "world" => {
             let endpoint = Endpoint {

@@ -44,6 +44,8 @@ pub struct Ask {
     pub http: bool,
     /// For denied connections instead of workloads without a policy.
     pub dropped: bool,
+    /// Also for workloads that only manifests show: nothing passes.
+    pub unseen: bool,
 }
 
 /// A policy as it would be.
@@ -119,6 +121,8 @@ pub struct Suggested {
     pub more_pods: bool,
     /// Denied connections were asked about: what is accepted are these.
     pub dropped: bool,
+    /// Workloads that were asked about.
+    pub asked_for: u64,
     /// Workloads of other clusters, for which none is made.
     pub elsewhere: u64,
     /// Jobs that run less often than the recording is long.
@@ -183,6 +187,17 @@ impl Suggested {
                     self.beyond,
                     "accepted connection is",
                     "accepted connections are"
+                )
+            ));
+        }
+        let broken = self.settled.replayed.more_broken;
+        if broken > 0 {
+            sentences.push(format!(
+                "{} would be denied on more edges than are told apart: narrow it with --namespace",
+                counted(
+                    broken,
+                    "accepted connection or request",
+                    "accepted connections or requests"
                 )
             ));
         }
@@ -290,5 +305,23 @@ impl Draft {
                 .unwrap_or_default(),
             namespace: Some(self.id.namespace.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_beyond_the_bound_is_not_proven() {
+        let mut suggested = Suggested::default();
+        assert!(suggested.is_proven());
+        suggested.settled.replayed.more_broken = 2;
+        assert_eq!(
+            suggested.unproven(),
+            [
+                "2 accepted connections or requests would be denied on more edges than are told apart: narrow it with --namespace"
+            ]
+        );
     }
 }

@@ -76,13 +76,13 @@ impl Repairs {
                 (Some(_), _) if !is_dns && self.queries.insert(name.clone()) => return,
                 (Some(_), _) if !is_dns && self.no_paths.insert(name.clone()) => return,
                 (None, _) if is_node(peer) => {
-                    let port = (one.port, one.protocol as u8);
+                    let port = (one.port, one.protocol);
                     if self.nodes.insert((name.clone(), direction, port)) {
                         return;
                     }
                 }
                 (None, Direction::Egress) if is_outside => {
-                    let port = (one.port, one.protocol as u8);
+                    let port = (one.port, one.protocol);
                     let known = self.addresses.entry((name.clone(), port)).or_default();
                     let size = known.len();
                     known.extend(&one.addresses);

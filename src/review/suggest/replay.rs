@@ -72,7 +72,7 @@ pub struct Replayed {
     pub requests: Tally,
     /// Accepted ones that would be denied, most first.
     pub broken: Vec<Broken>,
-    /// Those of them that are not told apart.
+    /// Those that a side newly denies, on edges that are not told apart.
     pub more_broken: u64,
     /// Accepted connections by workload and direction, as that side has it.
     pub by_side: BTreeMap<(WorkloadKey, Direction), Tally>,
@@ -102,6 +102,7 @@ pub struct Replay {
     newly_allowed: u64,
     newly_undecided: u64,
     broken: Bounded<(Edge, Option<Arc<str>>), BrokenSums>,
+    more_broken: u64,
     by_side: BTreeMap<(PeerId, Direction), [Tally; 2]>,
     /// Whether an accepted connection passes, and how many cannot be told of.
     edges: Bounded<Edge, (bool, u64)>,
@@ -163,6 +164,7 @@ impl Replay {
             newly_allowed: 0,
             newly_undecided: 0,
             broken: Bounded::new(MOST_BROKEN),
+            more_broken: 0,
             by_side: BTreeMap::new(),
             edges: Bounded::new(MOST_EDGES),
         }
@@ -171,7 +173,6 @@ impl Replay {
     /// What came of it.
     #[must_use]
     pub fn finish(self, peers: &Peers) -> Replayed {
-        let more_broken = self.broken.others();
         let mut broken: Vec<Broken> = self
             .broken
             .into_iter()
@@ -209,7 +210,7 @@ impl Replay {
             unwanted: self.unwanted,
             requests: self.requests,
             broken,
-            more_broken,
+            more_broken: self.more_broken,
             newly_allowed: self.newly_allowed,
             newly_undecided: self.newly_undecided,
             ..Replayed::default()
@@ -234,19 +235,22 @@ impl Replay {
         sides: &[Option<(Verdict, Verdict)>; 2],
         (before, address): (bool, Option<IpAddr>),
     ) {
+        let newly = sides
+            .iter()
+            .zip([Direction::Egress, Direction::Ingress])
+            .filter(|(side, _)| {
+                side.is_some_and(|(base, head)| is_denied(head) && !is_denied(base))
+            })
+            .map(|(_, direction)| direction);
         let Some(sums) = self.broken.entry(key, weight, BrokenSums::default) else {
+            if newly.count() > 0 {
+                self.more_broken += weight;
+            }
             return;
         };
         sums.count += weight;
         sums.before |= before;
-        for (side, direction) in sides.iter().zip([Direction::Egress, Direction::Ingress]) {
-            if let Some((base, head)) = side
-                && is_denied(*head)
-                && !is_denied(*base)
-            {
-                sums.sides.insert(direction);
-            }
-        }
+        sums.sides.extend(newly);
         if sums.addresses.len() < MOST_ADDRESSES {
             sums.addresses.extend(address);
         }
@@ -261,8 +265,8 @@ impl Observer for Replay {
             Err(why) if why.is_unwanted() => false,
             Err(_) => return,
         };
-        let outcomes = self.judge.outcomes(connection);
-        let head = outcomes.map(|(_, head)| head);
+        let judged = self.judge.judged(connection);
+        let head = judged.map(|((_, head), _)| head);
         let tally = if accepted {
             &mut self.accepted
         } else {
@@ -270,7 +274,7 @@ impl Observer for Replay {
         };
         tally.add(head, weight);
         let edge = connection.edge;
-        let Some(sides) = self.judge.verdicts(connection) else {
+        let Some((outcomes, sides)) = judged else {
             if accepted && let Some(known) = self.edges.entry(edge, weight, Default::default) {
                 known.1 += weight;
             }
@@ -283,28 +287,28 @@ impl Observer for Replay {
         for (side, end) in sides.iter().zip(ends) {
             let Some((_, verdict)) = side else { continue };
             let tallies = self.by_side.entry(end).or_default();
-            tallies[usize::from(!accepted)].add(Some(outcome(*verdict)), weight);
+            tallies[usize::from(!accepted)].add(Some(Outcome::from(*verdict)), weight);
         }
-        if let Some((Outcome::Denied, Outcome::Passes | Outcome::NeedsAuthentication)) = outcomes {
+        if let (Outcome::Denied, Outcome::Passes | Outcome::NeedsAuthentication) = outcomes {
             self.newly_allowed += weight;
         }
         if !accepted {
             return;
         }
         if let Some(known) = self.edges.entry(edge, weight, Default::default) {
-            match head {
-                Some(Outcome::Unknown(_)) | None => known.1 += weight,
-                Some(Outcome::Denied) => {}
+            match outcomes.1 {
+                Outcome::Unknown(_) => known.1 += weight,
+                Outcome::Denied => {}
                 _ => known.0 = true,
             }
         }
         match outcomes {
-            Some((base, Outcome::Denied)) => {
+            (base, Outcome::Denied) => {
                 let before = base == Outcome::Denied;
                 let address = connection.tuple.server;
                 self.breaks((edge, None), weight, &sides, (before, address));
             }
-            Some((Outcome::Passes | Outcome::NeedsAuthentication, Outcome::Unknown(_))) => {
+            (Outcome::Passes | Outcome::NeedsAuthentication, Outcome::Unknown(_)) => {
                 self.newly_undecided += weight;
             }
             _ => {}
@@ -336,11 +340,34 @@ fn is_denied(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::DeniedByRule | Verdict::DeniedByDefault)
 }
 
-fn outcome(verdict: Verdict) -> Outcome {
-    match verdict {
-        Verdict::Allowed | Verdict::Redirected => Outcome::Passes,
-        Verdict::DeniedByRule | Verdict::DeniedByDefault => Outcome::Denied,
-        Verdict::AuthRequired => Outcome::NeedsAuthentication,
-        Verdict::Unknown(cause) => Outcome::Unknown(cause),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DENIED: Verdict = Verdict::DeniedByDefault;
+
+    fn breaks(replay: &mut Replay, port: u16, base: Verdict) {
+        let edge = Edge {
+            client: PeerId::UNKNOWN,
+            server: PeerId::UNKNOWN,
+            port,
+            protocol: Protocol::Tcp,
+        };
+        let sides = [Some((base, DENIED)), None];
+        replay.breaks((edge, None), 3, &sides, (base == DENIED, None));
+    }
+
+    /// Guarantees: what the new policies break is counted past the bound, what was denied
+    /// before is not.
+    #[test]
+    fn what_breaks_beyond_the_bound_is_counted() {
+        let mut replay = Replay::new(Arc::default(), Arc::default());
+        for port in 0..MOST_BROKEN as u16 {
+            breaks(&mut replay, port, DENIED);
+        }
+        breaks(&mut replay, u16::MAX, DENIED);
+        assert_eq!(replay.more_broken, 0);
+        breaks(&mut replay, u16::MAX, Verdict::Allowed);
+        assert_eq!(replay.finish(&Peers::default()).more_broken, 3);
     }
 }

@@ -4,14 +4,14 @@
 //! entities `all`, `cluster` and `world`, very wide prefixes, patterns of names, no peers at
 //! all), and ports that are all, or a range. A whole namespace that is named is meant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::manifest::{Document, Node, Step, Value};
-use crate::policy::{
-    BroadThresholds, Direction, ObjectId, ObjectKind, PolicySet, ReadObject, Section, read_document,
-};
+use crate::policy::{BroadThresholds, Direction, ObjectId, ObjectKind, PolicySet, Section};
+use crate::review::simulate::named;
 
 /// Peers that are loose, by the key they stand below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,14 +107,13 @@ const WIDE_ENTITIES: [&str; 5] = ["all", "cluster", "world", "world-ipv4", "worl
 pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec<LeftAlone>) {
     let mut found = Vec::new();
     let mut left = Vec::new();
-    let named: Vec<(ObjectId, usize)> = documents
-        .iter()
-        .enumerate()
-        .filter_map(|(at, document)| match read_document(document) {
-            ReadObject::Policy(policy) => Some((policy.id, at)),
-            _ => None,
-        })
-        .collect();
+    // Of several of one name the first.
+    let mut by_id: BTreeMap<ObjectId, usize> = BTreeMap::new();
+    for (at, document) in documents.iter().enumerate() {
+        if let Some(id) = named(document) {
+            by_id.entry(id).or_insert(at);
+        }
+    }
     for (index, entry) in set.entries.iter().enumerate() {
         let Some(object) = set.objects.get(entry.object as usize) else {
             continue;
@@ -124,7 +123,7 @@ pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec
             Section::Egress => Direction::Egress,
             _ => continue,
         };
-        let Some((id, document)) = named.iter().find(|(id, _)| *id == object.id) else {
+        let Some((id, document)) = by_id.get_key_value(&object.id) else {
             continue;
         };
         if object.id.kind == ObjectKind::NetworkPolicy {
@@ -241,15 +240,11 @@ fn wide(key: &str, item: &Node) -> Option<Wide> {
 
 fn prefix(text: &str) -> Option<Wide> {
     let prefix: IpNet = text.parse().ok()?;
-    let thresholds = BroadThresholds::default();
-    let most = match prefix {
-        IpNet::V4(_) => thresholds.ipv4_length,
-        IpNet::V6(_) => thresholds.ipv6_length,
-    };
     match prefix.prefix_len() {
         0 => Some(Wide::World),
-        length if length <= most => Some(Wide::Prefix),
-        _ => None,
+        _ => BroadThresholds::default()
+            .is_wide_prefix(prefix)
+            .then_some(Wide::Prefix),
     }
 }
 

@@ -45,8 +45,6 @@ pub struct Tightened {
     pub files: Vec<(Arc<str>, String, String)>,
     /// What came of the replay.
     pub replayed: Replayed,
-    /// Narrowings that the replay showed to be too narrow, and so were taken back.
-    pub taken_back: u64,
     /// What the recording can say.
     pub window: Window,
     /// Accepted connections.
@@ -270,12 +268,55 @@ impl Tightened {
                 counted(open, "accepted connection", "accepted connections")
             ));
         }
-        if self.beyond > 0 {
+        let broken = self.replayed.more_broken;
+        if broken > 0 {
+            sentences.push(format!(
+                "{} would be denied on more edges than are told apart: take a shorter time by --since",
+                counted(
+                    broken,
+                    "accepted connection or request",
+                    "accepted connections or requests"
+                )
+            ));
+        }
+        let more_open = self.replayed.more_open && self.replayed.newly_undecided > 0;
+        if self.beyond > 0 || more_open {
             sentences.push(
                 "there are more edges than are told apart: take a shorter time by --since"
                     .to_owned(),
             );
         }
         sentences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_beyond_the_bound_is_not_proven() {
+        let mut tightened = Tightened::default();
+        assert!(tightened.unproven().is_empty());
+        tightened.replayed.more_broken = 1;
+        assert_eq!(
+            tightened.unproven(),
+            [
+                "1 accepted connection or request would be denied on more edges than are told apart: take a shorter time by --since"
+            ]
+        );
+    }
+
+    #[test]
+    fn edges_beyond_the_bound_that_nothing_is_known_of_are_not_proven() {
+        let mut tightened = Tightened::default();
+        tightened.replayed.more_open = true;
+        // What could not be told before is no news.
+        assert!(tightened.unproven().is_empty());
+        tightened.replayed.newly_undecided = 1;
+        assert_eq!(
+            tightened.unproven(),
+            ["there are more edges than are told apart: take a shorter time by --since"]
+        );
     }
 }

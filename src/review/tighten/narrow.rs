@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::loose::{LeftAlone, Loose, Peers, Ports, Wide, at, peer_keys, range};
 use crate::connection::Peer;
-use crate::flow::{Protocol, counted};
+use crate::flow::counted;
 use crate::manifest::{Block, Document, Node, Patch, Step};
 use crate::policy::{Direction, ObjectKind};
 use crate::review::observed::{
     Directory, Evidence, Home, Layer7, Lookups, Naming, PortKey, Rule, RuleOptions, Term, Terms,
-    Use, peer, ports as port_list, protocol, rules,
+    Use, is_icmp, layer4, peer, ports as port_list, rules,
 };
 
 /// Peers of one element that a person still reads.
@@ -96,7 +96,6 @@ pub(super) fn narrow(
         directory: around.directory,
         home: home.clone(),
         lets_host_in: around.lets_host_in,
-        exact: false,
     };
     // What stands behind a prefix is an address, whatever its name is.
     let by_address = matches!(
@@ -253,13 +252,7 @@ impl Work<'_> {
         }
         let mut kinds: BTreeMap<u8, Rule> = BTreeMap::new();
         for (term, wanted) in terms {
-            let kind = match term {
-                Term::Pods { .. } => 0,
-                Term::Entity(_) => 1,
-                Term::Name(_) => 2,
-                Term::Prefix(_) => 3,
-            };
-            let rule = kinds.entry(kind).or_insert_with(|| Rule {
+            let rule = kinds.entry(term.kind()).or_insert_with(|| Rule {
                 direction: self.loose.direction,
                 terms: Vec::new(),
                 ports: Vec::new(),
@@ -355,7 +348,7 @@ impl Work<'_> {
                     let (key, value) = layer4(&rule.ports);
                     self.patches.push(Patch::Add {
                         path: self.path(),
-                        key,
+                        key: key.to_owned(),
                         value,
                     });
                 }
@@ -372,12 +365,9 @@ impl Work<'_> {
 
     /// Ports of an element that has its peers and none: pings need an element of their own.
     fn all_ports(&mut self, uses: &[Use]) {
-        let used: BTreeSet<PortKey> = uses
-            .iter()
-            .map(|one| (one.port, one.protocol as u8))
-            .collect();
+        let used: BTreeSet<PortKey> = uses.iter().map(|one| (one.port, one.protocol)).collect();
         let (pings, ports): (Vec<PortKey>, Vec<PortKey>) =
-            used.into_iter().partition(|key| is_ping(*key));
+            used.into_iter().partition(|key| is_icmp(*key));
         let (first, then) = if ports.is_empty() {
             (pings, Vec::new())
         } else {
@@ -386,7 +376,7 @@ impl Work<'_> {
         let (key, value) = layer4(&first);
         self.patches.push(Patch::Add {
             path: self.path(),
-            key,
+            key: key.to_owned(),
             value,
         });
         if !then.is_empty() {
@@ -395,7 +385,8 @@ impl Work<'_> {
             let mut again: Vec<(String, Block)> = entries
                 .map(|(key, node)| (key.name.to_string(), Block::from(node)))
                 .collect();
-            again.push(layer4(&then));
+            let (key, value) = layer4(&then);
+            again.push((key.to_owned(), value));
             self.insert(vec![Block::map(again)]);
         }
     }
@@ -420,8 +411,8 @@ impl Work<'_> {
                 .iter()
                 .filter(|one| (first..=last).contains(&one.port))
                 .filter(|one| written == "ANY" || written == one.protocol.name())
-                .map(|one| (one.port, one.protocol as u8))
-                .filter(|key| !is_ping(*key))
+                .map(|one| (one.port, one.protocol))
+                .filter(|key| !is_icmp(*key))
                 .collect();
             let used: Vec<PortKey> = used.into_iter().collect();
             let new = port_list(&used);
@@ -461,7 +452,8 @@ impl Work<'_> {
             let mut entries = vec![(rule.key().to_owned(), Block::list(list))];
             entries.extend(self.same_again());
             if self.loose.ports == Ports::Missing {
-                entries.push(layer4(&rule.ports));
+                let (key, value) = layer4(&rule.ports);
+                entries.push((key.to_owned(), value));
             } else if matches!(self.loose.ports, Ports::Ranges(_)) {
                 return Err("its ranges of ports belong to peers of several kinds".to_owned());
             }
@@ -491,33 +483,6 @@ impl Work<'_> {
             items,
         });
     }
-}
-
-fn is_ping((_, number): PortKey) -> bool {
-    matches!(protocol(number), Protocol::Icmpv4 | Protocol::Icmpv6)
-}
-
-/// `toPorts` or `icmps` for ports of one kind.
-fn layer4(keys: &[PortKey]) -> (String, Block) {
-    if keys.first().is_some_and(|key| is_ping(*key)) {
-        let fields = keys.iter().map(|(kind, number)| {
-            let family = match protocol(*number) {
-                Protocol::Icmpv6 => "IPv6",
-                _ => "IPv4",
-            };
-            Block::map([
-                ("family", Block::text(family)),
-                (
-                    "type",
-                    crate::manifest::Content::Word(kind.to_string()).into(),
-                ),
-            ])
-        });
-        let fields = Block::map([("fields", Block::list(fields))]);
-        return ("icmps".to_owned(), Block::list([fields]));
-    }
-    let ports = Block::map([("ports", port_list(keys))]);
-    ("toPorts".to_owned(), Block::list([ports]))
 }
 
 /// A value on one line.

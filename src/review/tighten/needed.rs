@@ -10,7 +10,6 @@ use super::fits::{Both, Fits};
 use crate::connection::{Connection, Edge, Exchange, Peers};
 use crate::engine::Observer;
 use crate::review::observed::{Evidence, History, Requests, Use, Why};
-use crate::review::report::Seen;
 use crate::review::report::bounded::Bounded;
 
 /// Edges of rules that are told apart.
@@ -28,7 +27,6 @@ pub struct Needed {
     spared: BTreeMap<u32, u64>,
     accepted: u64,
     left_out: BTreeMap<Why, u64>,
-    seen: Seen,
 }
 
 /// What came of it.
@@ -44,8 +42,6 @@ pub struct Need {
     pub left_out: BTreeMap<Why, u64>,
     /// Those on edges that are not told apart.
     pub beyond: u64,
-    /// From when to when.
-    pub seen: Seen,
 }
 
 impl Needed {
@@ -61,7 +57,6 @@ impl Needed {
             spared: BTreeMap::new(),
             accepted: 0,
             left_out: BTreeMap::new(),
-            seen: Seen::default(),
         }
     }
 
@@ -74,7 +69,6 @@ impl Needed {
             accepted: self.accepted,
             left_out: self.left_out,
             beyond,
-            seen: self.seen,
             ..Need::default()
         };
         for ((rule, edge), evidence) in self.uses.into_iter() {
@@ -88,14 +82,7 @@ impl Needed {
             });
         }
         for uses in need.uses.values_mut() {
-            uses.sort_by(|one, other| {
-                (&one.client, &one.server, one.port, one.protocol as u8).cmp(&(
-                    &other.client,
-                    &other.server,
-                    other.port,
-                    other.protocol as u8,
-                ))
-            });
+            uses.sort_by(|one, other| one.order().cmp(&other.order()));
         }
         need
     }
@@ -136,8 +123,6 @@ impl Needed {
 
 impl Observer for Needed {
     fn connection(&mut self, connection: &Connection, peers: &Peers) {
-        self.seen.at(connection.first);
-        self.seen.at(connection.last);
         if let Err(why) = self.history.connection(connection, peers) {
             *self.left_out.entry(why).or_default() += connection.weight;
             return;

@@ -135,14 +135,5 @@ pub fn prove(plan: &Plan, scene: &Scene<'_>) -> Proof {
 
 /// IANA's number of a protocol; `None` for none.
 fn number(protocol: Protocol) -> Option<u8> {
-    Some(match protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Sctp => 132,
-        Protocol::Icmpv4 => 1,
-        Protocol::Icmpv6 => 58,
-        Protocol::Vrrp => 112,
-        Protocol::Igmp => 2,
-        Protocol::None => return None,
-    })
+    (protocol != Protocol::None).then(|| protocol.iana())
 }
