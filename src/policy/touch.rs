@@ -14,6 +14,7 @@ use super::options::{AllowLocalhost, Enforcement};
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::table::Named;
+use super::world::IdentityIndex;
 
 /// An entry that a connection falls under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Compiled {
             });
         let off = self.options.enforcement == Enforcement::Never
             || member.has_key("host") && !self.options.host_firewall;
-        let is_host = |index: super::world::IdentityIndex| {
+        let is_host = |index: IdentityIndex| {
             let member = self.members.get(index.0 as usize);
             member.is_some_and(|member| member.is_host())
         };
@@ -74,16 +75,7 @@ impl Compiled {
             && is_host(question.peer)
             && !is_host(subject);
         let entries = if member.unlabelled {
-            // Any of them may select it.
-            let all: Vec<u32> = self
-                .set
-                .entries
-                .iter()
-                .zip(0..)
-                .filter(|(entry, _)| entry.direction == direction)
-                .map(|(_, index)| index)
-                .collect();
-            let mut touches = entries(&all);
+            let mut touches = entries(&self.may_select(subject, direction));
             for touch in &mut touches {
                 touch.certain = false;
             }
@@ -95,6 +87,21 @@ impl Compiled {
             entries,
             open: !closed || off || let_in,
         }
+    }
+
+    /// Entries that select a subject in a direction, by index; all of the direction where
+    /// nothing is known of it, since any of them may.
+    #[must_use]
+    pub fn may_select(&self, subject: IdentityIndex, direction: Direction) -> Vec<u32> {
+        let member = self.members.get(subject.0 as usize);
+        if member.is_some_and(|member| !member.unlabelled) {
+            return self.selecting(subject, direction);
+        }
+        let entries = self.set.entries.iter().zip(0..);
+        entries
+            .filter(|(entry, _)| entry.direction == direction)
+            .map(|(_, index)| index)
+            .collect()
     }
 
     fn touch(
@@ -209,18 +216,14 @@ impl Compiled {
 
     /// Whether the subject of an entry is somebody.
     #[must_use]
-    pub fn selects_subject(&self, entry: &PolicyEntry, who: super::world::IdentityIndex) -> bool {
+    pub fn selects_subject(&self, entry: &PolicyEntry, who: IdentityIndex) -> bool {
         let member = self.members.get(who.0 as usize);
         member.is_some_and(|member| member.is_subject(&entry.subject.selector, entry.subject.node))
     }
 
     /// The peers of an entry that are somebody, by index; `None` where it is for anybody.
     #[must_use]
-    pub fn peers_that_are(
-        &self,
-        entry: &PolicyEntry,
-        who: super::world::IdentityIndex,
-    ) -> Option<Vec<u32>> {
+    pub fn peers_that_are(&self, entry: &PolicyEntry, who: IdentityIndex) -> Option<Vec<u32>> {
         let peers = entry.peers.as_ref()?.iter().zip(0..);
         let fits = |selector: &PeerSelector| {
             self.selection

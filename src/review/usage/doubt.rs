@@ -256,8 +256,9 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
                     };
                     if !one.oriented {
                         // Either may be the client, and either port the one that was called.
+                        let known = (peer != nobody).then_some(peer);
                         for direction in DIRECTIONS {
-                            whatever(tally, &compiled, (subject, direction, peer), one.count);
+                            whatever(tally, &compiled, (subject, direction, known), one.count);
                         }
                         continue;
                     }
@@ -284,19 +285,19 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
     }
 }
 
-/// Doubts all rules between two, on whatever port.
+/// Doubts all rules between two, on whatever port; without a peer those for whoever it is.
 fn whatever(
     tally: &mut Tally<'_>,
     compiled: &crate::policy::Compiled,
-    (subject, direction, peer): (IdentityIndex, Direction, IdentityIndex),
+    (subject, direction, peer): (IdentityIndex, Direction, Option<IdentityIndex>),
     count: u64,
 ) {
     let set = compiled.set().clone();
-    for index in compiled.selecting(subject, direction) {
+    for index in compiled.may_select(subject, direction) {
         let Some(entry) = set.entries.get(index as usize) else {
             continue;
         };
-        let peers = compiled.peers_that_are(entry, peer);
+        let peers = peer.and_then(|peer| compiled.peers_that_are(entry, peer));
         if peers.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
