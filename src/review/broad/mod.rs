@@ -164,7 +164,7 @@ impl Broad {
             .collect();
         for row in &usage.rows {
             for side in row.sides.iter().flatten() {
-                if !matches!(side.verdict, Verdict::Allowed | Verdict::Redirected) {
+                if !side.verdict.passes() {
                     continue;
                 }
                 let Some(cluster) = policies.at(side.cluster) else {
@@ -179,7 +179,10 @@ impl Broad {
                     .map(|cover| cover.rule)
                     .collect();
                 let only = allows.len() == 1 && !covers.open;
-                let only_broad = !covers.open && allows.iter().all(|rule| gaps[*rule]);
+                // Who asks for authentication asks for something: that is no gap.
+                let only_broad = side.verdict != Verdict::AuthRequired
+                    && !covers.open
+                    && allows.iter().all(|rule| gaps[*rule]);
                 for rule in &allows {
                     if let Some(sums) = broad.get_mut(rule) {
                         sums.add(row, only, only_broad);
