@@ -100,15 +100,7 @@ fn ask(
                 continue;
             };
             let last = port.end_port.max(first);
-            let numbers: &[u8] = match port.protocol {
-                crate::policy::Protocol::Any => &[6, 17],
-                crate::policy::Protocol::Udp => &[17],
-                crate::policy::Protocol::Sctp => &[132],
-                crate::policy::Protocol::Icmp => &[1],
-                crate::policy::Protocol::IcmpV6 => &[58],
-                _ => &[6],
-            };
-            for number in numbers {
+            for number in port.protocol.numbers() {
                 ports.extend([(*number, first.max(1)), (*number, last.max(1))]);
             }
         }
