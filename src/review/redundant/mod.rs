@@ -132,13 +132,7 @@ impl Redundant {
         let rules = written(&set, policies.documents());
         let options = policies.options_of(None);
         let mut redundant = Self::among(&set, &rules, &options);
-        let rejected = set
-            .objects
-            .iter()
-            .filter(|object| object.rejection.is_some());
-        let floating: BTreeSet<&ObjectId> =
-            set.floating.iter().map(|floating| &floating.id).collect();
-        redundant.left_out = (rejected.count() + floating.len()) as u64;
+        redundant.left_out = set.left_out();
         let known: Vec<_> = policies
             .inventory()
             .workloads

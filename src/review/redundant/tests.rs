@@ -9,7 +9,7 @@ use crate::manifest;
 use crate::policy::tests::naive::{self, Connection, Naive};
 use crate::policy::tests::{connections, identities, set as random_set};
 use crate::policy::{Direction, IdentityIndex};
-use crate::review::simulate::tests::{cluster, corpus, load};
+use crate::review::simulate::tests::{cluster, corpus, load, policies};
 
 /// Verdicts of all connections.
 fn verdicts(set: &PolicySet) -> Vec<Naive> {
@@ -347,4 +347,16 @@ fn a_wrong_claim_about_any_protocol_is_dropped() {
         check::hold(&mut redundant, &set, &options, Vec::new());
         assert_eq!(redundant.dropped, 1, "{protocol}");
     }
+}
+
+/// Guarantees: two policies of one name in two files, in a namespace that nobody knows, are
+/// two that were not looked at.
+#[test]
+fn policies_of_one_name_in_two_files_are_both_left_out() {
+    let text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec:\n  endpointSelector: {}\n  ingress:\n  - fromEndpoints: [{}]\n";
+    let documents = ["one.yaml", "two.yaml"]
+        .into_iter()
+        .flat_map(|file| manifest::read(text, file.into()).documents);
+    let redundant = Redundant::of(&policies(documents.collect()));
+    assert_eq!(redundant.left_out, 2);
 }

@@ -187,7 +187,7 @@ impl Unused {
             fit: usage.fit,
             withdrawn,
             jobs,
-            left_out: left_out(&set),
+            left_out: set.left_out(),
             replay: Replay::default(),
             rules,
             reading: Reading::default(),
@@ -299,20 +299,6 @@ fn isolates(set: &PolicySet, gone: u32, stays: &[u32]) -> bool {
                     && other.subject.node == entry.subject.node
                     && entry.subject.selector.is_within(&other.subject.selector)
             })
-}
-
-/// Policies of which nothing is said.
-fn left_out(set: &PolicySet) -> u64 {
-    let refused = set
-        .objects
-        .iter()
-        .filter(|object| object.rejection.is_some());
-    let floating: BTreeSet<(&ObjectId, &str)> = set
-        .floating
-        .iter()
-        .map(|floating| (&floating.id, &*floating.file))
-        .collect();
-    (refused.count() + floating.len()) as u64
 }
 
 fn unknown(usage: &Usage) -> BTreeMap<Cause, u64> {
