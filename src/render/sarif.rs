@@ -26,6 +26,14 @@ pub(super) fn log(rules: &[Value], results: &[Value]) -> Value {
     })
 }
 
+/// Says something of the run that is no result: `warning` or `note`.
+pub(super) fn notify(log: &mut Value, level: &str, text: &str) {
+    log["runs"][0]["invocations"] = json!([{
+        "executionSuccessful": true,
+        "toolExecutionNotifications": [{"level": level, "message": {"text": text}}],
+    }]);
+}
+
 /// A rule, with a section of a page of the guide.
 pub(super) fn rule(id: &str, summary: &str, guide: &str, level: &str) -> Value {
     let page = page(guide, id);

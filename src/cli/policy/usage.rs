@@ -136,6 +136,7 @@ impl UsageArgs {
         let limits = Limits {
             least_seen: self.min_seen / 100.0,
             filtered: !reads.filters.is_empty(),
+            least_window: 0,
         };
         let bar = progress::bar(&reads.inputs, !self.shown.quiet);
         let cases = Arc::<UsageCases>::default();
@@ -151,8 +152,7 @@ impl UsageArgs {
         passing::ended(&reading)?;
         sink::complain(err, &reading.failed)?;
         let usage = gatherer.finish(reading, pass.peers());
-        let window = usage.reading.seen.span();
-        let window = window.map_or(0, |(first, last)| last.saturating_sub(first));
+        let window = usage.reading.window().unwrap_or_default();
         Ok(Read {
             jobs: jobs(cron_jobs.iter(), window),
             usage,

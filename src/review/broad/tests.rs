@@ -97,6 +97,7 @@ fn what_passes_with_authentication_used_the_rule() {
     let limits = Limits {
         least_seen: 0.0,
         filtered: false,
+        least_window: 0,
     };
     let broad = Broad::of(usage, &policies, BroadThresholds::default(), limits);
     let rule = &broad.rules[0];

@@ -7,6 +7,7 @@
 //! Not for what each rule was for (`usage`), nor for rules that never could be needed
 //! (`redundant`).
 
+mod confidence;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use crate::policy::{Cause, ObjectId, Piece, PolicySet, Verdict, WrittenRule, wri
 use crate::review::report::Reading;
 use crate::review::simulate::{Fit, Job};
 use crate::review::usage::{Limits, RuleUse, Usage, Use, Withdrawn, tallied};
+pub use confidence::{Confidence, LEVEL};
 
 /// What a rule or a part of one turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +101,8 @@ pub struct Unused {
     pub fit: Fit,
     /// Why nothing is claimed.
     pub withdrawn: Vec<Withdrawn>,
+    /// How sure a claim is; `None` where there is none.
+    pub confidence: Option<Confidence>,
     /// Jobs that run less often than the recording is long.
     pub jobs: Vec<Job>,
     /// All rules, in the order of their files.
@@ -185,6 +189,7 @@ impl Unused {
             not_judged: usage.unjudged.iter().map(|one| one.count).sum(),
             unknown: unknown(&usage),
             fit: usage.fit,
+            confidence: Confidence::of(&usage.reading).filter(|_| withdrawn.is_empty()),
             withdrawn,
             jobs,
             left_out: set.left_out(),
@@ -195,6 +200,13 @@ impl Unused {
         unused.replay = replay(&usage, policies, &set, &unused.pieces());
         unused.reading = usage.reading;
         unused
+    }
+
+    /// Whether nothing but the length of the recording stands against a claim.
+    #[must_use]
+    pub fn is_only_short(&self) -> bool {
+        let is_short = |why: &Withdrawn| matches!(why, Withdrawn::Short { .. });
+        !self.withdrawn.is_empty() && self.withdrawn.iter().all(is_short)
     }
 
     /// All that is named, as pieces of entries.

@@ -29,6 +29,8 @@ pub struct Limits {
     pub least_seen: f64,
     /// Flows were filtered: others are not looked at.
     pub filtered: bool,
+    /// From the first flow to the last there must be so many nanoseconds.
+    pub least_window: i64,
 }
 
 /// Why nothing is claimed of anything.
@@ -36,6 +38,13 @@ pub struct Limits {
 pub enum Withdrawn {
     /// No connection was recorded, or none with a time.
     NoFlows,
+    /// The recording is shorter than a claim takes: both in nanoseconds.
+    Short {
+        /// From the first flow to the last.
+        window: i64,
+        /// What was asked for.
+        least: i64,
+    },
     /// Less was seen than is asked for: the share of node-time, and events known to be lost.
     Unseen {
         /// 0 to 1.
@@ -61,8 +70,14 @@ impl Withdrawn {
     pub fn of(usage: &Usage, limits: Limits) -> Vec<Self> {
         let reading = &usage.reading;
         let mut why = Vec::new();
-        if usage.connections == 0 || reading.seen.span().is_none() {
-            why.push(Self::NoFlows);
+        let window = reading.window();
+        match window.filter(|_| usage.connections > 0) {
+            None => why.push(Self::NoFlows),
+            Some(window) if window < limits.least_window => why.push(Self::Short {
+                window,
+                least: limits.least_window,
+            }),
+            Some(_) => {}
         }
         if let Some(seen) = reading.share_seen()
             && (seen.share < limits.least_seen || limits.least_seen >= 1.0 && seen.lost != Some(0))
