@@ -241,8 +241,8 @@ impl Replay {
         sums.before |= before;
         for (side, direction) in sides.iter().zip([Direction::Egress, Direction::Ingress]) {
             if let Some((base, head)) = side
-                && is_denied(*head)
-                && !is_denied(*base)
+                && head.is_denied()
+                && !base.is_denied()
             {
                 sums.sides.insert(direction);
             }
@@ -330,10 +330,6 @@ impl Observer for Replay {
             self.breaks(key, weight, &sides, (base == Outcome::Denied, None));
         }
     }
-}
-
-fn is_denied(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::DeniedByRule | Verdict::DeniedByDefault)
 }
 
 fn outcome(verdict: Verdict) -> Outcome {

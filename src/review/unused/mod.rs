@@ -11,7 +11,7 @@ mod confidence;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::Policies;
@@ -325,29 +325,14 @@ fn unknown(usage: &Usage) -> BTreeMap<Cause, u64> {
     unknown
 }
 
-fn passes(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired
-    )
-}
-
 /// Asks every question again without what is named.
 fn replay(usage: &Usage, policies: &Policies, set: &PolicySet, gone: &BTreeSet<Piece>) -> Replay {
     let mut replay = Replay::default();
     let rest = Arc::new(set.without(gone));
     let mut clusters = BTreeMap::new();
-    let mut asked = BTreeSet::new();
+    let mut asked = HashSet::new();
     for side in usage.cases.iter().flat_map(|case| case.iter().flatten()) {
-        let question = side.question;
-        let key = (
-            side.cluster,
-            question.subject,
-            question.direction,
-            question.peer,
-            (question.protocol, question.port),
-        );
-        if !asked.insert(key) {
+        if !asked.insert((side.cluster, side.question)) {
             continue;
         }
         let compiled = clusters.entry(side.cluster).or_insert_with(|| {
@@ -358,23 +343,12 @@ fn replay(usage: &Usage, policies: &Policies, set: &PolicySet, gone: &BTreeSet<P
         let Some((without, before)) = compiled else {
             continue;
         };
-        let decide = |compiled: &crate::policy::Compiled| {
-            compiled
-                .decide(
-                    question.subject,
-                    question.direction,
-                    question.peer,
-                    question.protocol,
-                    question.port,
-                )
-                .verdict
-        };
-        let (was, is) = (decide(&before.read()), decide(without));
+        let was = before.read().answer(&side.question).verdict;
+        let is = without.answer(&side.question).verdict;
         replay.questions += 1;
-        let denied = |verdict| matches!(verdict, Verdict::DeniedByDefault | Verdict::DeniedByRule);
-        if passes(was) && !passes(is) {
+        if was.passes() && !is.passes() {
             replay.denied += 1;
-        } else if denied(was) && !denied(is) {
+        } else if was.is_denied() && !is.is_denied() {
             replay.opened += 1;
         }
     }

@@ -278,15 +278,8 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
                         continue;
                     }
                     let known = subject != nobody && peer != nobody;
-                    let verdict = known.then(|| {
-                        compiled
-                            .decide(subject, direction, peer, question.protocol, question.port)
-                            .verdict
-                    });
-                    if matches!(
-                        verdict,
-                        Some(Verdict::DeniedByRule | Verdict::DeniedByDefault)
-                    ) {
+                    let verdict = known.then(|| compiled.answer(&question).verdict);
+                    if verdict.is_some_and(Verdict::is_denied) {
                         continue;
                     }
                     let cause = (!known).then_some(Cause::NoLabels);
