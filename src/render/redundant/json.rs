@@ -36,9 +36,8 @@ pub fn json(redundant: &Redundant, options: &Options) -> Value {
 }
 
 fn one(one: &Superfluous) -> Value {
-    let part = one.part.and_then(|(kind, index)| {
-        let (_, part) = one.rule.parts().nth(index)?;
-        Some(json!({"kind": kind, "path": part.path, "line": part.at.line, "says": part.text}))
+    let part = one.part.zip(one.written()).map(|((kind, _), part)| {
+        json!({"kind": kind, "path": part.path, "line": part.at.line, "says": part.text})
     });
     json!({
         "why": one.why.name(),

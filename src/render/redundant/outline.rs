@@ -112,8 +112,8 @@ pub(super) fn what(one: &Superfluous) -> String {
 }
 
 pub(super) fn said(one: &Superfluous) -> String {
-    match one.part.and_then(|(_, index)| one.rule.parts().nth(index)) {
-        Some((_, part)) => part.text.clone(),
+    match one.written() {
+        Some(part) => part.text.clone(),
         None => says(&one.rule),
     }
 }

@@ -34,10 +34,7 @@ fn result(one: &Superfluous) -> Value {
         .iter()
         .map(|witness| log::location(&witness.file, u64::from(witness.line), 0))
         .collect();
-    let path = one
-        .part
-        .and_then(|(_, index)| one.rule.parts().nth(index))
-        .map_or(&one.rule.path, |(_, part)| &part.path);
+    let path = one.written().map_or(&one.rule.path, |part| &part.path);
     json!({
         "ruleId": id(one.why),
         "level": level(one.why),

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::Policies;
-use crate::policy::{ObjectId, Options, Piece, PolicySet, WrittenRule, written};
+use crate::policy::{ObjectId, Options, Piece, PolicySet, WrittenPart, WrittenRule, written};
 use search::Search;
 
 /// Why something changes nothing.
@@ -105,22 +105,25 @@ impl Superfluous {
     pub fn pieces(&self) -> BTreeSet<Piece> {
         match self.part {
             None => self.rule.pieces().collect(),
-            Some((_, index)) => self
-                .rule
-                .parts()
-                .nth(index)
-                .map(|(_, part)| part.pieces.iter().copied().collect())
+            Some(_) => self
+                .written()
+                .map(|part| part.pieces.iter().copied().collect())
                 .unwrap_or_default(),
         }
+    }
+
+    /// The part as it is written; `None` where it is all of the rule.
+    #[must_use]
+    pub fn written(&self) -> Option<&WrittenPart> {
+        let (_, index) = self.part?;
+        self.rule.parts().nth(index).map(|(_, part)| part)
     }
 
     /// Line of what can go.
     #[must_use]
     pub fn line(&self) -> u32 {
-        let part = self
-            .part
-            .and_then(|(_, index)| self.rule.parts().nth(index));
-        part.map_or(self.rule.at.line, |(_, part)| part.at.line)
+        self.written()
+            .map_or(self.rule.at.line, |part| part.at.line)
     }
 }
 
