@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::{L7Rules, PolicyEntry, PortRule};
+use super::entry::{L7Rules, PolicyEntry, PortProtocol, PortRule};
 use super::set::PolicySet;
 
 /// A piece of an entry, by indices in the set.
@@ -65,6 +65,16 @@ pub fn retain_at<T>(list: &mut Vec<T>, keeps: impl Fn(u32) -> bool) {
 }
 
 impl PolicySet {
+    /// The port that a piece is; `None` where it is none.
+    #[must_use]
+    pub fn port(&self, piece: Piece) -> Option<&PortProtocol> {
+        let Piece::Port { entry, rule, index } = piece else {
+            return None;
+        };
+        let rule = self.entries.get(entry as usize)?.ports.get(rule as usize)?;
+        rule.ports.get(index as usize)
+    }
+
     /// The same set without pieces; indices of entries stay as they are. A list that loses
     /// its last item allows nobody: it never becomes one that was not written, which would
     /// be everybody.

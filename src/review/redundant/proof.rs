@@ -141,21 +141,8 @@ impl<'a> Prover<'a> {
                 };
                 one.is_within(other, self.options)
             }
-            (
-                Piece::Port { rule, index, .. },
-                Piece::Port {
-                    rule: other_rule,
-                    index: other,
-                    ..
-                },
-            ) => {
-                let port = |piece, rule: u32, index: u32| {
-                    let rule = entry(piece)?.ports.get(rule as usize)?;
-                    rule.ports.get(index as usize)
-                };
-                let (Some(one), Some(other)) =
-                    (port(piece, rule, index), port(wide, other_rule, other))
-                else {
+            (Piece::Port { .. }, Piece::Port { .. }) => {
+                let (Some(one), Some(other)) = (self.set.port(piece), self.set.port(wide)) else {
                     return false;
                 };
                 let wide = spans(Some(other));
