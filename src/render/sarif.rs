@@ -56,6 +56,18 @@ fn page(guide: &str, section: &str) -> String {
     }
 }
 
+/// A result at a place; `parts` are what makes it the same result in the next run.
+pub(super) fn result(id: &str, level: &str, text: &str, location: Value, parts: &[&str]) -> Value {
+    let parts: Vec<&str> = std::iter::once(id).chain(parts.iter().copied()).collect();
+    json!({
+        "ruleId": id,
+        "level": level,
+        "message": {"text": text},
+        "locations": [location],
+        "partialFingerprints": {"flowwatch/v1": fingerprint(&parts)},
+    })
+}
+
 /// A place in a file; lines and columns from 1, 0 where there is none.
 pub(super) fn location(file: &str, line: u64, column: u64) -> Value {
     let mut region = json!({"startLine": line.max(1)});

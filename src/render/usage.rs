@@ -145,7 +145,7 @@ fn accepted_window(nanos: i64) -> String {
 }
 
 /// A stable name of why nothing is claimed.
-pub(super) fn withdrawn_name(why: &Withdrawn) -> &'static str {
+fn withdrawn_name(why: &Withdrawn) -> &'static str {
     match why {
         Withdrawn::NoFlows => "no-flows",
         Withdrawn::Short { .. } => "short",
@@ -193,14 +193,26 @@ pub(super) fn doubts(usage: &Use, others: &str) -> String {
     texts.join("; ")
 }
 
+/// Why nothing is claimed, for programs.
+pub(super) fn withdrawn_json(why: &[Withdrawn]) -> Value {
+    why.iter()
+        .map(|why| json!({"reason": withdrawn_name(why), "text": withdrawn(why)}))
+        .collect()
+}
+
+/// A policy for programs.
+pub(super) fn policy_json(policy: &ObjectId) -> Value {
+    json!({
+        "kind": policy.kind.name(),
+        "namespace": &*policy.namespace,
+        "name": &*policy.name,
+    })
+}
+
 /// A rule for programs.
 pub(super) fn rule_json(policy: &ObjectId, file: &str, rule: &WrittenRule) -> Value {
     json!({
-        "policy": {
-            "kind": policy.kind.name(),
-            "namespace": &*policy.namespace,
-            "name": &*policy.name,
-        },
+        "policy": policy_json(policy),
         "path": rule.path,
         "file": file,
         "line": rule.at.line,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::outline::{said, universe};
-use crate::render::usage::rule_json;
+use crate::render::usage::{policy_json, rule_json};
 use crate::review::redundant::{Redundant, Superfluous, Why};
 
 /// Goes up when a field changes its meaning or goes.
@@ -47,11 +47,7 @@ fn one(one: &Superfluous) -> Value {
         "says": said(one),
         "beside": one.beside.as_ref().map(|(text, line)| json!({"says": text, "line": line})),
         "witnesses": one.witnesses.iter().map(|witness| json!({
-            "policy": {
-                "kind": witness.policy.kind.name(),
-                "namespace": &*witness.policy.namespace,
-                "name": &*witness.policy.name,
-            },
+            "policy": policy_json(&witness.policy),
             "path": witness.path,
             "file": &*witness.file,
             "line": witness.line,

@@ -7,7 +7,7 @@ use super::Options;
 use super::outline::limits;
 use crate::render::report::json::{first, last};
 use crate::render::simulate::json::{causes, job, recording};
-use crate::render::usage::{doubt, rule_json, withdrawn, withdrawn_name};
+use crate::render::usage::{doubt, rule_json, withdrawn_json};
 use crate::review::unused::{LEVEL, Unused, UnusedRule};
 use crate::review::usage::{Doubt, Use};
 
@@ -31,10 +31,7 @@ pub fn json(unused: &Unused, options: &Options) -> Value {
             "drift": unused.fit.drift,
             "changed": unused.fit.changed,
         },
-        "withdrawn": unused.withdrawn.iter().map(|why| json!({
-            "reason": withdrawn_name(why),
-            "text": withdrawn(why),
-        })).collect::<Vec<_>>(),
+        "withdrawn": withdrawn_json(&unused.withdrawn),
         "confidence": unused.confidence.map(|confidence| json!({
             "level": LEVEL,
             "watched_seconds": seconds(confidence.watched),

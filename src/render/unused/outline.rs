@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Options;
+use crate::flow::counted as plural;
 use crate::policy::WrittenPart;
 use crate::render::report::outline::{Outline, Row, Section, Table, Tone, fixed, number, text};
 use crate::render::report::words::{counted, duration, listed, percent, some};
@@ -433,14 +434,9 @@ pub(super) fn limits(unused: &Unused) -> Vec<String> {
         ));
     }
     if unused.left_out > 0 {
-        let what = if unused.left_out == 1 {
-            "policy"
-        } else {
-            "policies"
-        };
         limits.push(format!(
-            "{} {what} not looked at: refused by Cilium, or of unknown namespace.",
-            thousands(unused.left_out)
+            "{} not looked at: refused by Cilium, or of unknown namespace.",
+            plural(unused.left_out, "policy", "policies")
         ));
     }
     limits

@@ -1,10 +1,10 @@
 //! Unused rules as SARIF 2.1.0: each at its line.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::outline::{confidence, withheld};
 use crate::policy::WrittenPart;
-use crate::render::sarif::{self as log, fingerprint};
+use crate::render::sarif as log;
 use crate::render::usage::{name, says, window};
 use crate::review::unused::{Standing, Unused, UnusedRule};
 
@@ -88,13 +88,6 @@ fn whole(rule: &UnusedRule, seen: &str) -> Value {
 }
 
 fn result(rule: &UnusedRule, id: &str, text: &str, line: u32, path: &str) -> Value {
-    json!({
-        "ruleId": id,
-        "level": "note",
-        "message": {"text": text},
-        "locations": [log::location(&rule.file, u64::from(line), 0)],
-        "partialFingerprints": {"flowwatch/v1": fingerprint(&[
-            id, &rule.policy.to_string(), path,
-        ])},
-    })
+    let place = log::location(&rule.file, u64::from(line), 0);
+    log::result(id, "note", text, place, &[&rule.policy.to_string(), path])
 }
