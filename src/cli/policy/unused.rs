@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::usage::{Form, Read, UsageArgs, check};
+use super::usage::{Form, Read, UsageArgs};
 use crate::cli::error::CommandError;
 use crate::cli::record::age;
 use crate::cli::signal::Interrupt;
@@ -90,7 +90,7 @@ impl UnusedArgs {
                 "the replay without what is named denies connections: this is a defect, delete nothing",
             ));
         }
-        check(&failing, err)
+        sink::check(&failing, err)
     }
 }
 

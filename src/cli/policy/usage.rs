@@ -116,12 +116,7 @@ impl UsageArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<Read, CommandError> {
-        let is_stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
-        if is_stdin(&self.paths) && is_stdin(&self.flows) {
-            return Err(
-                UsageError::new("standard input can hold manifests or flows, not both").into(),
-            );
-        }
+        one_stdin(&self.paths, &self.flows)?;
         let (filters, _) = self.filters.compile()?;
         let now = time_arg::now();
         let reads = Reads {
@@ -162,6 +157,20 @@ impl UsageArgs {
     }
 }
 
+/// Makes sure that manifests and flows do not both come by standard input.
+///
+/// # Errors
+/// [`UsageError`] where they do.
+pub(super) fn one_stdin(manifests: &[PathBuf], flows: &[PathBuf]) -> Result<(), UsageError> {
+    let is_stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
+    if is_stdin(manifests) && is_stdin(flows) {
+        return Err(UsageError::new(
+            "standard input can hold manifests or flows, not both",
+        ));
+    }
+    Ok(())
+}
+
 /// Loads the policies, and says what of them a person must know; beside them the documents
 /// of jobs.
 pub(super) fn load(
@@ -194,16 +203,4 @@ fn percent(text: &str) -> Result<f64, String> {
         Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
         _ => Err("expected a number from 0 to 100".to_owned()),
     }
-}
-
-/// Whether something is there that the person asked to fail on.
-///
-/// # Errors
-/// [`CommandError::Found`], and what it is has been said.
-pub(super) fn check(failing: &[String], err: &mut dyn Write) -> Result<(), CommandError> {
-    if failing.is_empty() {
-        return Ok(());
-    }
-    sink::say(err, &format!("failing on {}", failing.join(", ")));
-    Err(CommandError::Found)
 }
