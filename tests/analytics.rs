@@ -36,7 +36,7 @@ fn json(args: &str, path: &Path, more: &str, exit: i32) -> Value {
     serde_json::from_str(ran.text()).unwrap()
 }
 
-const UNUSED: &str = "policy unused -q -o json samples/policies --flows";
+const UNUSED: &str = "policy unused -q -o json --min-window 0s samples/policies --flows";
 
 /// Rules and parts of a standing, as `policy path` and line.
 fn of_standing(value: &Value, standing: &str) -> Vec<(String, u64)> {
@@ -101,7 +101,7 @@ fn without_a_loss_what_nothing_needed_is_named_with_its_line() {
     )
     .unwrap();
     let args = format!(
-        "policy unused -q -o json samples/policies {} --flows",
+        "policy unused -q -o json --min-window 0s samples/policies {} --flows",
         more.display()
     );
     let value = json(&args, &whole, "", 0);
@@ -109,6 +109,49 @@ fn without_a_loss_what_nothing_needed_is_named_with_its_line() {
     assert!(
         named.contains(&("more spec.egress[0]".to_owned(), 7)),
         "{named:?}"
+    );
+}
+
+/// Guarantees: minutes are not enough to call a rule unused, unless somebody says so; a check
+/// is undecided, and the log for code scanning says why it is empty.
+#[test]
+fn a_recording_of_minutes_names_nothing_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = whole(folder.path());
+    let value = json(
+        "policy unused -q -o json samples/policies --flows",
+        &whole,
+        "",
+        0,
+    );
+    fits(&value, "unused");
+    assert_eq!(value["unused"], serde_json::json!({"rules": 0, "parts": 0}));
+    assert_eq!(value["withdrawn"][0]["reason"], "short");
+    assert_eq!(value["confidence"], Value::Null);
+    let accepted = json(UNUSED, &whole, "", 0);
+    let often = accepted["confidence"]["at_least_every_seconds"]
+        .as_f64()
+        .unwrap();
+    assert!((60.0..120.0).contains(&often), "{often}");
+    let log = json(
+        "policy unused -q -o sarif samples/policies --flows",
+        &whole,
+        "",
+        0,
+    );
+    assert_eq!(log["runs"][0]["results"], serde_json::json!([]));
+    let told = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+    let text = told["message"]["text"].as_str().unwrap();
+    assert!(text.contains("the recording is only 4 min"), "{text}");
+    let ran = flowwatch()
+        .args("policy unused -q samples/policies --fail-on unused --flows")
+        .path(&whole)
+        .run()
+        .exit(1);
+    assert!(
+        ran.stderr.contains("undecided: the recording is too short"),
+        "{}",
+        ran.stderr
     );
 }
 
@@ -122,7 +165,7 @@ fn what_a_job_may_need_is_not_called_unused() {
     let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: more, namespace: shop}\nspec:\n  endpointSelector: {matchLabels: {app: invoices}}\n  egress:\n  - toEndpoints:\n    - matchLabels: {app: legacy}\n";
     let job = "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: invoices, namespace: shop}\nspec:\n  schedule: '0 3 1 * *'\n  jobTemplate: {spec: {template: {metadata: {labels: {app: invoices}}, spec: {containers: []}}}}\n";
     let args = format!(
-        "policy unused -q -o json samples/policies {} --flows",
+        "policy unused -q -o json --min-window 0s samples/policies {} --flows",
         more.display()
     );
     fs::write(&more, policy).unwrap();

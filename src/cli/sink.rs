@@ -86,6 +86,18 @@ pub(super) fn complain(err: &mut dyn Write, messages: &[String]) -> Result<(), C
     }
 }
 
+/// Fails where there is something that the person asked to fail on, and says what.
+///
+/// # Errors
+/// [`CommandError::Found`] where there is anything.
+pub(super) fn check(failing: &[String], err: &mut dyn Write) -> Result<(), CommandError> {
+    if failing.is_empty() {
+        return Ok(());
+    }
+    say(err, &format!("failing on {}", failing.join(", ")));
+    Err(CommandError::Found)
+}
+
 /// JSON as a person reads it, with its last line break.
 ///
 /// # Errors

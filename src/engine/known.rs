@@ -126,13 +126,7 @@ impl Known {
     pub(super) fn decide(&mut self, question: Question) -> Decision {
         let policies = &self.policies;
         self.memo.remember(policies.generation(), question, || {
-            policies.read().decide(
-                question.subject,
-                question.direction,
-                question.peer,
-                question.protocol,
-                question.port,
-            )
+            policies.read().answer(&question)
         })
     }
 

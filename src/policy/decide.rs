@@ -12,6 +12,7 @@ use super::explain;
 use super::interner::Interner;
 use super::lookup::{self, Hit};
 use super::member::Member;
+use super::memo::Question;
 use super::options::{AllowLocalhost, Enforcement, OptionName};
 use super::plan::{Packed, Plan, pack, unpack};
 use super::redacted::is_redacted_mark;
@@ -105,6 +106,20 @@ impl Compiled {
             }
         }
         self.decide_any(&known.state, subject, direction, peer, (protocol, port))
+    }
+
+    /// As [`Self::decide`], about a question.
+    #[must_use]
+    #[inline]
+    pub fn answer(&self, question: &Question) -> Decision {
+        let Question {
+            subject,
+            direction,
+            peer,
+            protocol,
+            port,
+        } = *question;
+        self.decide(subject, direction, peer, protocol, port)
     }
 
     /// As [`Self::decide`], without what makes that quick.
@@ -269,7 +284,7 @@ impl Compiled {
     }
 
     /// Whether the node's own host reaches a subject whatever the rules say.
-    fn is_let_in(&self, subject: IdentityIndex, peer: IdentityIndex) -> bool {
+    pub(super) fn is_let_in(&self, subject: IdentityIndex, peer: IdentityIndex) -> bool {
         let is_host = |index: IdentityIndex| {
             self.members
                 .get(index.0 as usize)

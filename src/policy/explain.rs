@@ -119,7 +119,8 @@ impl Compiled {
         fit
     }
 
-    fn first_port(
+    /// The number a port of a rule begins with, for a subject.
+    pub(super) fn first_port(
         &self,
         asked: &PortProtocol,
         subject: IdentityIndex,

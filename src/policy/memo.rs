@@ -74,14 +74,7 @@ impl Memo {
     #[inline]
     pub fn decide(&mut self, compiled: &Compiled, question: Question) -> Decision {
         self.remember(compiled.generation(), question, || {
-            let Question {
-                subject,
-                direction,
-                peer,
-                protocol,
-                port,
-            } = question;
-            compiled.decide(subject, direction, peer, protocol, port)
+            compiled.answer(&question)
         })
     }
 

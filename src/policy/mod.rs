@@ -68,7 +68,7 @@ pub use l7::{L7Cover, PortSpan, protocol_name};
 pub use memo::{Memo, Question};
 pub use merge::Conflict;
 pub use options::{AllowLocalhost, Enforcement, OptionError, OptionName, Options, Version};
-pub use piece::Piece;
+pub use piece::{Piece, retain_at};
 pub use read::{ReadGroup, ReadObject, ReadPolicy, read_document, read_object};
 pub use redacted::{is_redacted_mark, redacted_mark};
 pub use selector::{

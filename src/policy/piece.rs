@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::{L7Rules, PolicyEntry, PortRule};
+use super::entry::{L7Rules, PolicyEntry, PortProtocol, PortRule};
 use super::set::PolicySet;
 
 /// A piece of an entry, by indices in the set.
@@ -54,7 +54,27 @@ impl Piece {
     }
 }
 
+/// Keeps those items of a list of which this says yes, by index.
+pub fn retain_at<T>(list: &mut Vec<T>, keeps: impl Fn(u32) -> bool) {
+    let mut at = 0_u32;
+    list.retain(|_| {
+        let keep = keeps(at);
+        at += 1;
+        keep
+    });
+}
+
 impl PolicySet {
+    /// The port that a piece is; `None` where it is none.
+    #[must_use]
+    pub fn port(&self, piece: Piece) -> Option<&PortProtocol> {
+        let Piece::Port { entry, rule, index } = piece else {
+            return None;
+        };
+        let rule = self.entries.get(entry as usize)?.ports.get(rule as usize)?;
+        rule.ports.get(index as usize)
+    }
+
     /// The same set without pieces; indices of entries stay as they are. A list that loses
     /// its last item allows nobody: it never becomes one that was not written, which would
     /// be everybody.
@@ -77,12 +97,10 @@ fn take(entry: &mut PolicyEntry, index: u32, gone: &BTreeSet<Piece>) {
         return;
     }
     if let Some(peers) = &mut entry.peers {
-        let mut at = 0..;
-        peers.retain(|_| {
-            let index_of_peer = at.next().unwrap_or_default();
+        retain_at(peers, |at| {
             !gone.contains(&Piece::Peer {
                 entry: index,
-                index: index_of_peer,
+                index: at,
             })
         });
     }
@@ -103,12 +121,11 @@ fn take(entry: &mut PolicyEntry, index: u32, gone: &BTreeSet<Piece>) {
 /// What is left of a rule of ports; `None` where it would mean more than before.
 fn remaining(mut rule: PortRule, entry: u32, at: u32, gone: &BTreeSet<Piece>) -> Option<PortRule> {
     let (ports, requests) = (rule.ports.len(), rule.l7.as_ref().map_or(0, L7Rules::len));
-    let mut index = 0..;
-    rule.ports.retain(|_| {
+    retain_at(&mut rule.ports, |index| {
         !gone.contains(&Piece::Port {
             entry,
             rule: at,
-            index: index.next().unwrap_or_default(),
+            index,
         })
     });
     if let Some(l7) = &mut rule.l7 {
@@ -144,13 +161,11 @@ impl L7Rules {
     }
 
     fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
-        let mut index = 0..;
-        let mut next = move || keeps(index.next().unwrap_or_default());
         match self {
-            Self::Http(rules) => rules.retain(|_| next()),
-            Self::Dns(rules) => rules.retain(|_| next()),
-            Self::Kafka(rules) => rules.retain(|_| next()),
-            Self::Generic { rules, .. } => rules.retain(|_| next()),
+            Self::Http(rules) => retain_at(rules, keeps),
+            Self::Dns(rules) => retain_at(rules, keeps),
+            Self::Kafka(rules) => retain_at(rules, keeps),
+            Self::Generic { rules, .. } => retain_at(rules, keeps),
         }
     }
 }

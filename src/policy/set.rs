@@ -3,6 +3,7 @@
 //! Owns the bookkeeping between an entry and the object it comes from. Reading fills it,
 //! evaluation reads it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -158,4 +159,20 @@ pub struct PolicySet {
     pub floating: Vec<Floating>,
     /// CIDR groups that rules can refer to.
     pub cidr_groups: Vec<CidrGroup>,
+}
+
+impl PolicySet {
+    /// Objects of which no entry is there: refused by Cilium, or of unknown namespace. Two
+    /// of one name in two files are two.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        let objects = self.objects.iter();
+        let refused = objects.filter(|object| object.rejection.is_some());
+        let floating: BTreeSet<(&ObjectId, &str)> = self
+            .floating
+            .iter()
+            .map(|floating| (&floating.id, &*floating.file))
+            .collect();
+        (refused.count() + floating.len()) as u64
+    }
 }

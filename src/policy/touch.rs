@@ -7,13 +7,14 @@
 use super::cause::Cause;
 use super::compile::Compiled;
 use super::decide::is_redacted;
-use super::entry::{Direction, PolicyEntry, Port, PortProtocol};
+use super::entry::{Direction, PolicyEntry, PortProtocol};
 use super::explain::{covers, is_of};
 use super::memo::Question;
-use super::options::{AllowLocalhost, Enforcement};
+use super::options::Enforcement;
 use super::selection::SelectorId;
 use super::selector::PeerSelector;
 use super::table::Named;
+use super::world::IdentityIndex;
 
 /// An entry that a connection falls under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,25 +66,9 @@ impl Compiled {
             });
         let off = self.options.enforcement == Enforcement::Never
             || member.has_key("host") && !self.options.host_firewall;
-        let is_host = |index: super::world::IdentityIndex| {
-            let member = self.members.get(index.0 as usize);
-            member.is_some_and(|member| member.is_host())
-        };
-        let let_in = direction == Direction::Ingress
-            && self.options.allow_localhost != AllowLocalhost::Policy
-            && is_host(question.peer)
-            && !is_host(subject);
+        let let_in = direction == Direction::Ingress && self.is_let_in(subject, question.peer);
         let entries = if member.unlabelled {
-            // Any of them may select it.
-            let all: Vec<u32> = self
-                .set
-                .entries
-                .iter()
-                .zip(0..)
-                .filter(|(entry, _)| entry.direction == direction)
-                .map(|(_, index)| index)
-                .collect();
-            let mut touches = entries(&all);
+            let mut touches = entries(&self.may_select(subject, direction));
             for touch in &mut touches {
                 touch.certain = false;
             }
@@ -95,6 +80,21 @@ impl Compiled {
             entries,
             open: !closed || off || let_in,
         }
+    }
+
+    /// Entries that select a subject in a direction, by index; all of the direction where
+    /// nothing is known of it, since any of them may.
+    #[must_use]
+    pub fn may_select(&self, subject: IdentityIndex, direction: Direction) -> Vec<u32> {
+        let member = self.members.get(subject.0 as usize);
+        if member.is_some_and(|member| !member.unlabelled) {
+            return self.selecting(subject, direction);
+        }
+        let entries = self.set.entries.iter().zip(0..);
+        entries
+            .filter(|(entry, _)| entry.direction == direction)
+            .map(|(_, index)| index)
+            .collect()
     }
 
     fn touch(
@@ -121,22 +121,9 @@ impl Compiled {
         question: &Question,
         cause: Option<Cause>,
     ) -> Option<(Vec<u32>, bool)> {
-        let Some(peers) = &entry.peers else {
+        let Some(sure) = self.peers_that_are(entry, question.peer) else {
             return Some((Vec::new(), true));
         };
-        let fits = |selector: &PeerSelector| {
-            self.selection.id(selector).is_some_and(|id| {
-                id == SelectorId::EVERYONE || self.selection.contains(id, question.peer.0)
-            })
-        };
-        let picked = |pick: &dyn Fn(&PeerSelector) -> bool| -> Vec<u32> {
-            let peers = peers.iter().zip(0..);
-            peers
-                .filter(|(selector, _)| pick(selector))
-                .map(|(_, index)| index)
-                .collect()
-        };
-        let sure = picked(&fits);
         if !sure.is_empty() {
             return Some((sure, true));
         }
@@ -144,11 +131,12 @@ impl Compiled {
         let member = self.members.get(question.peer.0 as usize);
         let unlabelled = member.is_none_or(|member| member.unlabelled);
         let external = member.is_some_and(|member| member.external);
-        let may = picked(&|selector| {
+        let may = picked(entry, |selector| {
             unlabelled
                 || cause == Cause::Redacted && is_redacted(selector)
                 || external && matches!(selector, PeerSelector::Fqdn { .. })
-        });
+        })
+        .unwrap_or_default();
         // What a Service stands for that was not given is no selector at all.
         (!may.is_empty() || entry.service_missing).then_some((may, false))
     }
@@ -191,16 +179,8 @@ impl Compiled {
         if !is_of(asked.protocol, question.protocol) {
             return Some(false);
         }
-        let first = match &asked.port {
-            Port::Number(number) => Named::Port(*number),
-            Port::Name(name) => self.named_port(
-                question.subject,
-                question.direction,
-                name,
-                question.protocol,
-            ),
-        };
-        match first {
+        let (subject, direction) = (question.subject, question.direction);
+        match self.first_port(asked, subject, direction, question.protocol) {
             Named::Port(first) => Some(covers(asked, first, question.port)),
             Named::Nothing => Some(false),
             Named::Unknown => None,
@@ -209,29 +189,29 @@ impl Compiled {
 
     /// Whether the subject of an entry is somebody.
     #[must_use]
-    pub fn selects_subject(&self, entry: &PolicyEntry, who: super::world::IdentityIndex) -> bool {
+    pub fn selects_subject(&self, entry: &PolicyEntry, who: IdentityIndex) -> bool {
         let member = self.members.get(who.0 as usize);
         member.is_some_and(|member| member.is_subject(&entry.subject.selector, entry.subject.node))
     }
 
     /// The peers of an entry that are somebody, by index; `None` where it is for anybody.
     #[must_use]
-    pub fn peers_that_are(
-        &self,
-        entry: &PolicyEntry,
-        who: super::world::IdentityIndex,
-    ) -> Option<Vec<u32>> {
-        let peers = entry.peers.as_ref()?.iter().zip(0..);
-        let fits = |selector: &PeerSelector| {
+    pub fn peers_that_are(&self, entry: &PolicyEntry, who: IdentityIndex) -> Option<Vec<u32>> {
+        picked(entry, |selector| {
             self.selection
                 .id(selector)
                 .is_some_and(|id| id == SelectorId::EVERYONE || self.selection.contains(id, who.0))
-        };
-        Some(
-            peers
-                .filter(|(selector, _)| fits(selector))
-                .map(|(_, index)| index)
-                .collect(),
-        )
+        })
     }
+}
+
+/// The peers of an entry that are picked, by index; `None` where it is for anybody.
+fn picked(entry: &PolicyEntry, picks: impl Fn(&PeerSelector) -> bool) -> Option<Vec<u32>> {
+    let peers = entry.peers.as_ref()?.iter().zip(0..);
+    Some(
+        peers
+            .filter(|(selector, _)| picks(selector))
+            .map(|(_, index)| index)
+            .collect(),
+    )
 }

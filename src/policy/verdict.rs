@@ -25,6 +25,20 @@ pub enum Verdict {
     Unknown(Cause),
 }
 
+impl Verdict {
+    /// Whether the connection passes, if only to a proxy or with an authenticated session.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Allowed | Self::Redirected | Self::AuthRequired)
+    }
+
+    /// Whether policy refuses the connection.
+    #[must_use]
+    pub fn is_denied(self) -> bool {
+        matches!(self, Self::DeniedByRule | Self::DeniedByDefault)
+    }
+}
+
 /// Which kind of key decided: Hubble's `policy_match_type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MatchKind {

@@ -197,7 +197,7 @@ impl JudgementWriter {
                 }
             }
             // Denied, and yet it came by: no event says that policy was asked.
-            (_, verdict) if passed_by && !passes(verdict) => {
+            (_, verdict) if passed_by && !verdict.passes() => {
                 out.extend_from_slice(b"computed ");
                 self.verdict(&mut out, computed, compiled);
             }
@@ -382,13 +382,6 @@ fn shape(judgement: &Judgement) -> u8 {
         Event::Apart(_) => 12,
     };
     agreement | event
-}
-
-fn passes(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired
-    )
 }
 
 fn parser(computed: &Computed, compiled: &Compiled) -> String {

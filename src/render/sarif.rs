@@ -26,6 +26,14 @@ pub(super) fn log(rules: &[Value], results: &[Value]) -> Value {
     })
 }
 
+/// Says something of the run that is no result: `warning` or `note`.
+pub(super) fn notify(log: &mut Value, level: &str, text: &str) {
+    log["runs"][0]["invocations"] = json!([{
+        "executionSuccessful": true,
+        "toolExecutionNotifications": [{"level": level, "message": {"text": text}}],
+    }]);
+}
+
 /// A rule, with a section of a page of the guide.
 pub(super) fn rule(id: &str, summary: &str, guide: &str, level: &str) -> Value {
     let page = page(guide, id);
@@ -46,6 +54,18 @@ fn page(guide: &str, section: &str) -> String {
         "" => section,
         repository => format!("{repository}/blob/main/{section}"),
     }
+}
+
+/// A result at a place; `parts` are what makes it the same result in the next run.
+pub(super) fn result(id: &str, level: &str, text: &str, location: Value, parts: &[&str]) -> Value {
+    let parts: Vec<&str> = std::iter::once(id).chain(parts.iter().copied()).collect();
+    json!({
+        "ruleId": id,
+        "level": level,
+        "message": {"text": text},
+        "locations": [location],
+        "partialFingerprints": {"flowwatch/v1": fingerprint(&parts)},
+    })
 }
 
 /// A place in a file; lines and columns from 1, 0 where there is none.

@@ -105,6 +105,12 @@ pub(super) fn window(connections: u64, reading: &Reading) -> String {
 pub(super) fn withdrawn(why: &Withdrawn) -> String {
     match why {
         Withdrawn::NoFlows => "no connection was recorded".to_owned(),
+        Withdrawn::Short { window, least } => format!(
+            "the recording is only {} long, and a claim takes {} (--min-window {} accepts that)",
+            duration(*window),
+            duration(*least),
+            accepted_window(*window)
+        ),
         Withdrawn::Unseen { share, lost } => {
             let lost = match lost {
                 Some(0) => String::new(),
@@ -127,10 +133,22 @@ pub(super) fn withdrawn(why: &Withdrawn) -> String {
     }
 }
 
+/// A length as an argument, not longer than it is.
+fn accepted_window(nanos: i64) -> String {
+    const SECOND: i64 = 1_000_000_000;
+    match nanos / SECOND {
+        0 => format!("{}ms", nanos / 1_000_000),
+        seconds @ 1..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds => format!("{}h", seconds / 3_600),
+    }
+}
+
 /// A stable name of why nothing is claimed.
-pub(super) fn withdrawn_name(why: &Withdrawn) -> &'static str {
+fn withdrawn_name(why: &Withdrawn) -> &'static str {
     match why {
         Withdrawn::NoFlows => "no-flows",
+        Withdrawn::Short { .. } => "short",
         Withdrawn::Unseen { .. } => "unseen",
         Withdrawn::Skipped(_) => "skipped",
         Withdrawn::Unread => "unread",
@@ -162,27 +180,39 @@ pub(super) fn doubt(doubt: &Doubt, count: u64) -> String {
     }
 }
 
-/// The doubts about something, joined; the window where there are none of its own.
-pub(super) fn doubts(usage: &Use) -> String {
+/// The doubts about something, joined; where there are none of its own, those about all.
+pub(super) fn doubts(usage: &Use, others: &str) -> String {
     let texts: Vec<String> = usage
         .doubts
         .iter()
         .map(|(reason, count)| doubt(reason, *count))
         .collect();
     if texts.is_empty() {
-        return "not all was seen".to_owned();
+        return others.to_owned();
     }
     texts.join("; ")
+}
+
+/// Why nothing is claimed, for programs.
+pub(super) fn withdrawn_json(why: &[Withdrawn]) -> Value {
+    why.iter()
+        .map(|why| json!({"reason": withdrawn_name(why), "text": withdrawn(why)}))
+        .collect()
+}
+
+/// A policy for programs.
+pub(super) fn policy_json(policy: &ObjectId) -> Value {
+    json!({
+        "kind": policy.kind.name(),
+        "namespace": &*policy.namespace,
+        "name": &*policy.name,
+    })
 }
 
 /// A rule for programs.
 pub(super) fn rule_json(policy: &ObjectId, file: &str, rule: &WrittenRule) -> Value {
     json!({
-        "policy": {
-            "kind": policy.kind.name(),
-            "namespace": &*policy.namespace,
-            "name": &*policy.name,
-        },
+        "policy": policy_json(policy),
         "path": rule.path,
         "file": file,
         "line": rule.at.line,

@@ -263,11 +263,7 @@ impl AnalyzeArgs {
                 found.push(format!("{} {name}", thousands(count)));
             }
         }
-        if found.is_empty() {
-            return Ok(());
-        }
-        sink::say(err, &format!("failing on {}", found.join(", ")));
-        Err(CommandError::Found)
+        sink::check(&found, err)
     }
 }
 

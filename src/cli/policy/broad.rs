@@ -7,7 +7,7 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
-use super::usage::{Form, Read, UsageArgs, check};
+use super::usage::{Form, Read, UsageArgs};
 use crate::cli::error::CommandError;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
@@ -75,7 +75,7 @@ impl BroadArgs {
             Form::Sarif => sink::pretty(&forms::sarif(&broad))?,
         };
         shown.deliver(out, &text)?;
-        check(&failing, err)
+        sink::check(&failing, err)
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::error::{CommandError, UsageError};
+use super::usage::one_stdin;
+use crate::cli::error::CommandError;
 use crate::cli::fold::{self, Fold};
 use crate::cli::format::Color;
 use crate::cli::policy_args::AgentArgs;
@@ -87,12 +88,7 @@ impl CoverageArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
-        if stdin(&self.paths) && stdin(&self.flows) {
-            return Err(
-                UsageError::new("standard input can hold manifests or flows, not both").into(),
-            );
-        }
+        one_stdin(&self.paths, &self.flows)?;
         let inputs = fold::open(&self.flows)?;
         let loaded = PolicySource::new(self.agent.clone(), self.paths.clone(), false)?
             .load()?

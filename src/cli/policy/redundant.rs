@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::usage::{Form, ShownArgs, check, load};
+use super::usage::{Form, ShownArgs, load};
 use crate::cli::error::CommandError;
 use crate::cli::policy_args::AgentArgs;
 use crate::cli::sink;
@@ -68,7 +68,7 @@ impl RedundantArgs {
             Form::Sarif => sink::pretty(&forms::sarif(&redundant))?,
         };
         self.shown.deliver(out, &text)?;
-        check(&failing, err)
+        sink::check(&failing, err)
     }
 }
 

@@ -4,11 +4,13 @@
 //! `review::unused`'s, the forms `render::unused`'s.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::usage::{Form, Read, UsageArgs, check};
+use super::usage::{Form, Read, UsageArgs};
 use crate::cli::error::CommandError;
+use crate::cli::record::age;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
 use crate::render::thousands;
@@ -21,6 +23,9 @@ use crate::review::unused::Unused;
 pub(super) struct UnusedArgs {
     #[command(flatten)]
     usage: UsageArgs,
+    /// How long recordings must be, from the first flow to the last, before anything is claimed
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = age)]
+    min_window: Duration,
     /// Exit with 1 on any of: unused (allow rules and parts), unused-deny, not-shown
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
@@ -29,13 +34,17 @@ pub(super) struct UnusedArgs {
 const EXAMPLES: &str = "\
 A rule is unused if no connection passed, or would have, because of it. Everything that is
 named is taken away at once and every connection asked about again: none is newly denied.
-Where something may be needed by what was not seen or could not be judged, nothing is claimed.
+Where something may be needed by what was not seen or could not be judged, nothing is claimed,
+nor by recordings of less than a minute. The report says what the window would have shown:
+a day says nothing of a weekly job.
 
 Examples:
   A quarter of archived flows, with the CronJobs of the cluster beside the policies:
     flowwatch policy unused kubernetes/ --flows archive/ --since 90d
   Recordings with small holes, accepting 0.5 percent of unseen time:
     flowwatch policy unused policies/ --flows flows/ --min-seen 99.5
+  Claiming nothing before two weeks have been seen:
+    flowwatch policy unused policies/ --flows flows/ --min-window 14d
   For a review, as Markdown:
     flowwatch policy unused policies/ --flows flows/ -o markdown --out unused.md
   As a check that nothing dead is left:
@@ -62,9 +71,10 @@ impl UnusedArgs {
         let Read {
             usage,
             policies,
-            limits,
+            mut limits,
             jobs,
         } = self.usage.read(err, interrupt)?;
+        limits.least_window = i64::try_from(self.min_window.as_nanos()).unwrap_or(i64::MAX);
         let unused = Unused::of(usage, &policies, limits, jobs);
         let failing = failing(&self.fail_on, &unused);
         let shown = &self.usage.shown;
@@ -81,7 +91,7 @@ impl UnusedArgs {
                 "the replay without what is named denies connections: this is a defect, delete nothing",
             ));
         }
-        check(&failing, err)
+        sink::check(&failing, err)
     }
 }
 
@@ -111,7 +121,12 @@ fn failing(kinds: &[FailOn], unused: &Unused) -> Vec<String> {
     let asks = kinds.iter().any(|kind| *kind != FailOn::NotShown);
     let is_silent = unused.not_shown() != (0, 0);
     if asks && !unused.withdrawn.is_empty() && is_silent {
-        found.push("undecided: not all was seen".to_owned());
+        let why = if unused.is_only_short() {
+            "the recording is too short"
+        } else {
+            "not all was seen"
+        };
+        found.push(format!("undecided: {why}"));
     }
     found
 }

@@ -116,12 +116,7 @@ impl UsageArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<Read, CommandError> {
-        let is_stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
-        if is_stdin(&self.paths) && is_stdin(&self.flows) {
-            return Err(
-                UsageError::new("standard input can hold manifests or flows, not both").into(),
-            );
-        }
+        one_stdin(&self.paths, &self.flows)?;
         let (filters, _) = self.filters.compile()?;
         let now = time_arg::now();
         let reads = Reads {
@@ -136,6 +131,7 @@ impl UsageArgs {
         let limits = Limits {
             least_seen: self.min_seen / 100.0,
             filtered: !reads.filters.is_empty(),
+            least_window: 0,
         };
         let bar = progress::bar(&reads.inputs, !self.shown.quiet);
         let cases = Arc::<UsageCases>::default();
@@ -151,8 +147,7 @@ impl UsageArgs {
         passing::ended(&reading)?;
         sink::complain(err, &reading.failed)?;
         let usage = gatherer.finish(reading, pass.peers());
-        let window = usage.reading.seen.span();
-        let window = window.map_or(0, |(first, last)| last.saturating_sub(first));
+        let window = usage.reading.window().unwrap_or_default();
         Ok(Read {
             jobs: jobs(cron_jobs.iter(), window),
             usage,
@@ -160,6 +155,20 @@ impl UsageArgs {
             limits,
         })
     }
+}
+
+/// Makes sure that manifests and flows do not both come by standard input.
+///
+/// # Errors
+/// [`UsageError`] where they do.
+pub(super) fn one_stdin(manifests: &[PathBuf], flows: &[PathBuf]) -> Result<(), UsageError> {
+    let is_stdin = |paths: &[PathBuf]| paths.iter().any(|path| path.as_os_str() == "-");
+    if is_stdin(manifests) && is_stdin(flows) {
+        return Err(UsageError::new(
+            "standard input can hold manifests or flows, not both",
+        ));
+    }
+    Ok(())
 }
 
 /// Loads the policies, and says what of them a person must know; beside them the documents
@@ -194,16 +203,4 @@ fn percent(text: &str) -> Result<f64, String> {
         Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
         _ => Err("expected a number from 0 to 100".to_owned()),
     }
-}
-
-/// Whether something is there that the person asked to fail on.
-///
-/// # Errors
-/// [`CommandError::Found`], and what it is has been said.
-pub(super) fn check(failing: &[String], err: &mut dyn Write) -> Result<(), CommandError> {
-    if failing.is_empty() {
-        return Ok(());
-    }
-    sink::say(err, &format!("failing on {}", failing.join(", ")));
-    Err(CommandError::Found)
 }

@@ -335,10 +335,6 @@ impl CommonArgs {
                 found.push(format!("{name} ({})", thousands(count as u64)));
             }
         }
-        if found.is_empty() {
-            return Ok(());
-        }
-        sink::say(err, &format!("failing on {}", found.join(", ")));
-        Err(CommandError::Found)
+        sink::check(&found, err)
     }
 }

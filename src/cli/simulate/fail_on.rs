@@ -106,12 +106,7 @@ pub(super) fn check(
     simulation: &Simulation,
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let found = found(kinds, simulation);
-    if found.is_empty() {
-        return Ok(());
-    }
-    sink::say(err, &format!("failing on {}", found.join(", ")));
-    Err(CommandError::Found)
+    sink::check(&found(kinds, simulation), err)
 }
 
 #[cfg(test)]

@@ -61,6 +61,12 @@ impl WrittenRule {
         self.entries.iter().map(|entry| Piece::Entry(*entry))
     }
 
+    /// Its entries in the set it was written for.
+    pub fn entries_in<'a>(&'a self, set: &'a PolicySet) -> impl Iterator<Item = &'a PolicyEntry> {
+        let entries = self.entries.iter();
+        entries.filter_map(|index| set.entries.get(*index as usize))
+    }
+
     /// Its parts, with which kind of part each is.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &WrittenPart)> {
         let peers = self.peers.iter().map(|part| ("peer", part));

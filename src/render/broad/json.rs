@@ -7,7 +7,7 @@ use super::Options;
 use super::outline::{breadth, limits};
 use crate::render::report::json::{first, last, peer_json};
 use crate::render::simulate::json::recording;
-use crate::render::usage::{rule_json, withdrawn, withdrawn_name};
+use crate::render::usage::{rule_json, withdrawn_json};
 use crate::review::broad::{Breadth, Broad, BroadRule};
 
 /// Goes up when a field changes its meaning or goes.
@@ -23,10 +23,7 @@ pub fn json(broad: &Broad, options: &Options) -> Value {
         "recording": recording(&broad.reading),
         "connections": broad.connections,
         "looked_at": broad.looked_at,
-        "withdrawn": broad.withdrawn.iter().map(|why| json!({
-            "reason": withdrawn_name(why),
-            "text": withdrawn(why),
-        })).collect::<Vec<_>>(),
+        "withdrawn": withdrawn_json(&broad.withdrawn),
         "rules": broad.rules.iter().map(rule).collect::<Vec<_>>(),
         "limits": limits(broad),
         "failing": options.failing,

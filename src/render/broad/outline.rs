@@ -1,6 +1,7 @@
 //! The report on broad rules as sections, sentences and tables.
 
 use super::Options;
+use crate::flow::counted as plural;
 use crate::render::report::outline::{Outline, Row, Section, Table, Tone, fixed, number, text};
 use crate::render::report::words::{counted, listed, peer, port, some};
 use crate::render::thousands;
@@ -49,19 +50,21 @@ fn short(broad: &Broad, options: &Options) -> Vec<String> {
     )];
     let gaps = broad.rules.iter().filter(|rule| rule.gap).count() as u64;
     let all = broad.rules.len() as u64;
+    let are = || plural(all, "rule is", "rules are");
     short.push(match (all, gaps) {
         (0, _) => "None is broad.".to_owned(),
-        (all, 0) => format!("{} broad in one way or another.", are(all)),
-        (all, gaps) => format!(
+        (_, 0) => format!("{} broad in one way or another.", are()),
+        (_, gaps) => format!(
             "{} broad, {} of them {} neither whom nor what.",
-            are(all),
+            are(),
             thousands(gaps),
             if gaps == 1 { "names" } else { "name" }
         ),
     });
     let only: u64 = broad.rules.iter().map(|rule| rule.only).sum();
     if only > 0 {
-        short.push(format!("{} only by a broad rule.", pass(only)));
+        let pass = plural(only, "connection passes", "connections pass");
+        short.push(format!("{pass} only by a broad rule."));
     }
     let idle = broad
         .rules
@@ -78,20 +81,6 @@ fn short(broad: &Broad, options: &Options) -> Vec<String> {
         short.push(format!("Failing on {}.", options.failing.join(", ")));
     }
     short
-}
-
-fn are(count: u64) -> String {
-    match count {
-        1 => "1 rule is".to_owned(),
-        count => format!("{} rules are", thousands(count)),
-    }
-}
-
-fn pass(count: u64) -> String {
-    match count {
-        1 => "1 connection passes".to_owned(),
-        count => format!("{} connections pass", thousands(count)),
-    }
 }
 
 fn rules(

@@ -1,10 +1,10 @@
 //! Broad rules as SARIF 2.1.0: each at its line.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::outline::allows;
 use crate::render::report::words::counted;
-use crate::render::sarif::{self as log, fingerprint};
+use crate::render::sarif as log;
 use crate::render::usage::{name, window};
 use crate::review::broad::Broad;
 
@@ -32,15 +32,9 @@ pub fn sarif(broad: &Broad) -> Value {
                 counted(rule.ports.len() as u64, "port"),
                 counted(rule.only, "connection"),
             );
-            json!({
-                "ruleId": id,
-                "level": level,
-                "message": {"text": text},
-                "locations": [log::location(&rule.file, u64::from(rule.rule.at.line), 0)],
-                "partialFingerprints": {"flowwatch/v1": fingerprint(&[
-                    id, &rule.policy.to_string(), &rule.rule.path,
-                ])},
-            })
+            let place = log::location(&rule.file, u64::from(rule.rule.at.line), 0);
+            let parts = [&*rule.policy.to_string(), &rule.rule.path];
+            log::result(id, level, &text, place, &parts)
         })
         .collect();
     let rules = [

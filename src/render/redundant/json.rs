@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::outline::{said, universe};
-use crate::render::usage::rule_json;
+use crate::render::usage::{policy_json, rule_json};
 use crate::review::redundant::{Redundant, Superfluous, Why};
 
 /// Goes up when a field changes its meaning or goes.
@@ -36,9 +36,8 @@ pub fn json(redundant: &Redundant, options: &Options) -> Value {
 }
 
 fn one(one: &Superfluous) -> Value {
-    let part = one.part.and_then(|(kind, index)| {
-        let (_, part) = one.rule.parts().nth(index)?;
-        Some(json!({"kind": kind, "path": part.path, "line": part.at.line, "says": part.text}))
+    let part = one.part.zip(one.written()).map(|((kind, _), part)| {
+        json!({"kind": kind, "path": part.path, "line": part.at.line, "says": part.text})
     });
     json!({
         "why": one.why.name(),
@@ -48,11 +47,7 @@ fn one(one: &Superfluous) -> Value {
         "says": said(one),
         "beside": one.beside.as_ref().map(|(text, line)| json!({"says": text, "line": line})),
         "witnesses": one.witnesses.iter().map(|witness| json!({
-            "policy": {
-                "kind": witness.policy.kind.name(),
-                "namespace": &*witness.policy.namespace,
-                "name": &*witness.policy.name,
-            },
+            "policy": policy_json(&witness.policy),
             "path": witness.path,
             "file": &*witness.file,
             "line": witness.line,

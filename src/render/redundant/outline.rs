@@ -1,6 +1,7 @@
 //! The report on redundant rules as sections, sentences and tables.
 
 use super::Options;
+use crate::flow::counted as plural;
 use crate::render::report::outline::{Outline, Row, Section, Table, Tone, text};
 use crate::render::report::words::counted;
 use crate::render::thousands;
@@ -49,7 +50,8 @@ pub(super) fn outline(redundant: &Redundant, options: &Options) -> Outline {
 }
 
 fn short(redundant: &Redundant, options: &Options) -> Vec<String> {
-    let mut short = vec![format!("{} compared.", were(redundant.looked_at))];
+    let were = plural(redundant.looked_at, "rule was", "rules were");
+    let mut short = vec![format!("{were} compared.")];
     if redundant.found.is_empty() {
         short.push("Of none it is proven that it changes nothing.".to_owned());
     } else {
@@ -67,13 +69,6 @@ fn short(redundant: &Redundant, options: &Options) -> Vec<String> {
         short.push(format!("Failing on {}.", options.failing.join(", ")));
     }
     short
-}
-
-fn were(count: u64) -> String {
-    match count {
-        1 => "1 rule was".to_owned(),
-        count => format!("{} rules were", thousands(count)),
-    }
 }
 
 fn section(
@@ -112,8 +107,8 @@ pub(super) fn what(one: &Superfluous) -> String {
 }
 
 pub(super) fn said(one: &Superfluous) -> String {
-    match one.part.and_then(|(_, index)| one.rule.parts().nth(index)) {
-        Some((_, part)) => part.text.clone(),
+    match one.written() {
+        Some(part) => part.text.clone(),
         None => says(&one.rule),
     }
 }
@@ -158,10 +153,7 @@ pub(super) fn universe(redundant: &Redundant) -> Vec<String> {
     if redundant.dropped > 0 {
         notes.push(format!(
             "{} not borne out by the compiled policies and left out.",
-            match redundant.dropped {
-                1 => "1 claim was".to_owned(),
-                count => format!("{} claims were", thousands(count)),
-            }
+            plural(redundant.dropped, "claim was", "claims were")
         ));
     }
     for (why, count) in &redundant.not_compared {
@@ -170,10 +162,7 @@ pub(super) fn universe(redundant: &Redundant) -> Vec<String> {
     if redundant.left_out > 0 {
         notes.push(format!(
             "{} not looked at: refused by Cilium, or of unknown namespace.",
-            match redundant.left_out {
-                1 => "1 policy".to_owned(),
-                count => format!("{} policies", thousands(count)),
-            }
+            plural(redundant.left_out, "policy", "policies")
         ));
     }
     notes.push(

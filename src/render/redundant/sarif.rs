@@ -1,9 +1,9 @@
 //! Redundant rules as SARIF 2.1.0: each at its line, with its witnesses.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::outline::{said, what, witnesses};
-use crate::render::sarif::{self as log, fingerprint};
+use crate::render::sarif as log;
 use crate::review::redundant::{Redundant, Superfluous, Why};
 
 /// The page that says what each rule means.
@@ -34,20 +34,12 @@ fn result(one: &Superfluous) -> Value {
         .iter()
         .map(|witness| log::location(&witness.file, u64::from(witness.line), 0))
         .collect();
-    let path = one
-        .part
-        .and_then(|(_, index)| one.rule.parts().nth(index))
-        .map_or(&one.rule.path, |(_, part)| &part.path);
-    json!({
-        "ruleId": id(one.why),
-        "level": level(one.why),
-        "message": {"text": text},
-        "locations": [log::location(&one.file, u64::from(one.line()), 0)],
-        "relatedLocations": related,
-        "partialFingerprints": {"flowwatch/v1": fingerprint(&[
-            id(one.why), &one.policy.to_string(), path,
-        ])},
-    })
+    let path = one.written().map_or(&one.rule.path, |part| &part.path);
+    let place = log::location(&one.file, u64::from(one.line()), 0);
+    let parts = [&*one.policy.to_string(), path];
+    let mut result = log::result(id(one.why), level(one.why), &text, place, &parts);
+    result["relatedLocations"] = related.into();
+    result
 }
 
 fn id(why: Why) -> &'static str {

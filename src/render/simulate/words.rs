@@ -68,15 +68,11 @@ pub(super) fn sides(row: &ChangeRow) -> impl Iterator<Item = &SideChange> {
 /// The side on which a change comes about, for places in files.
 pub(super) fn deciding(row: &ChangeRow) -> Option<&SideChange> {
     let denies = |side: &&SideChange| match row.change {
-        Change::NewlyDenied => is_denial(side.head.verdict),
-        Change::NewlyAllowed => is_denial(side.base.verdict),
+        Change::NewlyDenied => side.head.verdict.is_denied(),
+        Change::NewlyAllowed => side.base.verdict.is_denied(),
         _ => true,
     };
     sides(row).find(denies).or_else(|| sides(row).next())
-}
-
-fn is_denial(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::DeniedByRule | Verdict::DeniedByDefault)
 }
 
 /// `passes → denied`.

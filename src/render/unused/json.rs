@@ -7,8 +7,8 @@ use super::Options;
 use super::outline::limits;
 use crate::render::report::json::{first, last};
 use crate::render::simulate::json::{causes, job, recording};
-use crate::render::usage::{doubt, rule_json, withdrawn, withdrawn_name};
-use crate::review::unused::{Unused, UnusedRule};
+use crate::render::usage::{doubt, rule_json, withdrawn_json};
+use crate::review::unused::{LEVEL, Unused, UnusedRule};
 use crate::review::usage::{Doubt, Use};
 
 /// Goes up when a field changes its meaning or goes.
@@ -31,10 +31,12 @@ pub fn json(unused: &Unused, options: &Options) -> Value {
             "drift": unused.fit.drift,
             "changed": unused.fit.changed,
         },
-        "withdrawn": unused.withdrawn.iter().map(|why| json!({
-            "reason": withdrawn_name(why),
-            "text": withdrawn(why),
-        })).collect::<Vec<_>>(),
+        "withdrawn": withdrawn_json(&unused.withdrawn),
+        "confidence": unused.confidence.map(|confidence| json!({
+            "level": LEVEL,
+            "watched_seconds": seconds(confidence.watched),
+            "at_least_every_seconds": seconds(confidence.pause),
+        })),
         "unused": {"rules": rules, "parts": parts},
         "not_shown": {"rules": not_shown, "parts": not_shown_parts},
         "replay": {
@@ -48,6 +50,10 @@ pub fn json(unused: &Unused, options: &Options) -> Value {
         "limits": limits(unused),
         "failing": options.failing,
     })
+}
+
+fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
 }
 
 fn rule(rule: &UnusedRule) -> Value {

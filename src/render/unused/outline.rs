@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Options;
+use crate::flow::counted as plural;
 use crate::policy::WrittenPart;
 use crate::render::report::outline::{Outline, Row, Section, Table, Tone, fixed, number, text};
-use crate::render::report::words::{counted, listed, percent, some};
+use crate::render::report::words::{counted, duration, listed, percent, some};
 use crate::render::simulate::words::missed;
 use crate::render::thousands;
 use crate::render::usage::{amount, doubts, name, place, says, window, withdrawn};
-use crate::review::unused::{Standing, Unused, UnusedPart, UnusedRule};
+use crate::review::unused::{LEVEL, Standing, Unused, UnusedPart, UnusedRule};
 
 pub(super) fn outline(unused: &Unused, options: &Options) -> Outline {
     let mut sections = Vec::new();
@@ -54,10 +55,10 @@ fn short(unused: &Unused, options: &Options) -> Vec<String> {
         });
         if rules + parts > 0 {
             short.push(replayed(unused));
+            short.extend(confidence(unused));
         }
     } else {
-        let why: Vec<String> = unused.withdrawn.iter().map(withdrawn).collect();
-        short.push(format!("None is called unused: {}.", why.join("; ")));
+        short.extend(withheld(unused));
     }
     if whole + some_parts > 0 {
         let of = both(whole, some_parts);
@@ -67,6 +68,22 @@ fn short(unused: &Unused, options: &Options) -> Vec<String> {
         short.push(format!("Failing on {}.", options.failing.join(", ")));
     }
     short
+}
+
+/// Why nothing is claimed.
+pub(super) fn withheld(unused: &Unused) -> Option<String> {
+    let why: Vec<String> = unused.withdrawn.iter().map(withdrawn).collect();
+    (!why.is_empty()).then(|| format!("None is called unused: {}.", why.join("; ")))
+}
+
+/// How sure a claim is.
+pub(super) fn confidence(unused: &Unused) -> Option<String> {
+    let confidence = unused.confidence?;
+    Some(format!(
+        "What is needed every {} or more often would have been seen, with {:.0} % confidence.",
+        duration(confidence.pause),
+        LEVEL * 100.0
+    ))
 }
 
 fn both(rules: u64, parts: u64) -> String {
@@ -275,6 +292,11 @@ fn not_shown(unused: &Unused) -> Option<Section> {
         "Rules and parts",
         &[text("WHAT"), text("WHERE"), text("SAYS"), text("WHY")],
     );
+    let others = if unused.is_only_short() {
+        "the recording is too short"
+    } else {
+        "not all was seen"
+    };
     for rule in unused
         .rules
         .iter()
@@ -282,7 +304,7 @@ fn not_shown(unused: &Unused) -> Option<Section> {
     {
         table
             .rows
-            .push(row(rule, vec![doubts(&rule.usage)], Tone::Plain));
+            .push(row(rule, vec![doubts(&rule.usage, others)], Tone::Plain));
     }
     for (rule, part, written) in each_part(unused, |part| part.standing == Standing::NotShown) {
         table.rows.push(Row {
@@ -290,7 +312,7 @@ fn not_shown(unused: &Unused) -> Option<Section> {
                 format!("{} of {}", part.kind, name(&rule.policy, &rule.rule)),
                 place(&rule.file, written.at.line),
                 written.text.clone(),
-                doubts(&part.usage),
+                doubts(&part.usage, others),
             ],
             tone: Tone::Plain,
             below: Vec::new(),
@@ -412,14 +434,9 @@ pub(super) fn limits(unused: &Unused) -> Vec<String> {
         ));
     }
     if unused.left_out > 0 {
-        let what = if unused.left_out == 1 {
-            "policy"
-        } else {
-            "policies"
-        };
         limits.push(format!(
-            "{} {what} not looked at: refused by Cilium, or of unknown namespace.",
-            thousands(unused.left_out)
+            "{} not looked at: refused by Cilium, or of unknown namespace.",
+            plural(unused.left_out, "policy", "policies")
         ));
     }
     limits

@@ -1,9 +1,10 @@
 //! Unused rules as SARIF 2.1.0: each at its line.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::outline::{confidence, withheld};
 use crate::policy::WrittenPart;
-use crate::render::sarif::{self as log, fingerprint};
+use crate::render::sarif as log;
 use crate::render::usage::{name, says, window};
 use crate::review::unused::{Standing, Unused, UnusedRule};
 
@@ -18,7 +19,7 @@ const RULES: [(&str, &str); 3] = [
     ("unused-deny", "No recorded connection ran into the deny"),
 ];
 
-/// The log: one run.
+/// The log: one run. Why nothing is claimed, or how sure a claim is, is a notification.
 #[must_use]
 pub fn sarif(unused: &Unused) -> Value {
     let seen = window(unused.connections, &unused.reading);
@@ -51,7 +52,15 @@ pub fn sarif(unused: &Unused) -> Value {
         .iter()
         .map(|(id, summary)| log::rule(id, summary, GUIDE, "note"))
         .collect();
-    log::log(&rules, &results)
+    let mut value = log::log(&rules, &results);
+    let (level, told) = match withheld(unused) {
+        Some(why) => ("warning", Some(why)),
+        None => ("note", confidence(unused)),
+    };
+    if let Some(text) = told {
+        log::notify(&mut value, level, &text);
+    }
+    value
 }
 
 fn whole(rule: &UnusedRule, seen: &str) -> Value {
@@ -79,13 +88,6 @@ fn whole(rule: &UnusedRule, seen: &str) -> Value {
 }
 
 fn result(rule: &UnusedRule, id: &str, text: &str, line: u32, path: &str) -> Value {
-    json!({
-        "ruleId": id,
-        "level": "note",
-        "message": {"text": text},
-        "locations": [log::location(&rule.file, u64::from(line), 0)],
-        "partialFingerprints": {"flowwatch/v1": fingerprint(&[
-            id, &rule.policy.to_string(), path,
-        ])},
-    })
+    let place = log::location(&rule.file, u64::from(line), 0);
+    log::result(id, "note", text, place, &[&rule.policy.to_string(), path])
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::manifest;
 use crate::policy::{Options as AgentOptions, PolicySet, written};
-use crate::review::unused::{Standing, UnusedPart, UnusedRule};
+use crate::review::unused::{Confidence, Standing, UnusedPart, UnusedRule};
 use crate::review::usage::{Doubt, Use, Withdrawn};
 
 /// A rule with a name that would like to be markup, and a peer that was not used.
@@ -82,6 +82,50 @@ fn a_claim_that_is_withdrawn_says_why_and_names_nothing() {
     let value = json(&unused, &options());
     assert_eq!(value["unused"]["rules"], 0);
     assert_eq!(value["rules"][1]["use"]["doubts"][0]["reason"], "job");
+}
+
+/// Scenario: flows of 17 ms.
+/// Guarantees: nothing is claimed, and each form says that the recording is too short.
+#[test]
+fn a_recording_that_is_too_short_is_said_in_every_form() {
+    let mut unused = unused();
+    unused.withdrawn.push(Withdrawn::Short {
+        window: 17_000_000,
+        least: 7 * 86_400_000_000_000,
+    });
+    unused.rules[0].parts.clear();
+    unused.rules[1].standing = Standing::NotShown;
+    let why = "None is called unused: the recording is only 17 ms long, and a claim takes 7 d (--min-window 17ms accepts that).";
+    let text = terminal(&unused, &options());
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("the recording is too short"), "{text}");
+    let value = json(&unused, &options());
+    assert_eq!(value["withdrawn"][0]["reason"], "short");
+    assert_eq!(value["confidence"], serde_json::Value::Null);
+    let log = sarif(&unused);
+    assert_eq!(log["runs"][0]["results"], serde_json::json!([]));
+    let told = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(told["message"]["text"], why);
+}
+
+#[test]
+fn how_sure_a_claim_is_follows_from_the_window() {
+    let mut unused = unused();
+    unused.confidence = Some(Confidence {
+        watched: 30 * 86_400_000_000_000,
+        pause: 10 * 86_400_000_000_000,
+    });
+    let sure =
+        "What is needed every 10 d or more often would have been seen, with 95 % confidence.";
+    assert!(terminal(&unused, &options()).contains(sure));
+    let log = sarif(&unused);
+    let told = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(
+        (&told["level"], &told["message"]["text"]),
+        (&"note".into(), &sure.into())
+    );
+    let value = json(&unused, &options());
+    assert_eq!(value["confidence"]["at_least_every_seconds"], 864_000.0);
 }
 
 #[test]

@@ -149,22 +149,22 @@ impl Broad {
         let withdrawn = Withdrawn::of(&usage, limits);
         let mut tally = tallied(&usage, policies, &set, &rules, &[]);
         let allows = rules.iter().filter(|rule| !rule.deny && !rule.isolation);
+        let gaps: Vec<bool> = rules
+            .iter()
+            .map(|rule| is_gap(&set, rule, thresholds))
+            .collect();
         let mut broad: BTreeMap<usize, Sums> = rules
             .iter()
             .enumerate()
             .filter(|(_, rule)| !rule.deny)
             .filter_map(|(at, rule)| {
                 let why = breadth(&set, rule, thresholds);
-                (!why.is_empty()).then(|| (at, Sums::new(&set, rule, why, thresholds)))
+                (!why.is_empty()).then(|| (at, Sums::new(rule, why, gaps[at])))
             })
-            .collect();
-        let gaps: Vec<bool> = rules
-            .iter()
-            .map(|rule| is_gap(&set, rule, thresholds))
             .collect();
         for row in &usage.rows {
             for side in row.sides.iter().flatten() {
-                if !matches!(side.verdict, Verdict::Allowed | Verdict::Redirected) {
+                if !side.verdict.passes() {
                     continue;
                 }
                 let Some(cluster) = policies.at(side.cluster) else {
@@ -179,7 +179,10 @@ impl Broad {
                     .map(|cover| cover.rule)
                     .collect();
                 let only = allows.len() == 1 && !covers.open;
-                let only_broad = !covers.open && allows.iter().all(|rule| gaps[*rule]);
+                // Who asks for authentication asks for something: that is no gap.
+                let only_broad = side.verdict != Verdict::AuthRequired
+                    && !covers.open
+                    && allows.iter().all(|rule| gaps[*rule]);
                 for rule in &allows {
                     if let Some(sums) = broad.get_mut(rule) {
                         sums.add(row, only, only_broad);
@@ -244,15 +247,10 @@ struct Counts {
 }
 
 impl Sums {
-    fn new(
-        set: &PolicySet,
-        rule: &WrittenRule,
-        why: Vec<Breadth>,
-        thresholds: BroadThresholds,
-    ) -> Self {
+    fn new(rule: &WrittenRule, why: Vec<Breadth>, gap: bool) -> Self {
         Self {
             why,
-            gap: is_gap(set, rule, thresholds),
+            gap,
             direction: rule.direction,
             edges: BTreeMap::new(),
             only: 0,
@@ -341,12 +339,7 @@ fn by_count<K: Ord>(counts: BTreeMap<K, u64>) -> Vec<(K, u64)> {
 }
 
 fn is_gap(set: &PolicySet, rule: &WrittenRule, thresholds: BroadThresholds) -> bool {
-    !rule.deny
-        && rule
-            .entries
-            .iter()
-            .filter_map(|index| set.entries.get(*index as usize))
-            .any(|entry| thresholds.is_broad(entry))
+    !rule.deny && rule.entries_in(set).any(|entry| thresholds.is_broad(entry))
 }
 
 /// What makes a rule broad; nothing where it is not.
@@ -355,11 +348,7 @@ fn breadth(set: &PolicySet, rule: &WrittenRule, thresholds: BroadThresholds) -> 
     if rule.isolation {
         return why;
     }
-    let entries = || {
-        rule.entries
-            .iter()
-            .filter_map(|index| set.entries.get(*index as usize))
-    };
+    let entries = || rule.entries_in(set);
     if entries().any(|entry| entry.peers.is_none()) {
         why.push(Breadth::Anybody);
     }
@@ -370,7 +359,7 @@ fn breadth(set: &PolicySet, rule: &WrittenRule, thresholds: BroadThresholds) -> 
         why.push(Breadth::AnyPort);
     }
     for part in &rule.ports {
-        let port = part.pieces.first().and_then(|piece| port_of(set, *piece));
+        let port = part.pieces.first().and_then(|piece| set.port(*piece));
         if let Some(port) = port.filter(|port| thresholds.is_wide_port(port)) {
             let text = part.text.clone();
             why.push(Breadth::Ports(text, part.at.line, size(port)));
@@ -420,14 +409,6 @@ fn broad_peer(set: &PolicySet, part: &WrittenPart, thresholds: BroadThresholds) 
         }
     }
     None
-}
-
-fn port_of(set: &PolicySet, piece: Piece) -> Option<&PortProtocol> {
-    let Piece::Port { entry, rule, index } = piece else {
-        return None;
-    };
-    let rule = set.entries.get(entry as usize)?.ports.get(rule as usize)?;
-    rule.ports.get(index as usize)
 }
 
 /// Ports of a range.

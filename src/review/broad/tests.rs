@@ -3,6 +3,7 @@
 use super::*;
 use crate::manifest;
 use crate::policy::Options;
+use crate::review::usage::tests::{given, one_connection};
 
 fn whys(element: &str) -> (Vec<Breadth>, bool) {
     let text = format!(
@@ -83,4 +84,23 @@ fn each_way_to_be_broad_is_told_with_its_line() {
 fn what_denies_or_only_cuts_off_is_not_broad() {
     let (why, gap) = whys("{}");
     assert_eq!((why, gap), (Vec::new(), false));
+}
+
+/// Scenario: a connection that passes with an authenticated session, by a rule for everybody.
+/// Guarantees: it used the rule; a gap it is not, since the session was asked for.
+#[test]
+fn what_passes_with_authentication_used_the_rule() {
+    let policies = given(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: x}\nspec:\n  endpointSelector: {}\n  egress:\n  - toEntities: [all]\n    authentication: {mode: required}\n",
+    );
+    let usage = one_connection(&policies, Verdict::AuthRequired);
+    let limits = Limits {
+        least_seen: 0.0,
+        filtered: false,
+        least_window: 0,
+    };
+    let broad = Broad::of(usage, &policies, BroadThresholds::default(), limits);
+    let rule = &broad.rules[0];
+    assert!(rule.gap);
+    assert_eq!((rule.edges.len(), rule.only, rule.only_broad), (1, 1, 0));
 }

@@ -14,7 +14,7 @@ use super::{Redundant, Superfluous};
 use crate::inventory::{Identity, Label, UNNUMBERED};
 use crate::policy::{
     Compiled, IdentityIndex, LabelSelector, Operator, Options, PeerSelector, Piece, PolicySet,
-    Port, Question, Source, Verdict, World,
+    Port, Question, Source, World, retain_at,
 };
 
 /// Pods and addresses at most.
@@ -50,7 +50,7 @@ pub(super) fn hold(
         let after = before.with_set(rest);
         redundant.questions = 0;
         let mut wrong = BTreeSet::new();
-        for (at, found) in redundant.found.iter().enumerate() {
+        for (at, found) in (0_u32..).zip(&redundant.found) {
             let (questions, differs) = ask(&before, &after, set, found, &world);
             redundant.questions += questions;
             if differs {
@@ -61,10 +61,7 @@ pub(super) fn hold(
             return;
         }
         redundant.dropped += wrong.len() as u64;
-        let mut at = 0..;
-        redundant
-            .found
-            .retain(|_| !wrong.contains(&at.next().unwrap_or_default()));
+        retain_at(&mut redundant.found, |at| !wrong.contains(&at));
     }
 }
 
@@ -72,11 +69,7 @@ pub(super) fn hold(
 pub(super) fn without(set: &PolicySet, redundant: &Redundant) -> PolicySet {
     let gone = redundant.pieces();
     let mut rest = set.without(&gone);
-    let mut at = 0_u32..;
-    rest.entries.retain(|_| {
-        let index = at.next().unwrap_or_default();
-        !gone.contains(&Piece::Entry(index))
-    });
+    retain_at(&mut rest.entries, |at| !gone.contains(&Piece::Entry(at)));
     rest
 }
 
@@ -100,15 +93,7 @@ fn ask(
                 continue;
             };
             let last = port.end_port.max(first);
-            let numbers: &[u8] = match port.protocol {
-                crate::policy::Protocol::Any => &[6, 17],
-                crate::policy::Protocol::Udp => &[17],
-                crate::policy::Protocol::Sctp => &[132],
-                crate::policy::Protocol::Icmp => &[1],
-                crate::policy::Protocol::IcmpV6 => &[58],
-                _ => &[6],
-            };
-            for number in numbers {
+            for number in port.protocol.numbers() {
                 ports.extend([(*number, first.max(1)), (*number, last.max(1))]);
             }
         }
@@ -126,7 +111,7 @@ fn ask(
                         port: *port,
                     };
                     questions += 1;
-                    if verdict(before, &question) != verdict(after, &question) {
+                    if before.answer(&question).verdict != after.answer(&question).verdict {
                         return (questions, true);
                     }
                 }
@@ -134,19 +119,6 @@ fn ask(
         }
     }
     (questions, false)
-}
-
-fn verdict(compiled: &Compiled, question: &Question) -> Verdict {
-    let Question {
-        subject,
-        direction,
-        peer,
-        protocol,
-        port,
-    } = *question;
-    compiled
-        .decide(subject, direction, peer, protocol, port)
-        .verdict
 }
 
 /// One of each kind of pod and address that selectors speak of, with those who are known.

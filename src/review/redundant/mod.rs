@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::Policies;
-use crate::policy::{ObjectId, Options, Piece, PolicySet, WrittenRule, written};
+use crate::policy::{ObjectId, Options, Piece, PolicySet, WrittenPart, WrittenRule, written};
 use search::Search;
 
 /// Why something changes nothing.
@@ -105,22 +105,25 @@ impl Superfluous {
     pub fn pieces(&self) -> BTreeSet<Piece> {
         match self.part {
             None => self.rule.pieces().collect(),
-            Some((_, index)) => self
-                .rule
-                .parts()
-                .nth(index)
-                .map(|(_, part)| part.pieces.iter().copied().collect())
+            Some(_) => self
+                .written()
+                .map(|part| part.pieces.iter().copied().collect())
                 .unwrap_or_default(),
         }
+    }
+
+    /// The part as it is written; `None` where it is all of the rule.
+    #[must_use]
+    pub fn written(&self) -> Option<&WrittenPart> {
+        let (_, index) = self.part?;
+        self.rule.parts().nth(index).map(|(_, part)| part)
     }
 
     /// Line of what can go.
     #[must_use]
     pub fn line(&self) -> u32 {
-        let part = self
-            .part
-            .and_then(|(_, index)| self.rule.parts().nth(index));
-        part.map_or(self.rule.at.line, |(_, part)| part.at.line)
+        self.written()
+            .map_or(self.rule.at.line, |part| part.at.line)
     }
 }
 
@@ -132,13 +135,7 @@ impl Redundant {
         let rules = written(&set, policies.documents());
         let options = policies.options_of(None);
         let mut redundant = Self::among(&set, &rules, &options);
-        let rejected = set
-            .objects
-            .iter()
-            .filter(|object| object.rejection.is_some());
-        let floating: BTreeSet<&ObjectId> =
-            set.floating.iter().map(|floating| &floating.id).collect();
-        redundant.left_out = (rejected.count() + floating.len()) as u64;
+        redundant.left_out = set.left_out();
         let known: Vec<_> = policies
             .inventory()
             .workloads

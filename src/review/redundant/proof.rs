@@ -7,6 +7,7 @@
 //! an answer, since these meet by peer and port.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::ports::{EVERYTHING, Span, spans, subtract};
 use crate::policy::{
@@ -28,6 +29,17 @@ pub(super) struct Prover<'a> {
     set: &'a PolicySet,
     options: &'a Options,
     comparisons: u64,
+    /// The entry that was asked about last: a rule is asked about part by part.
+    last: Option<(u32, Rc<Near<'a>>)>,
+}
+
+/// Entries that have to do with the subjects of one.
+struct Near<'a> {
+    /// Of the same direction, whose subjects are at least those of it.
+    wider: Vec<u32>,
+    /// Allows that may have subjects in common, and ask for more than to be let through; the
+    /// entry itself may be one.
+    around: Vec<&'a PolicyEntry>,
 }
 
 /// A port of an entry with what is asked of connections to it.
@@ -55,6 +67,7 @@ impl<'a> Prover<'a> {
             set,
             options,
             comparisons: 0,
+            last: None,
         }
     }
 
@@ -92,13 +105,12 @@ impl<'a> Prover<'a> {
             }
             _ => atoms(entry),
         };
-        let wider = self.wider(index);
-        let around = self.around(index);
+        let near = self.near(index);
         let mut leans = BTreeSet::new();
         for atom in atoms {
             let delicate = entry.auth.is_some()
                 || !is_plain(atom.rule)
-                || around.iter().any(|other| meets(other, atom));
+                || near.around.iter().any(|other| meets(other, atom));
             for span in spans(atom.port) {
                 for peer in peers {
                     let wanted = Wanted {
@@ -108,7 +120,7 @@ impl<'a> Prover<'a> {
                         peer,
                         delicate,
                     };
-                    leans.extend(self.one(&wanted, &wider, gone)?);
+                    leans.extend(self.one(&wanted, &near.wider, gone)?);
                     if self.is_exhausted() {
                         return None;
                     }
@@ -129,21 +141,8 @@ impl<'a> Prover<'a> {
                 };
                 one.is_within(other, self.options)
             }
-            (
-                Piece::Port { rule, index, .. },
-                Piece::Port {
-                    rule: other_rule,
-                    index: other,
-                    ..
-                },
-            ) => {
-                let port = |piece, rule: u32, index: u32| {
-                    let rule = entry(piece)?.ports.get(rule as usize)?;
-                    rule.ports.get(index as usize)
-                };
-                let (Some(one), Some(other)) =
-                    (port(piece, rule, index), port(wide, other_rule, other))
-                else {
+            (Piece::Port { .. }, Piece::Port { .. }) => {
+                let (Some(one), Some(other)) = (self.set.port(piece), self.set.port(wide)) else {
                     return false;
                 };
                 let wide = spans(Some(other));
@@ -160,39 +159,16 @@ impl<'a> Prover<'a> {
         }
     }
 
-    /// Entries of the same direction whose subjects are at least those of an entry.
-    fn wider(&self, index: u32) -> Vec<u32> {
-        let Some(entry) = self.set.entries.get(index as usize) else {
-            return Vec::new();
-        };
-        (0..)
-            .zip(&self.set.entries)
-            .filter(|(_, other)| {
-                other.direction == entry.direction
-                    && other.subject.node == entry.subject.node
-                    && entry.subject.selector.is_within(&other.subject.selector)
-            })
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    /// Allows that may have subjects in common, and ask for more than to be let through; the
-    /// entry itself may be one.
-    fn around(&self, index: u32) -> Vec<&'a PolicyEntry> {
-        let set = self.set;
-        let Some(entry) = set.entries.get(index as usize) else {
-            return Vec::new();
-        };
-        set.entries
-            .iter()
-            .filter(|other| {
-                other.direction == entry.direction
-                    && other.subject.node == entry.subject.node
-                    && !other.deny
-                    && (other.auth.is_some() || !other.ports.iter().all(is_plain))
-                    && !entry.subject.selector.excludes(&other.subject.selector)
-            })
-            .collect()
+    /// What has to do with the subjects of an entry.
+    fn near(&mut self, index: u32) -> Rc<Near<'a>> {
+        if let Some((of, near)) = &self.last
+            && *of == index
+        {
+            return Rc::clone(near);
+        }
+        let near = Rc::new(Near::of(self.set, index));
+        self.last = Some((index, Rc::clone(&near)));
+        near
     }
 
     /// What covers one peer on one span.
@@ -292,13 +268,13 @@ impl<'a> Prover<'a> {
     /// of an entry. For an isolation they have to be one as well: what is there to allow
     /// something is not meant to stand in for it.
     pub(super) fn cut_off(
-        &self,
+        &mut self,
         index: u32,
         own: &[u32],
         isolation: bool,
         gone: &BTreeSet<Piece>,
     ) -> Vec<u32> {
-        let mut others = self.wider(index);
+        let mut others = self.near(index).wider.clone();
         others.retain(|at| {
             let other = self.set.entries.get(*at as usize);
             other.is_some_and(|other| {
@@ -309,6 +285,32 @@ impl<'a> Prover<'a> {
             })
         });
         others
+    }
+}
+
+impl<'a> Near<'a> {
+    fn of(set: &'a PolicySet, index: u32) -> Self {
+        let mut near = Near {
+            wider: Vec::new(),
+            around: Vec::new(),
+        };
+        let Some(entry) = set.entries.get(index as usize) else {
+            return near;
+        };
+        let own = &entry.subject;
+        for (at, other) in (0..).zip(&set.entries) {
+            if other.direction != entry.direction || other.subject.node != own.node {
+                continue;
+            }
+            if own.selector.is_within(&other.subject.selector) {
+                near.wider.push(at);
+            }
+            let asks_more = other.auth.is_some() || !other.ports.iter().all(is_plain);
+            if !other.deny && asks_more && !own.selector.excludes(&other.subject.selector) {
+                near.around.push(other);
+            }
+        }
+        near
     }
 }
 

@@ -288,9 +288,7 @@ impl<'a> Search<'a> {
     }
 
     fn entries<'b>(&'b self, rule: &'b WrittenRule) -> impl Iterator<Item = &'b PolicyEntry> {
-        rule.entries
-            .iter()
-            .filter_map(|index| self.set.entries.get(*index as usize))
+        rule.entries_in(self.set)
     }
 }
 

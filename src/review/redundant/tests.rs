@@ -9,7 +9,7 @@ use crate::manifest;
 use crate::policy::tests::naive::{self, Connection, Naive};
 use crate::policy::tests::{connections, identities, set as random_set};
 use crate::policy::{Direction, IdentityIndex};
-use crate::review::simulate::tests::{cluster, corpus, load};
+use crate::review::simulate::tests::{cluster, corpus, load, policies};
 
 /// Verdicts of all connections.
 fn verdicts(set: &PolicySet) -> Vec<Naive> {
@@ -302,4 +302,61 @@ fn connections_have_both_directions() {
     let directions: BTreeSet<Direction> = connections().map(|(_, way, ..)| way).collect();
     assert_eq!(directions.len(), 2);
     assert!(connections().any(|(subject, ..)| subject == IdentityIndex(2)));
+}
+
+/// Scenario: claims that a proof never made: a rule for one protocol is called superfluous
+/// beside others for other protocols.
+/// Guarantees: the second opinion asks about the very protocols of a rule, and drops them.
+#[test]
+fn a_wrong_claim_about_any_protocol_is_dropped() {
+    for protocol in ["ANY", "SCTP", "VRRP", "IGMP"] {
+        let port = match protocol {
+            "VRRP" | "IGMP" => "0",
+            _ => "80",
+        };
+        let text = format!(
+            "{}{}",
+            policy(
+                "a",
+                &format!(
+                    "  ingress:\n  - fromEndpoints: [{{}}]\n    toPorts: [{{ports: [{{port: '{port}', protocol: {protocol}}}]}}]\n"
+                )
+            ),
+            policy(
+                "b",
+                "  ingress:\n  - fromEndpoints: [{}]\n    toPorts: [{ports: [{port: '80', protocol: TCP}, {port: '80', protocol: UDP}]}]\n"
+            )
+        );
+        let documents = manifest::read(&text, "p.yaml".into()).documents;
+        let options = Options::default();
+        let set = Arc::new(PolicySet::build(&documents, &[], &[], &options));
+        let rules = written(&set, &documents);
+        assert_eq!(rules.len(), 2, "{:?}", set.objects);
+        let mut redundant = Redundant {
+            found: vec![Superfluous {
+                policy: set.objects[0].id.clone(),
+                file: set.objects[0].file.clone(),
+                rule: rules[0].clone(),
+                part: None,
+                why: Why::Shadowed,
+                witnesses: Vec::new(),
+                beside: None,
+            }],
+            ..Redundant::default()
+        };
+        check::hold(&mut redundant, &set, &options, Vec::new());
+        assert_eq!(redundant.dropped, 1, "{protocol}");
+    }
+}
+
+/// Guarantees: two policies of one name in two files, in a namespace that nobody knows, are
+/// two that were not looked at.
+#[test]
+fn policies_of_one_name_in_two_files_are_both_left_out() {
+    let text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec:\n  endpointSelector: {}\n  ingress:\n  - fromEndpoints: [{}]\n";
+    let documents = ["one.yaml", "two.yaml"]
+        .into_iter()
+        .flat_map(|file| manifest::read(text, file.into()).documents);
+    let redundant = Redundant::of(&policies(documents.collect()));
+    assert_eq!(redundant.left_out, 2);
 }

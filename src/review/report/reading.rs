@@ -336,6 +336,13 @@ impl Reading {
         })
     }
 
+    /// From the first flow to the last, in nanoseconds; `None` where no flow has a time.
+    #[must_use]
+    pub fn window(&self) -> Option<i64> {
+        let (first, last) = self.seen.span()?;
+        Some(last.saturating_sub(first))
+    }
+
     /// What the recording cannot tell.
     pub fn missing(&self) -> impl Iterator<Item = Missing> + '_ {
         self.capabilities.missing()

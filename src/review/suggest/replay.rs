@@ -239,7 +239,7 @@ impl Replay {
             .iter()
             .zip([Direction::Egress, Direction::Ingress])
             .filter(|(side, _)| {
-                side.is_some_and(|(base, head)| is_denied(head) && !is_denied(base))
+                side.is_some_and(|(base, head)| head.is_denied() && !base.is_denied())
             })
             .map(|(_, direction)| direction);
         let Some(sums) = self.broken.entry(key, weight, BrokenSums::default) else {
@@ -334,10 +334,6 @@ impl Observer for Replay {
             self.breaks(key, weight, &sides, (base == Outcome::Denied, None));
         }
     }
-}
-
-fn is_denied(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::DeniedByRule | Verdict::DeniedByDefault)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use crate::connection::JudgedSide;
 use crate::engine::{Asked, Judge, JudgedBatch, Policies};
 use crate::flow::{FlowBatch, RowRef};
-use crate::policy::{Direction, PeerFit, PortFit, Question, Verdict};
+use crate::policy::{Direction, PeerFit, PortFit, Question};
 use crate::review::marks::{Marker, Marks};
 
 /// Answers that a thread remembers.
@@ -74,10 +74,7 @@ impl FitJudge {
     /// The rules that fit, where the policies let the connection pass.
     fn fit(&mut self, asked: &Asked) -> Fit {
         let verdict = asked.computed.decision.verdict;
-        if !matches!(
-            verdict,
-            Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired
-        ) {
+        if !verdict.passes() {
             return None;
         }
         let cluster = self.judge.policies(asked.computed.cluster).clone();

@@ -7,10 +7,11 @@
 //! Not for what each rule was for (`usage`), nor for rules that never could be needed
 //! (`redundant`).
 
+mod confidence;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::Policies;
@@ -18,6 +19,7 @@ use crate::policy::{Cause, ObjectId, Piece, PolicySet, Verdict, WrittenRule, wri
 use crate::review::report::Reading;
 use crate::review::simulate::{Fit, Job};
 use crate::review::usage::{Limits, RuleUse, Usage, Use, Withdrawn, tallied};
+pub use confidence::{Confidence, LEVEL};
 
 /// What a rule or a part of one turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +101,8 @@ pub struct Unused {
     pub fit: Fit,
     /// Why nothing is claimed.
     pub withdrawn: Vec<Withdrawn>,
+    /// How sure a claim is; `None` where there is none.
+    pub confidence: Option<Confidence>,
     /// Jobs that run less often than the recording is long.
     pub jobs: Vec<Job>,
     /// All rules, in the order of their files.
@@ -185,9 +189,10 @@ impl Unused {
             not_judged: usage.unjudged.iter().map(|one| one.count).sum(),
             unknown: unknown(&usage),
             fit: usage.fit,
+            confidence: Confidence::of(&usage.reading).filter(|_| withdrawn.is_empty()),
             withdrawn,
             jobs,
-            left_out: left_out(&set),
+            left_out: set.left_out(),
             replay: Replay::default(),
             rules,
             reading: Reading::default(),
@@ -195,6 +200,13 @@ impl Unused {
         unused.replay = replay(&usage, policies, &set, &unused.pieces());
         unused.reading = usage.reading;
         unused
+    }
+
+    /// Whether nothing but the length of the recording stands against a claim.
+    #[must_use]
+    pub fn is_only_short(&self) -> bool {
+        let is_short = |why: &Withdrawn| matches!(why, Withdrawn::Short { .. });
+        !self.withdrawn.is_empty() && self.withdrawn.iter().all(is_short)
     }
 
     /// All that is named, as pieces of entries.
@@ -301,20 +313,6 @@ fn isolates(set: &PolicySet, gone: u32, stays: &[u32]) -> bool {
             })
 }
 
-/// Policies of which nothing is said.
-fn left_out(set: &PolicySet) -> u64 {
-    let refused = set
-        .objects
-        .iter()
-        .filter(|object| object.rejection.is_some());
-    let floating: BTreeSet<(&ObjectId, &str)> = set
-        .floating
-        .iter()
-        .map(|floating| (&floating.id, &*floating.file))
-        .collect();
-    (refused.count() + floating.len()) as u64
-}
-
 fn unknown(usage: &Usage) -> BTreeMap<Cause, u64> {
     let mut unknown: BTreeMap<Cause, u64> = BTreeMap::new();
     for row in &usage.rows {
@@ -327,29 +325,14 @@ fn unknown(usage: &Usage) -> BTreeMap<Cause, u64> {
     unknown
 }
 
-fn passes(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::Allowed | Verdict::Redirected | Verdict::AuthRequired
-    )
-}
-
 /// Asks every question again without what is named.
 fn replay(usage: &Usage, policies: &Policies, set: &PolicySet, gone: &BTreeSet<Piece>) -> Replay {
     let mut replay = Replay::default();
     let rest = Arc::new(set.without(gone));
     let mut clusters = BTreeMap::new();
-    let mut asked = BTreeSet::new();
+    let mut asked = HashSet::new();
     for side in usage.cases.iter().flat_map(|case| case.iter().flatten()) {
-        let question = side.question;
-        let key = (
-            side.cluster,
-            question.subject,
-            question.direction,
-            question.peer,
-            (question.protocol, question.port),
-        );
-        if !asked.insert(key) {
+        if !asked.insert((side.cluster, side.question)) {
             continue;
         }
         let compiled = clusters.entry(side.cluster).or_insert_with(|| {
@@ -360,23 +343,12 @@ fn replay(usage: &Usage, policies: &Policies, set: &PolicySet, gone: &BTreeSet<P
         let Some((without, before)) = compiled else {
             continue;
         };
-        let decide = |compiled: &crate::policy::Compiled| {
-            compiled
-                .decide(
-                    question.subject,
-                    question.direction,
-                    question.peer,
-                    question.protocol,
-                    question.port,
-                )
-                .verdict
-        };
-        let (was, is) = (decide(&before.read()), decide(without));
+        let was = before.read().answer(&side.question).verdict;
+        let is = without.answer(&side.question).verdict;
         replay.questions += 1;
-        let denied = |verdict| matches!(verdict, Verdict::DeniedByDefault | Verdict::DeniedByRule);
-        if passes(was) && !passes(is) {
+        if was.passes() && !is.passes() {
             replay.denied += 1;
-        } else if denied(was) && !denied(is) {
+        } else if was.is_denied() && !is.is_denied() {
             replay.opened += 1;
         }
     }

@@ -184,6 +184,7 @@ fn read(lines: &str, policies: &Arc<Policies>) -> Usage {
 const ALL: Limits = Limits {
     least_seen: 1.0,
     filtered: false,
+    least_window: 0,
 };
 
 /// Scenario: repositories that people use; of the flows that are made up for each, every

@@ -29,6 +29,8 @@ pub struct Limits {
     pub least_seen: f64,
     /// Flows were filtered: others are not looked at.
     pub filtered: bool,
+    /// From the first flow to the last there must be so many nanoseconds.
+    pub least_window: i64,
 }
 
 /// Why nothing is claimed of anything.
@@ -36,6 +38,13 @@ pub struct Limits {
 pub enum Withdrawn {
     /// No connection was recorded, or none with a time.
     NoFlows,
+    /// The recording is shorter than a claim takes: both in nanoseconds.
+    Short {
+        /// From the first flow to the last.
+        window: i64,
+        /// What was asked for.
+        least: i64,
+    },
     /// Less was seen than is asked for: the share of node-time, and events known to be lost.
     Unseen {
         /// 0 to 1.
@@ -61,8 +70,14 @@ impl Withdrawn {
     pub fn of(usage: &Usage, limits: Limits) -> Vec<Self> {
         let reading = &usage.reading;
         let mut why = Vec::new();
-        if usage.connections == 0 || reading.seen.span().is_none() {
-            why.push(Self::NoFlows);
+        let window = reading.window();
+        match window.filter(|_| usage.connections > 0) {
+            None => why.push(Self::NoFlows),
+            Some(window) if window < limits.least_window => why.push(Self::Short {
+                window,
+                least: limits.least_window,
+            }),
+            Some(_) => {}
         }
         if let Some(seen) = reading.share_seen()
             && (seen.share < limits.least_seen || limits.least_seen >= 1.0 && seen.lost != Some(0))
@@ -256,21 +271,15 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
                     };
                     if !one.oriented {
                         // Either may be the client, and either port the one that was called.
+                        let known = (peer != nobody).then_some(peer);
                         for direction in DIRECTIONS {
-                            whatever(tally, &compiled, (subject, direction, peer), one.count);
+                            whatever(tally, &compiled, (subject, direction, known), one.count);
                         }
                         continue;
                     }
                     let known = subject != nobody && peer != nobody;
-                    let verdict = known.then(|| {
-                        compiled
-                            .decide(subject, direction, peer, question.protocol, question.port)
-                            .verdict
-                    });
-                    if matches!(
-                        verdict,
-                        Some(Verdict::DeniedByRule | Verdict::DeniedByDefault)
-                    ) {
+                    let verdict = known.then(|| compiled.answer(&question).verdict);
+                    if verdict.is_some_and(Verdict::is_denied) {
                         continue;
                     }
                     let cause = (!known).then_some(Cause::NoLabels);
@@ -284,19 +293,19 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
     }
 }
 
-/// Doubts all rules between two, on whatever port.
+/// Doubts all rules between two, on whatever port; without a peer those for whoever it is.
 fn whatever(
     tally: &mut Tally<'_>,
     compiled: &crate::policy::Compiled,
-    (subject, direction, peer): (IdentityIndex, Direction, IdentityIndex),
+    (subject, direction, peer): (IdentityIndex, Direction, Option<IdentityIndex>),
     count: u64,
 ) {
     let set = compiled.set().clone();
-    for index in compiled.selecting(subject, direction) {
+    for index in compiled.may_select(subject, direction) {
         let Some(entry) = set.entries.get(index as usize) else {
             continue;
         };
-        let peers = compiled.peers_that_are(entry, peer);
+        let peers = peer.and_then(|peer| compiled.peers_that_are(entry, peer));
         if peers.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::case::{Case, SideCase, UsageCases};
 use crate::connection::{Connection, Edge, Exchange, Peer, Peers, Side};
 use crate::engine::Observer;
-use crate::policy::Verdict;
 use crate::review::report::Reading;
 use crate::review::report::Seen;
 use crate::review::report::bounded::Bounded;
@@ -181,12 +180,8 @@ fn sides(cases: &[Arc<Case>], marks: [u32; 2]) -> [Option<SideCase>; 2] {
 
 /// Whether the policies deny a side; where that is drift, it passed.
 fn was_denied(side: &Side) -> bool {
-    side.computed.is_some_and(|computed| {
-        matches!(
-            computed.verdict,
-            Verdict::DeniedByRule | Verdict::DeniedByDefault
-        )
-    })
+    side.computed
+        .is_some_and(|computed| computed.verdict.is_denied())
 }
 
 impl Observer for UsageGatherer {

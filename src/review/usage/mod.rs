@@ -9,6 +9,8 @@ mod case;
 mod doubt;
 mod gather;
 mod tally;
+#[cfg(test)]
+pub(in crate::review) mod tests;
 mod uses;
 
 #[cfg(test)]

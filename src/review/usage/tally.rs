@@ -42,15 +42,12 @@ pub(in crate::review) struct Cover {
     /// Index of the rule.
     pub(in crate::review) rule: usize,
     pub(in crate::review) deny: bool,
-    /// Entries of it.
-    pub(in crate::review) entries: Vec<u32>,
     peers: Vec<usize>,
     ports: Vec<usize>,
     /// Ports of rules of layer 7, by entry and index.
     lists: Vec<(u32, u32)>,
     /// It hands connections to a proxy that may refuse requests.
     proxied: bool,
-    certain: bool,
 }
 
 impl<'a> Tally<'a> {
@@ -148,7 +145,6 @@ impl<'a> Tally<'a> {
         Some(Cover {
             rule,
             deny: entry.deny,
-            entries: vec![touch.entry],
             peers,
             ports,
             lists: touch
@@ -157,7 +153,6 @@ impl<'a> Tally<'a> {
                 .map(|(rule, _)| (touch.entry, *rule))
                 .collect(),
             proxied: is_proxied(entry, touch),
-            certain: touch.certain,
         })
     }
 
@@ -413,12 +408,10 @@ impl<'a> Tally<'a> {
         Some(Cover {
             rule,
             deny: written.deny,
-            entries: vec![entry],
             peers: chosen,
             ports: (first_port..first_port + written.ports.len()).collect(),
             lists: Vec::new(),
             proxied: false,
-            certain: false,
         })
     }
 }
@@ -438,12 +431,10 @@ impl Cover {
             list.sort_unstable();
             list.dedup();
         };
-        self.entries.extend(other.entries);
         add(&mut self.peers, other.peers);
         add(&mut self.ports, other.ports);
         self.lists.extend(other.lists);
         self.proxied &= other.proxied;
-        self.certain &= other.certain;
     }
 }
 

@@ -9,7 +9,7 @@ use super::bench::{Bench, Fate, Said, Seat, Starts, When, opposite};
 use super::cast::Cast;
 use super::sum::Span;
 use super::wanted::{Wanted, wanted};
-use crate::policy::{Direction, Verdict};
+use crate::policy::Direction;
 use crate::respond::quarantine::plan::Plan;
 
 /// Pairs that are not to be touched and are compared all the same.
@@ -112,12 +112,8 @@ fn asked(
             }
         }
     }
-    let own_denies = answer.after.own.is_some_and(|own| {
-        matches!(
-            own.verdict,
-            Verdict::DeniedByRule | Verdict::DeniedByDefault
-        )
-    });
+    let own = answer.after.own;
+    let own_denies = own.is_some_and(|own| own.verdict.is_denied());
     let says_nothing = answer.before == Fate::Denied && answer.after.fate == Fate::Denied;
     (!(says_nothing && own_denies)).then_some(answer)
 }

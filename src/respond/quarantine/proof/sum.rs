@@ -194,11 +194,7 @@ pub(super) fn leaks(bench: &Bench, cast: &Cast, answers: &[Answer], proof: &mut 
         let Some(own) = &answer.after.own else {
             continue;
         };
-        let denies = matches!(
-            own.verdict,
-            Verdict::DeniedByRule | Verdict::DeniedByDefault
-        );
-        if denies {
+        if own.verdict.is_denied() {
             continue;
         }
         if let (Class::Held, Verdict::Unknown(_)) = (class, own.verdict) {
