@@ -112,14 +112,14 @@ fn without_a_loss_what_nothing_needed_is_named_with_its_line() {
     );
 }
 
-/// Guarantees: minutes are not enough to call a rule unused, unless somebody says so; a check
-/// is undecided, and the log for code scanning says why it is empty.
+/// Guarantees: what is less than the least window calls no rule unused; a check is
+/// undecided, and the log for code scanning says why it is empty.
 #[test]
-fn a_recording_of_minutes_names_nothing_by_itself() {
+fn a_window_that_is_too_short_names_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let whole = whole(folder.path());
     let value = json(
-        "policy unused -q -o json samples/policies --flows",
+        "policy unused -q -o json --min-window 1h samples/policies --flows",
         &whole,
         "",
         0,
@@ -134,7 +134,7 @@ fn a_recording_of_minutes_names_nothing_by_itself() {
         .unwrap();
     assert!((60.0..120.0).contains(&often), "{often}");
     let log = json(
-        "policy unused -q -o sarif samples/policies --flows",
+        "policy unused -q -o sarif --min-window 1h samples/policies --flows",
         &whole,
         "",
         0,
@@ -144,7 +144,7 @@ fn a_recording_of_minutes_names_nothing_by_itself() {
     let text = told["message"]["text"].as_str().unwrap();
     assert!(text.contains("the recording is only 4 min"), "{text}");
     let ran = flowwatch()
-        .args("policy unused -q samples/policies --fail-on unused --flows")
+        .args("policy unused -q --min-window 1h samples/policies --fail-on unused --flows")
         .path(&whole)
         .run()
         .exit(1);

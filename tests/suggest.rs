@@ -443,8 +443,9 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
     ] {
         let run = |form: &str| {
             let ran = flowwatch()
-                .args("policy suggest -q --flows samples/shop.jsonl.gz")
+                .args("policy suggest -q")
                 .args(flags)
+                .args("--flows samples/shop.jsonl.gz")
                 .args(form)
                 .run()
                 .exit(0);
@@ -469,9 +470,10 @@ fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
     fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
     let run = |flags: &str| {
         flowwatch()
-            .args("policy suggest -q --from-scratch --flows samples/shop.jsonl.gz -w shop/ledger")
-            .args(flags)
+            .args("policy suggest -q --from-scratch -w shop/ledger")
             .path(folder.path())
+            .args(flags)
+            .args("--flows samples/shop.jsonl.gz")
             .run()
             .exit(0)
     };

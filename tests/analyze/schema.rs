@@ -27,6 +27,9 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, errors: &mut V
             "minimum" if value.as_f64() < rule.as_f64() && value.is_number() => {
                 errors.push(format!("{path}: {value} is below {rule}"));
             }
+            "maximum" if value.as_f64() > rule.as_f64() && value.is_number() => {
+                errors.push(format!("{path}: {value} is above {rule}"));
+            }
             "type" => {
                 let types = match rule {
                     Value::Array(types) => types.clone(),
@@ -58,6 +61,7 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, errors: &mut V
             "const"
             | "enum"
             | "minimum"
+            | "maximum"
             | "$schema"
             | "$defs"
             | "title"
