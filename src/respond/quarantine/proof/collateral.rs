@@ -292,6 +292,7 @@ impl Table<'_> {
     }
 }
 
+/// Whether two ends are one, whatever owns its pods.
 pub(super) fn same(one: &Peer, other: &Peer) -> bool {
     match (one, other) {
         (
