@@ -8,16 +8,21 @@ use serde_json::Value;
 
 use crate::support::flowwatch;
 
+/// What `bundle.json` and the like say, held against their schema.
+fn fits(schema: &str, value: &Value) {
+    let schema = fs::read_to_string(schema).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let errors = crate::analyze::schema::errors(&schema, value);
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
 const INCIDENT: &str =
     "isolate shop/checkout --policies samples/policies --flows samples/shop.jsonl.gz -q";
 
 fn json(args: &str, code: i32) -> Value {
     let ran = flowwatch().args(args).args("-o json").run().exit(code);
     let value: Value = serde_json::from_str(ran.text()).unwrap();
-    let schema = fs::read_to_string("docs/schema/isolate.json").unwrap();
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    let errors = crate::analyze::schema::errors(&schema, &value);
-    assert!(errors.is_empty(), "{errors:?}");
+    fits("docs/schema/isolate.json", &value);
     value
 }
 
@@ -66,6 +71,13 @@ fn the_sample_incident_is_cut_off_with_proof() {
     assert!(has("out", "q7x2-sync.edge.example", "server"), "{stops:#?}");
     assert!(has("out", "payments/payments", "server"), "{stops:#?}");
     assert!(stops.iter().any(|edge| edge["role"] == "dns"), "{stops:#?}");
+    let record: Value = serde_json::from_str(&read("bundle.json")).unwrap();
+    fits("docs/schema/bundle.json", &record);
+    assert_eq!(record["quarantine"]["label"]["value"], "INC-1");
+    assert!(
+        record["evidence"]["flows"].as_u64().unwrap() > 0,
+        "{record:#}"
+    );
     // A second run over the same bundle; what is no bundle is left alone.
     flowwatch()
         .args(INCIDENT)
@@ -170,4 +182,106 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
         .run()
         .exit(2);
     assert!(ran.stderr.contains("shop/checkout"), "{}", ran.stderr);
+}
+
+/// Scenario: without an incident and without flows.
+#[test]
+fn a_bundle_of_policies_alone_fits_its_schema_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("b");
+    flowwatch()
+        .args("isolate 192.0.2.7 --policies samples/policies -q --out")
+        .path(&out)
+        .run();
+    let record = fs::read_to_string(out.join("bundle.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    fits("docs/schema/bundle.json", &record);
+    assert_eq!(record["evidence"], Value::Null);
+}
+
+/// Scenario: the address of the beacon, which flows know by its name.
+/// Guarantees: every recorded connection to it stops and is said to.
+#[test]
+fn an_address_that_flows_know_by_a_name_is_cut_off() {
+    let args = "isolate 198.51.100.23 --policies samples/policies --flows samples/shop.jsonl.gz -q";
+    let data = json(args, 0);
+    let stops = data["collateral"]["stops"].as_array().unwrap();
+    let connections = |of: &[Value]| -> u64 {
+        of.iter()
+            .map(|edge| edge["connections"].as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(connections(stops), 23, "{stops:#?}");
+    assert!(
+        stops
+            .iter()
+            .all(|edge| edge["peer"] == "q7x2-sync.edge.example"),
+        "{stops:#?}"
+    );
+    assert_eq!(data["collateral"]["untold"], 0);
+    let ran = flowwatch().args(args).run().exit(0);
+    assert!(
+        ran.text().contains("Stops: 23 recorded connections on"),
+        "{}",
+        ran.text()
+    );
+    assert!(!ran.text().contains("cannot be told"), "{}", ran.text());
+    // A prefix it is in, too.
+    let data = json(&args.replace("198.51.100.23", "198.51.100.0/24"), 0);
+    let stops = data["collateral"]["stops"].as_array().unwrap();
+    assert!(connections(stops) >= 23, "{stops:#?}");
+    assert_eq!(data["collateral"]["untold"], 0);
+}
+
+/// Scenario: what calls the address is the node's own host, which no policy of pods selects.
+/// Guarantees: that it cannot be told whether this stops is said, on the terminal and in
+/// Markdown.
+#[test]
+fn connections_that_cannot_be_told_are_said_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let flows = folder.path().join("flows.jsonl");
+    let flow = serde_json::json!({
+        "flow": {
+            "time": "2026-06-16T14:09:00Z",
+            "verdict": "FORWARDED",
+            "IP": {"source": "10.42.2.1", "destination": "192.0.2.7", "ipVersion": "IPv4"},
+            "l4": {"TCP": {"source_port": 40000, "destination_port": 443, "flags": {"SYN": true}}},
+            "source": {"identity": 1, "labels": ["reserved:host"]},
+            "destination": {"identity": 2, "labels": ["reserved:world"]},
+            "Type": "L3_L4",
+            "node_name": "shop-prod/worker-2",
+            "event_type": {"type": 4, "sub_type": 3},
+            "traffic_direction": "EGRESS",
+            "trace_observation_point": "TO_STACK",
+            "is_reply": false,
+        },
+        "node_name": "shop-prod/worker-2",
+        "time": "2026-06-16T14:09:00Z",
+    });
+    let sample = fs::read_to_string("samples/shop.jsonl").unwrap();
+    fs::write(&flows, format!("{sample}{flow}\n")).unwrap();
+    let run = |form: &str| {
+        flowwatch()
+            .args("isolate 192.0.2.7 --policies samples/policies -q --flows")
+            .path(&flows)
+            .args("-o")
+            .arg(form)
+            .run()
+    };
+    let terminal = run("terminal");
+    assert!(
+        terminal
+            .text()
+            .contains("Of 1 recorded connection it cannot be told."),
+        "{}",
+        terminal.text()
+    );
+    let markdown = run("markdown");
+    assert!(
+        markdown
+            .text()
+            .contains("Of 1 connection it cannot be told."),
+        "{}",
+        markdown.text()
+    );
 }

@@ -331,3 +331,110 @@ fn a_folder_that_is_no_bundle_is_an_error_with_its_path() {
         .exit(2);
     assert!(ran.stderr.contains("bundle.json"), "{}", ran.stderr);
 }
+
+/// A call to the host of worker-2 from outside, as the node judged it; `dropped` by the
+/// quarantine's name.
+fn knock(time: &str, dropped: bool) -> Value {
+    let mut flow = json!({
+        "time": time,
+        "verdict": "FORWARDED",
+        "IP": {"source": "203.0.113.9", "destination": "10.0.0.12", "ipVersion": "IPv4"},
+        "l4": {"TCP": {"source_port": 40000, "destination_port": 22, "flags": {"SYN": true}}},
+        "source": {"identity": 2, "labels": ["reserved:world"]},
+        "destination": {"identity": 1, "labels": ["reserved:host"]},
+        "Type": "L3_L4",
+        "node_name": "shop-prod/worker-2",
+        "node_labels": [
+            "kubernetes.io/hostname=worker-2",
+            "flowwatch.io/quarantine=INC-1",
+        ],
+        "event_type": {"type": 5},
+        "traffic_direction": "INGRESS",
+        "policy_match_type": 4,
+        "is_reply": false,
+    });
+    if dropped {
+        flow["verdict"] = json!("DROPPED");
+        flow["drop_reason"] = json!(181);
+        flow["drop_reason_desc"] = json!("POLICY_DENY");
+        flow["ingress_denied_by"] = json!([{
+            "name": "flowwatch-node-inc-1",
+            "kind": "CiliumClusterwideNetworkPolicy",
+        }]);
+    }
+    json!({"flow": flow, "node_name": "shop-prod/worker-2", "time": time})
+}
+
+/// Scenario: the host of a node is cut off, by the bundle that `isolate` wrote for it; nothing
+/// of it is a pod, and its labels are the node's.
+/// Guarantees: drops by name prove it, what gets through refutes it.
+#[test]
+fn the_host_of_a_node_is_watched_by_the_labels_of_its_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("INC-1");
+    flowwatch()
+        .args("isolate node:worker-2 --policies samples/policies --flows")
+        .args(SHOP)
+        .args("--cilium-option enable-host-firewall=true --incident INC-1 -q --out")
+        .path(&bundle)
+        .run()
+        .exit(1);
+    let verified = |flows: &[Value], code: i32| -> Value {
+        let path = folder.path().join("flows.jsonl");
+        write(&path, flows);
+        let ran = flowwatch()
+            .args("verify -q -o json")
+            .path(&bundle)
+            .args("--flows")
+            .path(&path)
+            .args("--applied")
+            .arg(APPLIED)
+            .run()
+            .exit(code);
+        serde_json::from_str(ran.text()).unwrap()
+    };
+    let mut flows = vec![
+        knock("2026-06-16T14:12:50Z", false),
+        knock("2026-06-16T14:13:01Z", false),
+        knock("2026-06-16T14:13:05Z", true),
+        knock("2026-06-16T14:13:40Z", true),
+    ];
+    let value = verified(&flows, 0);
+    assert_eq!(value["result"], "proven", "{value:#}");
+    assert_eq!(value["sides"][0]["who"], "10.0.0.12");
+    assert_eq!(value["sides"][0]["named"], 2);
+    flows.push(knock("2026-06-16T14:13:45Z", false));
+    let value = verified(&flows, 1);
+    assert_eq!(value["result"], "refuted", "{value:#}");
+    assert_eq!(value["survivors"][0]["port"], 22);
+    // On another node it says nothing of this one.
+    flows.pop();
+    for flow in &mut flows {
+        flow["node_name"] = json!("shop-prod/worker-3");
+        flow["flow"]["node_name"] = json!("shop-prod/worker-3");
+    }
+    assert_eq!(verified(&flows, 1)["result"], "undecided");
+}
+
+/// Scenario: a recording with a line that is no flow.
+#[test]
+fn what_is_skipped_is_said_unless_it_is_to_be_quiet() {
+    let folder = tempfile::tempdir().unwrap();
+    bundle(folder.path());
+    let path = folder.path().join("flows.jsonl");
+    fs::write(&path, "{\"flow\": 1}\n").unwrap();
+    let run = |args: &str| {
+        flowwatch()
+            .args("verify")
+            .args(args)
+            .path(folder.path())
+            .args("--flows")
+            .path(&path)
+            .run()
+            .exit(1)
+    };
+    let loud = run("");
+    assert!(loud.stderr.contains("skipped"), "{}", loud.stderr);
+    let quiet = run("-q");
+    assert!(!quiet.stderr.contains("skipped"), "{}", quiet.stderr);
+}

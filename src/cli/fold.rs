@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::CommandError;
-use super::pieces::{Piece, pieces};
+use super::pieces::{Piece, pieces, say_skips};
 use super::signal::Interrupt;
 use super::sink::say;
 use crate::flow::{BatchBuilder, FlowBatch};
@@ -133,11 +133,7 @@ pub(super) fn fold_some<F: Fold>(
         }
     }
     if !quiet {
-        for (input, (_, skips)) in inputs.iter().zip(&skips) {
-            for line in skips.describe(&input.name()) {
-                say(err, &format!("skipped {line}"));
-            }
-        }
+        say_skips(inputs, &skips, err);
         for missing in capabilities.missing() {
             if NEEDED.contains(&missing.field) {
                 say(err, &format!("masked recording: {}", missing.sentence));

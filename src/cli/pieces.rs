@@ -1,13 +1,14 @@
 //! The inputs of a command in pieces: text of recordings, batches of archives.
 //!
-//! Owns opening one input after the other, and the questions an archive is asked. What
-//! is done with a piece is the caller's.
+//! Owns opening one input after the other, the questions an archive is asked, and saying what
+//! was skipped. What is done with a piece is the caller's.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
+use super::sink::say;
 use crate::flow::FlowBatch;
 use crate::source::archive::{Archive, Query, Scan};
-use crate::source::file::{Chunk, ChunkReader, Input};
+use crate::source::file::{Chunk, ChunkReader, Input, Skips};
 
 /// Bytes of a row in memory, about.
 const ROW_BYTES: usize = 200;
@@ -78,6 +79,16 @@ pub(super) fn pieces(
             };
         }
     })
+}
+
+/// Says what was skipped of each input, with the first place of each reason; `skips` are by
+/// input, beside its lines.
+pub(super) fn say_skips(inputs: &[Input], skips: &[(u64, Skips)], err: &mut dyn Write) {
+    for (input, (_, skips)) in inputs.iter().zip(skips) {
+        for line in skips.describe(&input.name()) {
+            say(err, &format!("skipped {line}"));
+        }
+    }
 }
 
 fn open(input: &Input, query: &Query) -> Result<Current, String> {

@@ -42,7 +42,7 @@ pub use judge::{Computed, Judge, Judgement, NamesSeen};
 pub use ledger::{Ledger, Position};
 pub use names::NamesDoubt;
 pub use party::{Party, PartyKind, cluster};
-pub use pass::{Observer, Pass, UNUSED_COLUMNS};
+pub use pass::{Beside, Observer, Pass, UNUSED_COLUMNS};
 pub use policies::{Given, Policies};
 pub use request::SeenRequest;
 pub use ruling::{Rule, Ruling};

@@ -42,6 +42,74 @@ pub trait Observer {
     fn reached(&mut self, _time: i64, _peers: &Peers) {}
 }
 
+/// Maybe an observer.
+impl<A: Observer> Observer for Option<A> {
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        if let Some(one) = self {
+            one.connection(connection, peers);
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
+        if let Some(one) = self {
+            one.exchange(exchange, peers);
+        }
+    }
+
+    fn opened(&mut self, connection: &Connection, peers: &Peers) {
+        if let Some(one) = self {
+            one.opened(connection, peers);
+        }
+    }
+
+    fn batch(&mut self, batch: &JudgedBatch) {
+        if let Some(one) = self {
+            one.batch(batch);
+        }
+    }
+
+    fn reached(&mut self, time: i64, peers: &Peers) {
+        if let Some(one) = self {
+            one.reached(time, peers);
+        }
+    }
+}
+
+/// Two observers of the same flows.
+pub struct Beside<A, B>(
+    /// The one that hears first.
+    pub A,
+    /// The other.
+    pub B,
+);
+
+impl<A: Observer, B: Observer> Observer for Beside<A, B> {
+    fn connection(&mut self, connection: &Connection, peers: &Peers) {
+        self.0.connection(connection, peers);
+        self.1.connection(connection, peers);
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
+        self.0.exchange(exchange, peers);
+        self.1.exchange(exchange, peers);
+    }
+
+    fn opened(&mut self, connection: &Connection, peers: &Peers) {
+        self.0.opened(connection, peers);
+        self.1.opened(connection, peers);
+    }
+
+    fn batch(&mut self, batch: &JudgedBatch) {
+        self.0.batch(batch);
+        self.1.batch(batch);
+    }
+
+    fn reached(&mut self, time: i64, peers: &Peers) {
+        self.0.reached(time, peers);
+        self.1.reached(time, peers);
+    }
+}
+
 /// Flows of any number of sources on their way to connections.
 pub struct Pass {
     order: Sequencer,

@@ -51,10 +51,7 @@ pub fn text(verified: &Verified, bundle: &BundleRecord, rolled_back: bool, color
         let _ = writeln!(
             out,
             "  {} went on: replies are not checked.",
-            match verified.replies {
-                1 => "1 reply".to_owned(),
-                count => format!("{} replies", thousands(count)),
-            }
+            crate::flow::counted(verified.replies, "reply", "replies")
         );
     }
     if let Some((first, last)) = verified.watched {

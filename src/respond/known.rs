@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use super::Target;
-use super::pod::KnownPod;
+use super::pod::{KnownPod, node_alone};
 use crate::connection::{Peer, workload_of};
 use crate::engine::{Party, PartyKind, Policies, cluster};
 use crate::flow::{Direction, Endpoint, FlowBatch, RowRef, WorkloadName};
@@ -137,11 +137,14 @@ impl Known {
         self.own_label
     }
 
-    /// Adds who takes part in the rows of a batch.
-    pub fn batch(&mut self, batch: &FlowBatch) {
+    /// Adds who takes part in the rows of a batch. Says whether a target may mean somebody
+    /// more now, or one at another address.
+    pub fn batch(&mut self, batch: &FlowBatch) -> bool {
+        let mut learned = false;
         for row in batch.rows() {
-            self.row(row);
+            learned |= self.row(row);
         }
+        learned
     }
 
     /// Takes in what another one knows.
@@ -164,12 +167,6 @@ impl Known {
     /// that are known to be on it.
     pub fn meant<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a KnownPod> + 'a {
         self.pods.values().filter(move |pod| pod.is_meant(target))
-    }
-
-    /// Whether a target means one of them.
-    #[must_use]
-    pub fn is_meant(&self, pod: &KnownPod, target: &Target) -> bool {
-        pod.is_meant(target)
     }
 
     /// The target, told apart by who is known: what reads as a workload may be a pod.
@@ -225,7 +222,8 @@ impl Known {
         )
     }
 
-    fn row(&mut self, row: RowRef<'_>) {
+    fn row(&mut self, row: RowRef<'_>) -> bool {
+        let mut learned = false;
         let epoch = row.dictionaries().epoch();
         if self.looked.len() >= MOST_LOOKED {
             self.looked.clear();
@@ -243,15 +241,16 @@ impl Known {
                 continue;
             };
             let node = if is_here { row.str(row.node()) } else { "" };
-            self.end(endpoint, row.str(address), node, row.str(row.node()));
+            learned |= self.end(endpoint, row.str(address), node, row.str(row.node()));
         }
+        learned
     }
 
     /// One end of a row. `node` is where it is, where the row tells; `by` who looked.
-    fn end(&mut self, endpoint: &Endpoint, address: &str, node: &str, by: &str) {
+    fn end(&mut self, endpoint: &Endpoint, address: &str, node: &str, by: &str) -> bool {
         let party = Party::of(Some(endpoint), address, std::iter::empty());
         let Party::Known { identity, kind } = party else {
-            return;
+            return false;
         };
         let workload = workload_of(endpoint);
         if let Some(Peer::Workload {
@@ -270,13 +269,13 @@ impl Known {
                 .labels
                 .iter()
                 .any(|label| label.key.starts_with(super::quarantine::PREFIX));
-            self.add(KnownPod {
+            return self.add(KnownPod {
                 namespace,
                 pod: endpoint.pod.clone(),
                 kind: owner,
                 workload: name,
                 addresses: address.parse().ok().into_iter().collect(),
-                node: short(node).into(),
+                node: node_alone(node).into(),
                 seen: true,
                 declared: false,
                 host_network: false,
@@ -288,16 +287,18 @@ impl Known {
                 probed: None,
                 identity,
             });
-        } else if matches!(kind, PartyKind::Node | PartyKind::Reserved) {
+        }
+        if matches!(kind, PartyKind::Node | PartyKind::Reserved) {
             let labels = identity.labels.iter().map(ToString::to_string).collect();
             let key = (labels, identity.address);
             if self.others.len() < MOST_OTHERS {
                 self.others.insert(key, identity);
             }
         }
+        false
     }
 
-    fn add(&mut self, pod: KnownPod) {
+    fn add(&mut self, pod: KnownPod) -> bool {
         let key: Key = (
             pod.namespace.clone(),
             pod.pod.clone(),
@@ -305,16 +306,14 @@ impl Known {
             pod.identity.labels.clone(),
         );
         if let Some(known) = self.pods.get_mut(&key) {
-            known.learn(pod);
-        } else if self.pods.len() < MOST_PODS {
+            return known.learn(pod);
+        }
+        let room = self.pods.len() < MOST_PODS;
+        if room {
             self.pods.insert(key, pod);
         } else {
             self.left_out = true;
         }
+        room
     }
-}
-
-/// A node's name without that of its cluster.
-fn short(node: &str) -> &str {
-    node.rsplit_once('/').map_or(node, |(_, name)| name)
 }

@@ -80,7 +80,7 @@ impl KnownPod {
             }
             Target::Identity(number) => self.identity.number == *number,
             Target::Node(node) => {
-                let name = node.rsplit_once('/').map_or(&**node, |(_, name)| name);
+                let name = node_alone(node);
                 *name == *self.node && !name.is_empty()
             }
             Target::Namespace(namespace) => *namespace == self.namespace,
@@ -88,8 +88,14 @@ impl KnownPod {
         }
     }
 
-    /// Takes in what somewhere else is said of it.
-    pub(super) fn learn(&mut self, other: Self) {
+    /// Takes in what somewhere else is said of it. Says whether that was something a target
+    /// may go by: its node, its identity or an address.
+    pub(super) fn learn(&mut self, other: Self) -> bool {
+        let before = (
+            self.node.is_empty(),
+            self.identity.number,
+            self.addresses.len(),
+        );
         if self.node.is_empty() {
             self.node = other.node;
         }
@@ -112,5 +118,16 @@ impl KnownPod {
         self.host_network |= other.host_network;
         self.unmanaged |= other.unmanaged;
         self.probed = self.probed.or(other.probed);
+        before
+            != (
+                self.node.is_empty(),
+                self.identity.number,
+                self.addresses.len(),
+            )
     }
+}
+
+/// A node's name without that of its cluster.
+pub(super) fn node_alone(node: &str) -> &str {
+    node.rsplit_once('/').map_or(node, |(_, name)| name)
 }

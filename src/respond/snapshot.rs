@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::pod::node_alone;
 use crate::review::trace::{Target, Trace};
 
 /// Pods whose commands are given one by one.
@@ -38,7 +39,7 @@ pub struct Snapshot {
 #[must_use]
 pub fn snapshots(trace: &Trace) -> Vec<Snapshot> {
     if let Target::Node(node) = &trace.target {
-        let node = short(node);
+        let node = node_alone(node);
         return vec![Snapshot {
             name: format!("node {node}"),
             saves: of_node(node),
@@ -48,7 +49,7 @@ pub fn snapshots(trace: &Trace) -> Vec<Snapshot> {
     pods.take(MOST_PODS)
         .filter_map(|who| {
             let (namespace, name) = who.pod.split_once('/')?;
-            let node = who.nodes.iter().next().map(|node| short(node));
+            let node = who.nodes.iter().next().map(|node| node_alone(node));
             let addresses = who.addresses.iter().map(ToString::to_string).collect();
             Some(Snapshot {
                 name: who.pod.to_string(),
@@ -63,10 +64,6 @@ pub fn snapshots(trace: &Trace) -> Vec<Snapshot> {
 pub fn others(trace: &Trace) -> usize {
     let pods = trace.who.iter().filter(|who| !who.pod.is_empty()).count();
     pods.saturating_sub(MOST_PODS)
-}
-
-fn short(node: &str) -> &str {
-    node.rsplit_once('/').map_or(node, |(_, name)| name)
 }
 
 fn of_pod(

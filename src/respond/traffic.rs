@@ -82,20 +82,18 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Of a target, beside who is known already.
+    /// Of a target.
     #[must_use]
-    pub fn new(target: Target, known: Known) -> Self {
-        let mut traffic = Self {
+    pub fn new(target: Target) -> Self {
+        Self {
             target,
-            known,
+            known: Known::default(),
             named: HashMap::default(),
             own: BTreeSet::new(),
             edges: BTreeMap::new(),
             names: BTreeMap::new(),
             beyond: 0,
-        };
-        traffic.learn_addresses();
-        traffic
+        }
     }
 
     /// What was seen.
@@ -203,8 +201,9 @@ impl Traffic {
 
 impl Observer for Traffic {
     fn batch(&mut self, batch: &JudgedBatch) {
-        self.known.batch(&batch.batch);
-        self.learn_addresses();
+        if self.known.batch(&batch.batch) {
+            self.learn_addresses();
+        }
     }
 
     fn connection(&mut self, connection: &Connection, peers: &Peers) {

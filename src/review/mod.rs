@@ -8,6 +8,8 @@
 pub mod assert;
 pub mod broad;
 pub mod coverage;
+#[cfg(test)]
+mod fixture;
 mod marks;
 pub mod observed;
 pub mod periodic;

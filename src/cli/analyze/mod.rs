@@ -22,8 +22,7 @@ use super::progress;
 use super::signal::Interrupt;
 use super::sink;
 use super::time_arg;
-use crate::connection::{Connection, Exchange, Peers};
-use crate::engine::{BatchJudge, Detection, Incidents, JudgedBatch, Observer, Policies};
+use crate::engine::{BatchJudge, Beside, Detection, Incidents, Policies};
 use crate::finding::Alert;
 use crate::render::report as forms;
 use crate::render::thousands;
@@ -202,18 +201,12 @@ impl AnalyzeArgs {
         bar: &ProgressBar,
         interrupt: &Interrupt,
     ) -> Result<Report, CommandError> {
-        let observers = Observers {
-            gatherer: Gatherer::default(),
-            detection,
-        };
+        // Who counts, and who looks for what is unusual.
+        let observers = Beside(Gatherer::default(), detection);
         let policies = plan.policies.clone();
         let judge = move || policies.clone().map(BatchJudge::new);
-        let (reading, pass, observers) =
+        let (reading, pass, Beside(gatherer, detection)) =
             passing::read(&plan.reads, judge, observers, bar, interrupt);
-        let Observers {
-            gatherer,
-            detection,
-        } = observers;
         let mut report = gatherer.finish(reading, pass.peers(), plan.policies.as_deref());
         if let Some(detection) = detection {
             report.anomalies = Some(self.detection.end(detection)?);
@@ -264,46 +257,6 @@ impl AnalyzeArgs {
             }
         }
         sink::check(&found, err)
-    }
-}
-
-/// Who counts, and who looks for what is unusual.
-struct Observers {
-    gatherer: Gatherer,
-    detection: Option<Detection<Incidents>>,
-}
-
-impl Observer for Observers {
-    fn connection(&mut self, connection: &Connection, peers: &Peers) {
-        self.gatherer.connection(connection, peers);
-        if let Some(detection) = &mut self.detection {
-            detection.connection(connection, peers);
-        }
-    }
-
-    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
-        self.gatherer.exchange(exchange, peers);
-        if let Some(detection) = &mut self.detection {
-            detection.exchange(exchange, peers);
-        }
-    }
-
-    fn opened(&mut self, connection: &Connection, peers: &Peers) {
-        if let Some(detection) = &mut self.detection {
-            detection.opened(connection, peers);
-        }
-    }
-
-    fn batch(&mut self, batch: &JudgedBatch) {
-        if let Some(detection) = &mut self.detection {
-            detection.batch(batch);
-        }
-    }
-
-    fn reached(&mut self, time: i64, peers: &Peers) {
-        if let Some(detection) = &mut self.detection {
-            detection.reached(time, peers);
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::{IsolateArgs, Read, Resolved, policy, sums};
 use crate::cli::error::CommandError;
 use crate::cli::sink;
 use crate::engine::Policies;
+use crate::finding::moment;
 use crate::render::bundle as pages;
 use crate::render::isolate as forms;
 use crate::respond::credentials::credentials;
@@ -70,7 +71,7 @@ pub(super) fn write(
             policies: options.policies.clone(),
         };
         options.story = pages::story(&bundle);
-        let improvement = pages::improvement(&bundle, &pages::Improvement::default());
+        let improvement = pages::improvement(&bundle);
         files.extend([
             (Page::Timeline, pages::timeline(&bundle)),
             (
@@ -150,11 +151,7 @@ fn record(parts: &Parts<'_>) -> Result<String, CommandError> {
         .collect();
     workloads.sort();
     workloads.dedup();
-    let start = incident.start.and_then(|start| {
-        jiff::Timestamp::from_nanosecond(i128::from(start))
-            .ok()
-            .map(|time| time.to_string())
-    });
+    let start = incident.start.map(moment::text);
     let record = BundleRecord {
         version: RECORD_VERSION,
         target: plan.target.typed(),

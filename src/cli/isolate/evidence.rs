@@ -11,6 +11,7 @@ use crate::archive::{FlowWriter, Store, WriterOptions};
 use crate::cli::error::CommandError;
 use crate::connection::{Connection, Exchange, Peers};
 use crate::engine::{JudgedBatch, Observer};
+use crate::finding::moment;
 use crate::respond::record::EvidenceRef;
 use crate::review::report::Reading;
 use crate::source::archive::ArchiveError;
@@ -70,18 +71,13 @@ impl Evidence {
         }
         fs::rename(&self.beside, &self.folder).map_err(|error| failed(&self.folder, &error))?;
         let seen = reading.share_seen();
-        let time = |nanos: i64| {
-            jiff::Timestamp::from_nanosecond(i128::from(nanos))
-                .ok()
-                .map(|time| time.to_string())
-        };
         let span = reading.seen.span();
         let name = self.folder.file_name().unwrap_or_default();
         Ok(EvidenceRef {
             path: name.to_string_lossy().into_owned(),
             flows,
-            first: span.and_then(|(first, _)| time(first)),
-            last: span.and_then(|(_, last)| time(last)),
+            first: span.map(|(first, _)| moment::text(first)),
+            last: span.map(|(_, last)| moment::text(last)),
             share: seen.map(|seen| seen.share),
             lost: seen.map_or(Some(0), |seen| seen.lost),
             sources,

@@ -18,14 +18,35 @@ pub(super) fn isolate(
     resolved: &Resolved,
     policies: &Policies,
     read: &Read,
-    pattern: Option<Pattern>,
 ) -> Result<(Plan, Proof), CommandError> {
+    let plan = plan(resolved, policies, read, resolved.pattern)?;
+    let proof = quarantine::prove(&plan, &scene(policies, read));
+    Ok((plan, proof))
+}
+
+/// What is to be done, by a pattern.
+fn plan(
+    resolved: &Resolved,
+    policies: &Policies,
+    read: &Read,
+    pattern: Option<Pattern>,
+) -> Result<Plan, CommandError> {
+    let order = order(resolved, policies, read, pattern)?;
+    quarantine::plan(&order, &read.known, read.known.cluster()).map_err(CommandError::failed)
+}
+
+fn order(
+    resolved: &Resolved,
+    policies: &Policies,
+    read: &Read,
+    pattern: Option<Pattern>,
+) -> Result<Order, CommandError> {
     let settle = |target: &Target| {
         read.known
             .settle(target.clone())
             .map_err(CommandError::Failed)
     };
-    let order = Order {
+    Ok(Order {
         target: settle(&resolved.target)?,
         pattern,
         incident: resolved.label.clone(),
@@ -42,18 +63,17 @@ pub(super) fn isolate(
                 (id.kind, id.namespace.clone(), object.file.clone())
             })
             .collect(),
-    };
-    let plan = quarantine::plan(&order, &read.known, read.known.cluster())
-        .map_err(CommandError::failed)?;
-    let scene = Scene {
+    })
+}
+
+fn scene<'a>(policies: &'a Policies, read: &'a Read) -> Scene<'a> {
+    Scene {
         policies,
         known: &read.known,
         edges: &read.watched.edges,
         names: &read.watched.names,
         flows: read.traced.is_some(),
-    };
-    let proof = quarantine::prove(&plan, &scene);
-    Ok((plan, proof))
+    }
 }
 
 /// Of the edges that a label quarantine stops, those that a NetworkPolicy without rules would
@@ -70,12 +90,12 @@ pub(super) fn deny_all(
     {
         return Ok(None);
     }
-    let other = Some(Pattern::KubernetesDenyAll);
-    let (_, proof) = isolate(resolved, policies, read, other)?;
+    let other = self::plan(resolved, policies, read, Some(Pattern::KubernetesDenyAll))?;
+    let hit = quarantine::hit(&other, &scene(policies, read));
     let is_probe = |edge: &&CutEdge| edge.inward && edge.peer == "host";
-    let open = proof.collateral.goes_on.iter();
+    let open = hit.goes_on.iter();
     let open = open.filter(|edge| !is_probe(edge)).count() as u64;
-    Ok(Some((open, open + proof.collateral.cut.len() as u64)))
+    Ok(Some((open, open + hit.cut.len() as u64)))
 }
 
 /// What the recordings do not show: sentences.

@@ -26,9 +26,9 @@ use super::passing::{self, Reads};
 use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
-use super::trace::{self, Beside, Tracing};
+use super::trace::{self, Tracing};
 use super::{incident, progress, sink, time_arg};
-use crate::engine::{BatchJudge, Policies};
+use crate::engine::{BatchJudge, Beside, Policies};
 use crate::filter::parse_go_duration;
 use crate::flow::{FlowBatch, HOUR};
 use crate::render::isolate as forms;
@@ -218,7 +218,7 @@ impl IsolateArgs {
         let policies = Arc::new(loaded.policies);
         resolved.tracing.policies = Some(policies.clone());
         let read = self.read(&resolved, &policies, err, interrupt)?;
-        let (plan, proof) = isolate(&resolved, &policies, &read, resolved.pattern)?;
+        let (plan, proof) = isolate(&resolved, &policies, &read)?;
         let mut options = self.options(&resolved, &read);
         options.deny_all = deny_all(&plan, &resolved, &policies, &read)?;
         if let Some(folder) = &resolved.folder {
@@ -340,7 +340,7 @@ impl IsolateArgs {
         let wide = resolved.cut.is_some() || resolved.target.is_outside();
         let beside = || {
             let evidence = folder.as_deref().map(Evidence::create).transpose()?;
-            let traffic = Traffic::new(resolved.target.clone(), Known::default());
+            let traffic = Traffic::new(resolved.target.clone());
             Ok(Beside((!wide).then_some(traffic), evidence))
         };
         let (trace, Beside(traffic, evidence)) = trace::trace(tracing, beside, err, interrupt)?;
@@ -382,7 +382,7 @@ impl IsolateArgs {
             ..Reads::default()
         };
         let bar = progress::bar(&reads.inputs, !self.quiet);
-        let traffic = Traffic::new(resolved.target.clone(), Known::default());
+        let traffic = Traffic::new(resolved.target.clone());
         let (reading, _, traffic) =
             passing::read(&reads, || None::<BatchJudge>, traffic, &bar, interrupt);
         bar.finish_and_clear();

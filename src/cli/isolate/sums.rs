@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{Context, SHA256};
 
 use crate::cli::error::CommandError;
+use crate::flow::hex;
 use crate::respond::layout::Page;
 
 /// Bytes that are read at a time.
@@ -68,11 +69,7 @@ fn sum(path: &Path) -> io::Result<String> {
         }
         context.update(&block[..read]);
     }
-    let mut text = String::with_capacity(64);
-    for byte in context.finish().as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(hex(context.finish().as_ref()))
 }
 
 fn failed(path: &Path, error: &io::Error) -> CommandError {

@@ -14,7 +14,7 @@ use super::rolling::{InForce, Rolling};
 use super::summary;
 use crate::archive::{FlowWriter, Keep, Store, WriterOptions, retain};
 use crate::cli::error::CommandError;
-use crate::cli::pieces::{Piece, pieces};
+use crate::cli::pieces::{Piece, pieces, say_skips};
 use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink::say;
@@ -63,11 +63,7 @@ pub(super) fn run(
     let outcome = read(plan, &mut writer, &mut skips, interrupt, &progress);
     progress.finish_and_clear();
     if !plan.quiet {
-        for (input, (_, skips)) in plan.inputs.iter().zip(&skips) {
-            for line in skips.describe(&input.name()) {
-                say(err, &format!("skipped {line}"));
-            }
-        }
+        say_skips(&plan.inputs, &skips, err);
     }
     outcome?;
     let entries = writer.finish().map_err(CommandError::failed)?;

@@ -19,7 +19,7 @@ use super::tally::{Tally, agreement_lines};
 use super::watching::Watching;
 use super::writer::{BatchWriter, Text};
 use crate::cli::error::CommandError;
-use crate::cli::pieces::{Piece, pieces};
+use crate::cli::pieces::{Piece, pieces, say_skips};
 use crate::cli::policy_watch::Report;
 use crate::cli::progress;
 use crate::cli::signal::Interrupt;
@@ -271,11 +271,7 @@ impl State {
     }
 
     fn report(&self, inputs: &[Input], err: &mut dyn Write) {
-        for (input, (_, skips)) in inputs.iter().zip(&self.skips) {
-            for line in skips.describe(&input.name()) {
-                say(err, &format!("skipped {line}"));
-            }
-        }
+        say_skips(inputs, &self.skips, err);
         if self.unwritten > 0 {
             say(
                 err,

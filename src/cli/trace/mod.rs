@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-pub(in crate::cli) use read::{Beside, Nobody, Tracing, addresses, trace};
+pub(in crate::cli) use read::{Nobody, Tracing, addresses, trace};
 
 use super::error::{CommandError, UsageError};
 use super::format::Color;

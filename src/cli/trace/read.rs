@@ -15,7 +15,7 @@ use crate::cli::passing::{self, Judging, Reads};
 use crate::cli::progress;
 use crate::cli::signal::Interrupt;
 use crate::connection::{Connection, Exchange, Peers};
-use crate::engine::{BatchJudge, JudgedBatch, Observer, Policies};
+use crate::engine::{BatchJudge, Beside, JudgedBatch, Observer, Policies};
 use crate::filter::Filters;
 use crate::flow::{FlowBatch, NO_TIME, RowRef, Wanted};
 use crate::review::report::Seen;
@@ -279,47 +279,6 @@ impl Judging for Choosing {
 
     fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
         Judging::judge(&mut self.judge, batch, kept)
-    }
-}
-
-/// Two observers of the same flows.
-pub(in crate::cli) struct Beside<A, B>(pub(in crate::cli) A, pub(in crate::cli) B);
-
-/// Maybe an observer.
-impl<A: Observer> Observer for Option<A> {
-    fn connection(&mut self, connection: &Connection, peers: &Peers) {
-        if let Some(one) = self {
-            one.connection(connection, peers);
-        }
-    }
-
-    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
-        if let Some(one) = self {
-            one.exchange(exchange, peers);
-        }
-    }
-
-    fn batch(&mut self, batch: &JudgedBatch) {
-        if let Some(one) = self {
-            one.batch(batch);
-        }
-    }
-}
-
-impl<A: Observer, B: Observer> Observer for Beside<A, B> {
-    fn connection(&mut self, connection: &Connection, peers: &Peers) {
-        self.0.connection(connection, peers);
-        self.1.connection(connection, peers);
-    }
-
-    fn exchange(&mut self, exchange: &Exchange, peers: &Peers) {
-        self.0.exchange(exchange, peers);
-        self.1.exchange(exchange, peers);
-    }
-
-    fn batch(&mut self, batch: &JudgedBatch) {
-        self.0.batch(batch);
-        self.1.batch(batch);
     }
 }
 

@@ -4,21 +4,21 @@ use std::io::Write;
 
 use super::Plan;
 use crate::cli::error::CommandError;
-use crate::cli::pieces::{Piece, pieces};
+use crate::cli::pieces::{Piece, pieces, say_skips};
 use crate::cli::signal::Interrupt;
-use crate::cli::sink::say;
 use crate::cli::trace::addresses;
 use crate::flow::BatchBuilder;
 use crate::respond::verify::Verified;
 use crate::source::archive::Query;
 use crate::source::file::{LineDecoder, Skips};
 
-/// Looks at all of them.
+/// Looks at all of them; what was skipped is said, unless `quiet`.
 ///
 /// # Errors
 /// [`CommandError`] for what cannot be read, or when it was interrupted.
 pub(super) fn watch(
     plan: &Plan,
+    quiet: bool,
     err: &mut dyn Write,
     interrupt: &Interrupt,
 ) -> Result<Verified, CommandError> {
@@ -38,20 +38,21 @@ pub(super) fn watch(
         }
         match piece {
             Piece::Chunk(_, input, chunk) => {
-                let report = decoder.decode(&chunk, |_, batch| watch.batch(batch));
+                let report = decoder.decode(&chunk, |decoder, batch| {
+                    watch.batch(&batch);
+                    decoder.recycle(batch);
+                });
                 if let Some((lines, skips)) = skips.get_mut(input) {
                     skips.absorb(report.skips, *lines);
                     *lines += report.lines;
                 }
             }
-            Piece::Batch(_, _, batch, _) => watch.batch(*batch),
+            Piece::Batch(_, _, batch, _) => watch.batch(&batch),
             Piece::Failed(message) => return Err(CommandError::Failed(message)),
         }
     }
-    for (input, (_, skips)) in plan.inputs.iter().zip(&skips) {
-        for line in skips.describe(&input.name()) {
-            say(err, &format!("skipped {line}"));
-        }
+    if !quiet {
+        say_skips(&plan.inputs, &skips, err);
     }
     Ok(watch.verified(None))
 }

@@ -131,7 +131,8 @@ impl Session {
     fn flush(&mut self) {
         if !self.builder.is_empty() {
             let batch = self.builder.finish();
-            self.watch.batch(batch);
+            self.watch.batch(&batch);
+            self.builder.recycle(batch);
         }
     }
 

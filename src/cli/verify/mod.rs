@@ -114,7 +114,7 @@ impl VerifyArgs {
         let verified = if self.flows.is_empty() {
             live::watch(&plan, self, err, interrupt)?
         } else {
-            files::watch(&plan, err, interrupt)?
+            files::watch(&plan, self.quiet, err, interrupt)?
         };
         let text = self.text(&verified, &plan)?;
         sink::deliver(out, self.out.as_deref(), &text)?;

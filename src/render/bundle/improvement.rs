@@ -1,23 +1,15 @@
 //! The text of the fifth step: what policy would have prevented it.
 
 use super::Bundle;
-use super::words::{commands, heading};
-use crate::render::report::words::{listed, peer, port};
+use super::words::commands;
+use crate::render::report::words::listed;
+use crate::render::trace::far;
 use crate::review::trace::Way;
 
-/// What is known of a better policy.
-#[derive(Clone, Debug, Default)]
-pub struct Improvement {
-    /// YAML of policies that allow what was accepted and no more; empty where none was made.
-    pub suggestion: String,
-    /// What replaying it gave, as sentences.
-    pub replay: Vec<String>,
-}
-
-/// The step as text: what passed that nobody expected and through which rules, and what
-/// narrows them. Without a suggestion it says the command that makes one.
+/// The step as text: what passed that nobody expected and through which rules, and the command
+/// that narrows them.
 #[must_use]
-pub fn improvement(bundle: &Bundle<'_>, known: &Improvement) -> String {
+pub fn improvement(bundle: &Bundle<'_>) -> String {
     let mut out = String::new();
     let trace = bundle.trace;
     let mut passed: Vec<String> = Vec::new();
@@ -26,11 +18,7 @@ pub fn improvement(bundle: &Bundle<'_>, known: &Improvement) -> String {
         if link.passed() == 0 || !trace.is_new(link.seen()) {
             continue;
         }
-        passed.push(format!(
-            "{}:{}",
-            peer(link.far()),
-            port(link.port, link.protocol)
-        ));
+        passed.push(far(link));
         for rule in link.ruled.iter().flat_map(|side| &side.ruling.rules) {
             let rule = crate::render::report::words::rule(rule);
             if !rules.contains(&rule) {
@@ -53,25 +41,15 @@ pub fn improvement(bundle: &Bundle<'_>, known: &Improvement) -> String {
             out.push_str("\n\n");
         }
     }
-    if known.suggestion.is_empty() {
-        out.push_str("Which rules are wider than what is used, and what narrows them:\n\n");
-        let policies = if bundle.policies.is_empty() {
-            "POLICIES".to_owned()
-        } else {
-            bundle.policies.join(" ")
-        };
-        let flows = bundle.flows.join(" ");
-        let tighten = format!("flowwatch policy tighten {policies} --flows {flows}");
-        commands(&mut out, [tighten.as_str()]);
+    out.push_str("Which rules are wider than what is used, and what narrows them:\n\n");
+    let policies = if bundle.policies.is_empty() {
+        "POLICIES".to_owned()
     } else {
-        heading(&mut out, 3, "Policies that would have prevented it");
-        for line in &known.replay {
-            super::words::item(&mut out, line);
-        }
-        out.push_str("\n```yaml\n");
-        out.push_str(&known.suggestion.replace("```", "` ` `"));
-        out.push_str("```\n");
-    }
+        bundle.policies.join(" ")
+    };
+    let flows = bundle.flows.join(" ");
+    let tighten = format!("flowwatch policy tighten {policies} --flows {flows}");
+    commands(&mut out, [tighten.as_str()]);
     out.push('\n');
     out
 }

@@ -13,7 +13,7 @@ mod timeline;
 mod words;
 
 pub use forensics::forensics;
-pub use improvement::{Improvement, improvement};
+pub use improvement::improvement;
 pub use radius::radius;
 pub use runbook::runbook;
 pub use story::story;

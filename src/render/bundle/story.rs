@@ -3,8 +3,9 @@
 use super::Bundle;
 use super::words::{heading, item};
 use crate::connection::Peer;
-use crate::render::report::words::{clock, counted, duration, listed, peer, percent, port};
-use crate::review::trace::{Link, Way};
+use crate::render::report::words::{clock, counted, duration, listed, percent};
+use crate::render::trace::{lost, names};
+use crate::review::trace::Way;
 
 /// Findings that are told.
 const FEW: usize = 4;
@@ -92,18 +93,6 @@ fn happened(out: &mut String, bundle: &Bundle<'_>) {
     }
 }
 
-/// Far ends with their ports, each once.
-fn names<'a>(links: impl Iterator<Item = &'a Link>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for link in links {
-        let name = format!("{}:{}", peer(link.far()), port(link.port, link.protocol));
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
 fn sure(out: &mut String, bundle: &Bundle<'_>) {
     heading(out, 2, "How sure that is");
     if let Some(incident) = bundle.incident {
@@ -122,15 +111,11 @@ fn sure(out: &mut String, bundle: &Bundle<'_>) {
         out,
         &match (reading.share_seen(), reading.seen.span()) {
             (Some(seen), Some((first, last))) if seen.share < 1.0 || seen.lost != Some(0) => {
-                let lost = match seen.lost {
-                    Some(0) => String::new(),
-                    Some(lost) => format!(", {} known to be lost", counted(lost, "event")),
-                    None => ", and nobody knows how many events are lost".to_owned(),
-                };
                 format!(
-                    "{} of {} of its nodes were seen{lost}: more may have happened.",
+                    "{} of {} of its nodes were seen{}: more may have happened.",
                     percent(seen.share),
-                    duration(last - first)
+                    duration(last - first),
+                    lost(seen.lost)
                 )
             }
             (_, Some((first, last))) => format!(

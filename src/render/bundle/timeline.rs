@@ -3,8 +3,8 @@
 use super::Bundle;
 use super::words::{head, heading, inline, item, row};
 use crate::connection::{ExchangeKind, Peer};
-use crate::render::report::words::{clock, counted, duration, peer, port, spans_days};
-use crate::render::trace::{markdown, verdict};
+use crate::render::report::words::{clock, counted, duration, peer, spans_days};
+use crate::render::trace::{far, markdown, verdict};
 use crate::respond::scope::Happened;
 use crate::review::trace::{Asked, Link, Way};
 
@@ -78,10 +78,9 @@ fn told(what: &Happened) -> (String, String) {
         ),
         Happened::Denied(link, count) => (
             format!(
-                "nothing gets through to {} from here on, the first is {}:{}",
+                "nothing gets through to {} from here on, the first is {}",
                 counted(*count as u64, "new target"),
-                peer(link.far()),
-                port(link.port, link.protocol)
+                far(link)
             ),
             link.references
                 .first()
@@ -121,7 +120,7 @@ fn told(what: &Happened) -> (String, String) {
 }
 
 fn first_seen(link: &Link) -> String {
-    let far = format!("{}:{}", peer(link.far()), port(link.port, link.protocol));
+    let far = far(link);
     let addresses: Vec<String> = match link.far() {
         Peer::Name(_) => link
             .far_addresses()

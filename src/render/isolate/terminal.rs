@@ -78,6 +78,12 @@ pub fn terminal(plan: &Plan, proof: &Proof, options: &Options) -> String {
                 role(edge)
             ));
         }
+        if collateral.untold > 0 {
+            line(&format!(
+                "Of {} it cannot be told.",
+                counted(collateral.untold, "recorded connection")
+            ));
+        }
         if let Some((open, of)) = options.deny_all {
             line(&format!(
                 "A NetworkPolicy without rules would leave {} of {} open.",

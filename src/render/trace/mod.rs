@@ -11,7 +11,7 @@ mod words;
 
 pub use graph::{dot, mermaid};
 pub use json::{VERSION, json};
-pub(in crate::render) use words::{sides, verdict};
+pub(in crate::render) use words::{far, lost, names, sides, verdict};
 
 use super::report;
 use crate::review::trace::Trace;

@@ -1,6 +1,6 @@
 //! A trace as sections, sentences and tables.
 
-use super::words::{addresses, asked, limits, sides, verdict};
+use super::words::{addresses, asked, limits, names, sides, verdict};
 use crate::connection::Peer;
 use crate::render::report::outline::{Outline, Row, Section, Table, Tone, fixed, number, text};
 use crate::render::report::words::{clock, counted, listed, peer, port, some, spans_days};
@@ -107,18 +107,6 @@ fn short(trace: &Trace) -> Vec<String> {
         ));
     }
     short
-}
-
-/// Far ends with their ports, each once.
-fn names<'a>(links: impl Iterator<Item = &'a Link>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for link in links {
-        let name = format!("{}:{}", peer(link.far()), port(link.port, link.protocol));
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 fn times(seen: Seen, days: bool) -> (String, String) {

@@ -2,7 +2,7 @@
 
 use crate::connection::ExchangeKind;
 use crate::render::report::outline::policies::ruling;
-use crate::render::report::words::{counted, duration, listed, percent};
+use crate::render::report::words::{counted, duration, listed, peer, percent, port};
 use crate::render::thousands;
 use crate::review::report::Reading;
 use crate::review::trace::{Ends, Link, Trace};
@@ -32,6 +32,31 @@ pub(in crate::render) fn verdict(link: &Link) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// The far end of a link with its port.
+pub(in crate::render) fn far(link: &Link) -> String {
+    format!("{}:{}", peer(link.far()), port(link.port, link.protocol))
+}
+
+/// Far ends with their ports, each once.
+pub(in crate::render) fn names<'a>(links: impl Iterator<Item = &'a Link>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in links.map(far) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What is said of events that are known to be lost, or of which nobody knows how many are.
+pub(in crate::render) fn lost(events: Option<u64>) -> String {
+    match events {
+        Some(0) => String::new(),
+        Some(lost) => format!(", {} known to be lost", counted(lost, "event")),
+        None => ", and nobody knows how many events are lost".to_owned(),
+    }
 }
 
 /// Lines about the sides of a link: what the policies say, else what Hubble names.
@@ -116,14 +141,10 @@ pub(in crate::render) fn completeness(reading: &Reading) -> Option<String> {
     let length = duration(last - first);
     Some(match reading.share_seen() {
         Some(seen) if seen.share < 1.0 || seen.lost != Some(0) => {
-            let lost = match seen.lost {
-                Some(0) => String::new(),
-                Some(lost) => format!(", {} known to be lost", counted(lost, "event")),
-                None => ", and nobody knows how many events are lost".to_owned(),
-            };
             format!(
-                "Of {length}, {} was seen on the nodes that saw it{lost}: what happened in the holes is not here.",
-                percent(seen.share)
+                "Of {length}, {} was seen on the nodes that saw it{}: what happened in the holes is not here.",
+                percent(seen.share),
+                lost(seen.lost)
             )
         }
         _ => format!("{length} were seen on the nodes that saw it, without a known hole."),

@@ -25,7 +25,7 @@ pub use pattern::{Pattern, PatternError};
 pub use plan::{Manifest, Order, Plan, PlanError, Step, Subjects, plan};
 pub use proof::{
     Closing, Collateral, CutEdge, Doubt, Established, LabelReach, Leak, Overlap, Permitted, Probes,
-    Proof, Replicas, Role, Scene, Span, Undecided, prove,
+    Proof, Replicas, Role, Scene, Span, Undecided, hit, prove,
 };
 
 /// What keys of labels and annotations begin with.

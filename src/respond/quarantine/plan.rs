@@ -349,7 +349,7 @@ pub(super) fn own_labels(target: &Target, known: &Known) -> Vec<(Arc<str>, Arc<s
     let selects_others = |labels: &[(Arc<str>, Arc<str>)]| {
         known.pods().any(|pod| {
             target.namespace() == Some(&pod.namespace)
-                && !known.is_meant(pod, target)
+                && !pod.is_meant(target)
                 && labels
                     .iter()
                     .all(|(key, value)| pod.label(key) == Some(&**value))
@@ -383,12 +383,4 @@ fn named(pods: &[&KnownPod]) -> Vec<(Arc<str>, Arc<str>)> {
         names.clear();
     }
     names
-}
-
-impl Manifest {
-    /// Whether its kind is Cilium's.
-    #[must_use]
-    pub fn is_cilium(&self) -> bool {
-        self.object.kind != ObjectKind::NetworkPolicy
-    }
 }

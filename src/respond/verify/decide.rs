@@ -35,8 +35,10 @@ pub(super) struct Seen {
     pub(super) holes: Vec<(Arc<str>, Loss)>,
 }
 
-type Sides = BTreeMap<(Arc<str>, Direction), Moments>;
-type Survivors = BTreeMap<(Arc<str>, Direction, String, u16, u8), Survivor>;
+/// What was seen of each pod and direction.
+pub(super) type Sides = BTreeMap<(Arc<str>, Direction), Moments>;
+/// What got through, by pod, direction, peer, port and protocol.
+pub(super) type Survivors = BTreeMap<(Arc<str>, Direction, String, u16, u8), Survivor>;
 
 pub(super) fn decide(
     wanted: &Wanted,

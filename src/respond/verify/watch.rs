@@ -4,11 +4,11 @@
 //! nothing of it; a flow seen at the other end shows nothing of this one. Bounded: 4,096
 //! sides, 1,000 survivors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::decide::{self, Seen};
+use super::decide::{self, Seen, Sides, Survivors};
 use super::{Survivor, Verified, Wanted, name};
 use crate::connection::workload_of;
 use crate::engine::{Event, Judge, Policies, Recorded};
@@ -32,12 +32,14 @@ const MOST_NODES: usize = 4096;
 /// Watches the flows of a target.
 pub struct Watch {
     wanted: Wanted,
+    /// The label as flows show it, where the target is labelled.
+    label: Option<String>,
     target: Target,
     matcher: Matcher,
     judge: Judge,
     pieces: u64,
-    sides: BTreeMap<(Arc<str>, Direction), Moments>,
-    survivors: BTreeMap<(Arc<str>, Direction, String, u16, u8), Survivor>,
+    sides: Sides,
+    survivors: Survivors,
     pub(super) seen: Seen,
     away: Away,
 }
@@ -70,33 +72,34 @@ impl Watch {
         addresses: Vec<IpAddr>,
         policies: Arc<Policies>,
     ) -> Self {
+        let label = wanted.label.as_ref();
         Self {
+            label: label.map(|(key, value)| format!("k8s:{key}={value}")),
             wanted,
             matcher: Matcher::new(target.clone(), addresses),
             target,
             judge: Judge::new(policies),
             pieces: 0,
-            sides: BTreeMap::new(),
-            survivors: BTreeMap::new(),
+            sides: Sides::new(),
+            survivors: Survivors::new(),
             seen: Seen::default(),
             away: Away::default(),
         }
     }
 
     /// Takes a batch, in any order with others.
-    pub fn batch(&mut self, batch: FlowBatch) {
-        let held = [batch];
+    pub fn batch(&mut self, batch: &FlowBatch) {
         // Pieces are counted from 0: the judge waits for those before.
-        self.judge.begin(self.pieces, 0, &held);
+        self.judge
+            .begin(self.pieces, 0, std::slice::from_ref(batch));
         self.pieces += 1;
-        let [batch] = held;
         for notice in batch.notices() {
             self.notice(notice);
         }
         for row in batch.rows() {
             self.row(row);
         }
-        self.judge.end_of(&batch);
+        self.judge.end_of(batch);
     }
 
     /// Takes what says that something is missing.
@@ -275,10 +278,9 @@ impl Watch {
 
     /// Whether a flow shows the label on the target.
     fn labels(&mut self, row: RowRef<'_>, time: i64) {
-        let Some((key, value)) = &self.wanted.label else {
+        let Some(wanted) = &self.label else {
             return;
         };
-        let wanted = format!("k8s:{key}={value}");
         let is = |endpoint: &&Endpoint| self.target.is_endpoint(endpoint);
         for endpoint in [row.source_endpoint(), row.destination_endpoint()]
             .into_iter()
@@ -288,7 +290,7 @@ impl Watch {
             if endpoint.labels.is_empty() {
                 continue;
             }
-            if endpoint.labels.iter().any(|label| **label == *wanted) {
+            if endpoint.labels.iter().any(|label| **label == **wanted) {
                 let first = self.seen.labelled.get_or_insert(time);
                 *first = time.min(*first);
                 let last = self.seen.last_labelled.get_or_insert(time);

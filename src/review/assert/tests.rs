@@ -1,29 +1,9 @@
 use super::read::parse;
 use super::*;
-use crate::engine::{Given, Policies};
-use crate::inventory::Inventory;
-use crate::manifest;
+use crate::review::fixture::{self, PODS};
 
-const PODS: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: []}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: db, namespace: shop}
-spec:
-  template:
-    metadata: {labels: {app: db}}
-    spec: {containers: []}
+/// Somebody of another namespace.
+const CRON: &str = "
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -47,23 +27,7 @@ spec:
 ";
 
 fn judged(policies: &str, sentences: &[&str]) -> Vec<(Holds, String)> {
-    let text = format!("{PODS}{policies}");
-    let mut inventory = Inventory::default();
-    let mut documents = Vec::new();
-    for mut document in manifest::read(&text, "all.yaml".into()).documents {
-        if let Some(namespace) = document.namespace().map(str::to_owned) {
-            document.scope = manifest::Scope::Namespace(namespace.into());
-        }
-        if !inventory.add(&document.root, document.scope.namespace()) {
-            documents.push(document);
-        }
-    }
-    let policies = Policies::new(Given {
-        documents,
-        inventory,
-        complete: true,
-        ..Given::default()
-    });
+    let policies = fixture::policies(&format!("{PODS}{CRON}{policies}"));
     let assertions: Vec<Assertion> = sentences.iter().map(|text| parse(text).unwrap()).collect();
     check(&assertions, &policies, &People::of(&policies, None))
         .into_iter()

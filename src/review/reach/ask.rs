@@ -4,7 +4,7 @@
 //! address is asked about for each part that policies tell apart, and a name with one
 //! address, as a name's rules do not ask for the address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ports::{joined, ranges};
@@ -53,6 +53,7 @@ pub fn reach(subjects: &[Subject], policies: &Policies, people: &People) -> Reac
         let mut asking = Asking {
             court: &mut court,
             direction,
+            points: BTreeSet::new(),
             open: BTreeMap::new(),
             limits: &mut reach.limits,
             asked: 0,
@@ -67,7 +68,6 @@ pub fn reach(subjects: &[Subject], policies: &Policies, people: &People) -> Reac
             reach.inward = open;
         }
     }
-    reach.questions = court.questions;
     reach.limits.sort();
     reach.limits.dedup();
     reach
@@ -77,6 +77,8 @@ pub fn reach(subjects: &[Subject], policies: &Policies, people: &People) -> Reac
 struct Asking<'a, 'b> {
     court: &'a mut Court<'b>,
     direction: Direction,
+    /// Ports that the rules of the subject tell apart.
+    points: BTreeSet<u16>,
     open: BTreeMap<Whom, Answer>,
     limits: &'a mut Vec<String>,
     asked: u64,
@@ -89,8 +91,6 @@ struct Answer {
     unknown: Vec<PortRange>,
     cause: String,
     said: Vec<Said>,
-    /// Those of a kind, by their labels, where it is about several.
-    kinds: Vec<String>,
 }
 
 impl Answer {
@@ -118,6 +118,7 @@ impl Answer {
 
 impl Asking<'_, '_> {
     fn everybody(&mut self, subject: &Somebody) {
+        self.points = self.court.ports_of(subject, self.direction);
         let known: Vec<Somebody> = self.court.known(&Term::Cluster, true);
         for one in &known {
             // Pods of one kind call each other too.
@@ -208,19 +209,19 @@ impl Asking<'_, '_> {
             return;
         };
         let mut found = Answer::default();
+        let mut some: Vec<String> = Vec::new();
         for one in kinds {
             if self.asked > MOST_QUESTIONS {
                 break;
             }
-            let mut answer = self.answer(subject, &one);
+            let answer = self.answer(subject, &one);
             if !answer.is_nothing() {
-                answer.kinds = vec![one.name.clone()];
-                found.kinds.append(&mut answer.kinds);
+                some.push(one.name.clone());
                 found.merge(answer);
             }
         }
         if !found.is_nothing() {
-            let (count, mut some) = (found.kinds.len(), std::mem::take(&mut found.kinds));
+            let count = some.len();
             some.truncate(SHOWN);
             self.take(Whom::Possible(count, some), found);
         }
@@ -239,7 +240,7 @@ impl Asking<'_, '_> {
             Direction::Egress => Direction::Ingress,
             Direction::Ingress => Direction::Egress,
         };
-        let mut points = self.court.ports_of(subject, self.direction);
+        let mut points = self.points.clone();
         points.extend(self.court.ports_of(peer, other));
         let points: Vec<u16> = points.into_iter().collect();
         for (number, protocol) in PROTOCOLS {

@@ -26,8 +26,6 @@ pub struct Reach {
     pub out: Vec<Open>,
     /// Who may call it.
     pub inward: Vec<Open>,
-    /// Questions that policies were asked.
-    pub questions: u64,
     /// Why the answer is not all there is, as sentences.
     pub limits: Vec<String>,
 }
@@ -110,13 +108,5 @@ impl Subject {
             },
             outside: true,
         }
-    }
-}
-
-impl Reach {
-    /// Whether nothing is left open in either direction.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.out.is_empty() && self.inward.is_empty()
     }
 }

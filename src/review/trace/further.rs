@@ -10,14 +10,12 @@ use hashbrown::{HashMap, HashSet};
 
 use super::gather::MOST_LINKS;
 use super::link::{self, Link, Sum};
+use super::target::bounded;
 use super::{Hop, Trace, Way};
 use crate::connection::{Connection, Edge, Exchange, Peer, PeerId, Peers, workload_of};
 use crate::engine::{Observer, Policies};
 use crate::flow::{NO_TIME, Protocol, RowRef, Wanted};
 use crate::review::report::bounded::Bounded;
-
-/// Endpoints that are remembered by their number.
-const MOST_KNOWN: usize = 1 << 16;
 
 /// Where the next hop begins.
 #[derive(Clone, Debug, Default)]
@@ -178,11 +176,7 @@ impl Near {
                 .as_ref()
                 .and_then(self::key)
                 .is_some_and(|peer| self.frontier.has(&peer));
-            if self.known.len() >= MOST_KNOWN {
-                self.known.clear();
-            }
-            self.known.insert(key, is);
-            is
+            bounded(&mut self.known, key, is)
         })
     }
 }

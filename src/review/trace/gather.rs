@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use super::link::{self, Sum};
-use super::target::is_node;
+use super::target::{MOST_KNOWN, Matcher, is_node};
 use super::{Asked, Hop, Target, Trace, Way, Who};
 use crate::baseline::template;
 use crate::connection::{Connection, Edge, Exchange, ExchangeKind, PeerId, Peers, workload_of};
@@ -28,8 +28,6 @@ const MOST_ASKED: usize = 5_000;
 const MOST_WHO: usize = 4_096;
 /// Addresses and nodes of each.
 const MOST_OF_ONE: usize = 64;
-/// Endpoints that are remembered by their number.
-const MOST_KNOWN: usize = 1 << 16;
 /// From this status on HTTP says that something was wrong.
 const HTTP_ERROR: u32 = 400;
 
@@ -37,11 +35,11 @@ const HTTP_ERROR: u32 = 400;
 #[derive(Debug)]
 pub struct Gatherer {
     target: Target,
+    matcher: Matcher,
     incident: Option<i64>,
     /// Addresses the target had, or that stand for it.
     members: HashSet<IpAddr, RandomState>,
     who: Bounded<Arc<str>, Who>,
-    known: HashMap<(u64, EndpointId), bool, RandomState>,
     /// What the target's end of connections is called.
     own: HashSet<PeerId, RandomState>,
     links: Bounded<(Way, Edge), Sum>,
@@ -153,12 +151,13 @@ impl Gatherer {
         addresses: impl IntoIterator<Item = IpAddr>,
         incident: Option<i64>,
     ) -> Self {
+        let members: HashSet<IpAddr, RandomState> = addresses.into_iter().collect();
         Self {
+            matcher: Matcher::new(target.clone(), members.iter().copied()),
             target,
             incident,
-            members: addresses.into_iter().collect(),
+            members,
             who: Bounded::new(MOST_WHO),
-            known: HashMap::default(),
             own: HashSet::default(),
             links: Bounded::new(MOST_LINKS),
             asked: Bounded::new(MOST_ASKED),
@@ -225,7 +224,7 @@ impl Gatherer {
             (row.source(), row.source_ip()),
             (row.destination(), row.destination_ip()),
         ] {
-            if self.is_end(row, id, address) {
+            if self.matcher.is_end(row, id, address) {
                 self.note(row, id, address);
             }
         }
@@ -235,33 +234,6 @@ impl Gatherer {
                 who.flows += 1;
                 who.seen.at(row.time().unwrap_or(NO_TIME));
                 who.nodes.insert(row.str(row.node()).into());
-            }
-        }
-    }
-
-    fn is_end(&mut self, row: RowRef<'_>, id: EndpointId, address: StrId) -> bool {
-        match &self.target {
-            Target::Node(_) => false,
-            Target::Address(prefix) => row
-                .str(address)
-                .parse()
-                .is_ok_and(|address: IpAddr| prefix.contains(&address)),
-            Target::Name(_) => row
-                .str(address)
-                .parse()
-                .is_ok_and(|address: IpAddr| self.members.contains(&address)),
-            target => {
-                let key = (row.dictionaries().epoch(), id);
-                if let Some(known) = self.known.get(&key) {
-                    return *known;
-                }
-                let endpoint = row.dictionaries().endpoint(id);
-                let is = endpoint.is_some_and(|endpoint| target.is_endpoint(endpoint));
-                if self.known.len() >= MOST_KNOWN {
-                    self.known.clear();
-                }
-                self.known.insert(key, is);
-                is
             }
         }
     }

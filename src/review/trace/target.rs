@@ -15,7 +15,7 @@ use crate::connection::{Peer, workload_of};
 use crate::flow::{Dictionaries, Endpoint, EndpointId, L7Record, RowRef, StrId, Wanted};
 
 /// Answers that are remembered; then it begins anew.
-const MOST_KNOWN: usize = 1 << 16;
+pub(super) const MOST_KNOWN: usize = 1 << 16;
 
 /// Whom a trace or a response is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -301,6 +301,15 @@ impl Matcher {
         }
     }
 
+    /// Whether one end of a flow is it. No end is a node.
+    pub(super) fn is_end(&mut self, row: RowRef<'_>, id: EndpointId, address: StrId) -> bool {
+        match &self.target {
+            Target::Node(_) => false,
+            Target::Address(_) | Target::Name(_) => self.text(row, address.0),
+            _ => self.endpoint(row, id.0),
+        }
+    }
+
     fn endpoint(&mut self, row: RowRef<'_>, id: u32) -> bool {
         let dictionaries = row.dictionaries();
         let key = (dictionaries.epoch(), id);
@@ -334,7 +343,11 @@ impl Matcher {
 }
 
 /// Remembers an answer.
-fn bounded(known: &mut HashMap<(u64, u32), bool, RandomState>, key: (u64, u32), is: bool) -> bool {
+pub(super) fn bounded(
+    known: &mut HashMap<(u64, u32), bool, RandomState>,
+    key: (u64, u32),
+    is: bool,
+) -> bool {
     if known.len() >= MOST_KNOWN {
         known.clear();
     }

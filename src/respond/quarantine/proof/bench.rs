@@ -180,17 +180,14 @@ impl Bench {
         peer: Seat,
         (protocol, port): (u8, u16),
     ) -> Option<Decision> {
-        let compiled = match when {
-            When::Before => &self.before,
-            When::After => &self.after,
-            When::Alone => &self.alone,
-        };
         let (subject, peer) = (subject.at(when), peer.at(when));
-        if !compiled.is_endpoint(subject) {
+        if !self.compiled(when).is_endpoint(subject) {
             return None;
         }
         self.questions += 1;
-        let decision = compiled.decide(subject, direction, peer, protocol, port);
+        let decision = self
+            .compiled(when)
+            .decide(subject, direction, peer, protocol, port);
         Some(if self.strict {
             decision.strict()
         } else {

@@ -21,7 +21,7 @@ pub(super) fn replicas(plan: &Plan, scene: &Scene<'_>) -> Vec<Replicas> {
         if plan.target.is_outside() || plan.subjects == Subjects::Node {
             return false;
         }
-        scene.known.is_meant(pod, &plan.target) || has_own_labels(pod, plan)
+        pod.is_meant(&plan.target) || has_own_labels(pod, plan)
     };
     let workloads: BTreeSet<String> = scene
         .known
@@ -54,7 +54,7 @@ pub(super) fn replicas(plan: &Plan, scene: &Scene<'_>) -> Vec<Replicas> {
 
 pub(super) fn probes(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench) -> Probes {
     let is_hit = |pod: &&KnownPod| {
-        scene.known.is_meant(pod, &plan.target) && !pod.host_network && !plan.target.is_outside()
+        pod.is_meant(&plan.target) && !pod.host_network && !plan.target.is_outside()
     };
     let probed: Vec<Option<bool>> = scene
         .known
@@ -126,11 +126,11 @@ pub(super) fn overlap(plan: &Plan, scene: &Scene<'_>) -> Vec<Overlap> {
             && labels
                 .iter()
                 .all(|(key, value)| pod.label(key) == Some(&**value));
-        if is_labelled && !scene.known.is_meant(pod, &plan.target) {
+        if is_labelled && !pod.is_meant(&plan.target) {
             let why = "the command labels pods by labels that it has, too".to_owned();
             others.insert((pod.workload_name(), why));
         }
-        if scene.known.is_meant(pod, &plan.target) || !has_own_labels(pod, plan) {
+        if pod.is_meant(&plan.target) || !has_own_labels(pod, plan) {
             continue;
         }
         let why = match plan.subjects {

@@ -31,8 +31,6 @@ pub(super) struct Somebody {
     pub(super) after: Identity,
     /// Whether it is asked about as an address outside.
     pub(super) outside: bool,
-    /// Names of its pods, where they are known.
-    pub(super) pods: Vec<String>,
 }
 
 /// Everybody who takes part.
@@ -60,7 +58,7 @@ impl Cast {
         let is_subject = |pod: &KnownPod| match plan.subjects {
             Subjects::Everybody => true,
             Subjects::Node => false,
-            _ => scene.known.is_meant(pod, &plan.target) || has_own_labels(pod, plan),
+            _ => pod.is_meant(&plan.target) || has_own_labels(pod, plan),
         };
         // Flows do not say what a pod calls its ports; its documents do.
         let ports: BTreeMap<(&Arc<str>, &Arc<str>), &Vec<NamedPort>> = scene
@@ -99,16 +97,12 @@ impl Cast {
                 before,
                 after,
                 outside: false,
-                pods: Vec::new(),
             });
             if somebody.before.named_ports.is_empty()
                 && let Some(ports) = ports.get(&(&pod.namespace, &pod.workload))
             {
                 somebody.before.named_ports.clone_from(ports);
                 somebody.after.named_ports.clone_from(ports);
-            }
-            if !pod.pod.is_empty() {
-                somebody.pods.push(pod.name());
             }
         }
         for ((_, is_subject), somebody) in pods {
@@ -189,7 +183,6 @@ impl Cast {
                 before: identity.clone(),
                 after: identity,
                 outside: false,
-                pods: Vec::new(),
             });
         }
     }
@@ -229,31 +222,7 @@ impl Cast {
             .entry((documentation, None, true))
             .or_insert_with(|| Peer::Entity("kube-apiserver".into()));
         for ((address, name, api), peer) in outside {
-            let mut labels = Vec::new();
-            if api {
-                labels.push(Label::new("reserved", "kube-apiserver", ""));
-            }
-            let identity = Identity {
-                number: UNNUMBERED,
-                labels,
-                address: Some(address),
-                names: name.iter().cloned().collect(),
-                names_complete: true,
-                ..Identity::default()
-            };
-            let shown = match (&name, api) {
-                (Some(name), _) => format!("{name} ({address})"),
-                (None, true) => format!("kube-apiserver outside ({address})"),
-                (None, false) => address.to_string(),
-            };
-            self.peers.push(Somebody {
-                name: shown,
-                peer,
-                before: identity.clone(),
-                after: identity,
-                outside: true,
-                pods: Vec::new(),
-            });
+            self.peers.push(self::outside(address, name, api, peer));
         }
     }
 
@@ -304,6 +273,35 @@ impl Somebody {
     /// The namespace of a pod.
     pub(super) fn namespace(&self) -> Option<Arc<str>> {
         self.label("io.kubernetes.pod.namespace")
+    }
+}
+
+/// An address outside, with the name that flows show of it; `api` says that the API server is
+/// there.
+pub(super) fn outside(address: IpAddr, name: Option<Arc<str>>, api: bool, peer: Peer) -> Somebody {
+    let mut labels = Vec::new();
+    if api {
+        labels.push(Label::new("reserved", "kube-apiserver", ""));
+    }
+    let shown = match (&name, api) {
+        (Some(name), _) => format!("{name} ({address})"),
+        (None, true) => format!("kube-apiserver outside ({address})"),
+        (None, false) => address.to_string(),
+    };
+    let identity = Identity {
+        number: UNNUMBERED,
+        labels,
+        address: Some(address),
+        names: name.into_iter().collect(),
+        names_complete: true,
+        ..Identity::default()
+    };
+    Somebody {
+        name: shown,
+        peer,
+        before: identity.clone(),
+        after: identity,
+        outside: true,
     }
 }
 
@@ -370,6 +368,5 @@ fn host(plan: &Plan) -> Somebody {
             reserved,
         ]),
         outside: false,
-        pods: Vec::new(),
     }
 }

@@ -3,9 +3,13 @@
 //! Owns looking at what flows show and what documents say of the target, under the policies
 //! with the plan. What is permitted and nobody used is among the cuts of the proof.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use super::bench::{Bench, Fate, Seat, When};
 use super::bystander::{overlap, probes, replicas, shared};
-use super::cast::{Cast, Somebody};
+use super::cast::{Cast, outside};
 use super::{Scene, number};
 use crate::connection::Peer;
 use crate::flow::Protocol;
@@ -141,8 +145,14 @@ pub(super) fn of(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench)
         shared: shared(plan, scene),
         ..Collateral::default()
     };
+    let mut table = Table {
+        plan,
+        cast,
+        bench,
+        outside: BTreeMap::new(),
+    };
     for edge in scene.edges {
-        collateral.edge(plan, cast, bench, edge);
+        collateral.edge(&mut table, edge);
     }
     let key = |edge: &CutEdge| (std::cmp::Reverse(edge.connections), edge.peer.clone());
     collateral.cut.sort_by_key(key);
@@ -151,25 +161,25 @@ pub(super) fn of(plan: &Plan, scene: &Scene<'_>, cast: &Cast, bench: &mut Bench)
 }
 
 impl Collateral {
-    fn edge(&mut self, plan: &Plan, cast: &Cast, bench: &mut Bench, edge: &TargetEdge) {
+    fn edge(&mut self, table: &mut Table<'_>, edge: &TargetEdge) {
         let Some(protocol) = number(edge.protocol) else {
             self.untold += edge.passed;
             return;
         };
         // The pods of a node are not its host.
         let is_pod = matches!(edge.own, Peer::Workload { .. });
-        if edge.passed == 0 || plan.subjects == Subjects::Node && is_pod {
+        if edge.passed == 0 || table.plan.subjects == Subjects::Node && is_pod {
             return;
         }
         // Of a target outside the pods are the subjects, and it is the peer.
-        let outside = plan.subjects == Subjects::Everybody;
-        let (own, other, inward) = if outside {
+        let (own, other, inward) = if table.plan.subjects == Subjects::Everybody {
             (&edge.peer, &edge.own, !edge.inward)
         } else {
             (&edge.own, &edge.peer, edge.inward)
         };
-        let subjects = seats(&cast.subjects, &bench.subjects, own, plan);
-        let peers = seats_of(cast, bench, other, edge, outside);
+        let subjects = table.subjects(own);
+        let peers = table.peers(edge);
+        let bench = &mut *table.bench;
         let direction = if inward {
             Direction::Ingress
         } else {
@@ -218,32 +228,60 @@ impl Collateral {
     }
 }
 
-/// Subjects that an end of an edge may be.
-fn seats(of: &[Somebody], seats: &[Seat], own: &Peer, plan: &Plan) -> Vec<Seat> {
-    of.iter()
-        .zip(seats)
-        .filter(|(one, _)| plan.subjects == Subjects::Node || same(&one.peer, own))
-        .map(|(_, seat)| *seat)
-        .collect()
+/// Who sits where.
+struct Table<'a> {
+    plan: &'a Plan,
+    cast: &'a Cast,
+    bench: &'a mut Bench,
+    /// Addresses of a target outside, with the names that flows show of them: no more than
+    /// its edges have.
+    outside: BTreeMap<(IpAddr, Option<Arc<str>>), Seat>,
 }
 
-/// Peers that an end of an edge may be.
-fn seats_of(
-    cast: &Cast,
-    bench: &Bench,
-    other: &Peer,
-    edge: &TargetEdge,
-    outside: bool,
-) -> Vec<Seat> {
-    let addresses = if outside {
-        &edge.own_addresses
-    } else {
-        &edge.addresses
-    };
-    cast.peers
-        .iter()
-        .zip(&bench.peers)
-        .filter(|(one, _)| {
+impl Table<'_> {
+    /// Subjects that an end of an edge may be.
+    fn subjects(&self, own: &Peer) -> Vec<Seat> {
+        let all = self.cast.subjects.iter().zip(&self.bench.subjects);
+        all.filter(|(one, _)| self.plan.subjects == Subjects::Node || same(&one.peer, own))
+            .map(|(_, seat)| *seat)
+            .collect()
+    }
+
+    /// Peers that the other end of an edge may be.
+    fn peers(&mut self, edge: &TargetEdge) -> Vec<Seat> {
+        if self.plan.subjects != Subjects::Everybody {
+            return self.known(&edge.peer, edge);
+        }
+        // What is cut is addresses, whatever flows call them.
+        let name = match &edge.own {
+            Peer::Name(name) => Some(name.clone()),
+            Peer::Prefix(_) => None,
+            Peer::Entity(entity) if &**entity == "world" => None,
+            own => return self.known(own, edge),
+        };
+        let addresses = edge.own_addresses.iter();
+        addresses
+            .map(|address| {
+                let bench = &mut *self.bench;
+                *self
+                    .outside
+                    .entry((*address, name.clone()))
+                    .or_insert_with(|| {
+                        bench.seat(&outside(*address, name.clone(), false, edge.own.clone()))
+                    })
+            })
+            .collect()
+    }
+
+    /// Those of the cast that an end of an edge may be.
+    fn known(&self, other: &Peer, edge: &TargetEdge) -> Vec<Seat> {
+        let addresses = if self.plan.subjects == Subjects::Everybody {
+            &edge.own_addresses
+        } else {
+            &edge.addresses
+        };
+        let all = self.cast.peers.iter().zip(&self.bench.peers);
+        all.filter(|(one, _)| {
             let here = one.after.address.is_none_or(|address| {
                 addresses.is_empty() || addresses.contains(&address) || !one.outside
             });
@@ -251,9 +289,11 @@ fn seats_of(
         })
         .map(|(_, seat)| *seat)
         .collect()
+    }
 }
 
-fn same(one: &Peer, other: &Peer) -> bool {
+/// Whether two ends are one, whatever owns its pods.
+pub(super) fn same(one: &Peer, other: &Peer) -> bool {
     match (one, other) {
         (
             Peer::Workload {

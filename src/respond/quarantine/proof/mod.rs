@@ -118,7 +118,7 @@ pub fn prove(plan: &Plan, scene: &Scene<'_>) -> Proof {
     proof.subjects = cast.subject_names();
     let answers = answer::all(&mut bench, &cast, plan, &mut proof);
     sum::leaks(&bench, &cast, &answers, &mut proof);
-    sum::cuts(&cast, &answers, scene.edges, &mut proof);
+    sum::cuts(plan, &cast, &answers, scene.edges, &mut proof);
     let others = possible::check(&mut bench, &cast, plan, &mut proof);
     close::add(plan, scene, &cast, &others, &mut proof);
     doubt::add(plan, scene, &cast, &mut proof);
@@ -131,6 +131,14 @@ pub fn prove(plan: &Plan, scene: &Scene<'_>) -> Proof {
     proof.collateral = collateral::of(plan, scene, &cast, &mut bench);
     proof.questions = bench.questions;
     proof
+}
+
+/// Who else a plan hits, without proving it.
+#[must_use]
+pub fn hit(plan: &Plan, scene: &Scene<'_>) -> Collateral {
+    let cast = Cast::new(plan, scene);
+    let mut bench = Bench::new(plan, scene, &cast);
+    collateral::of(plan, scene, &cast, &mut bench)
 }
 
 /// IANA's number of a protocol; `None` for none.

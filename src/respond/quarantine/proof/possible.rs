@@ -5,6 +5,7 @@
 //! and prefixes that the plan's rules ask for have to be told apart. Who is not denied by
 //! these is asked about again, told apart by everything that the subject's rules ask for.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,7 +14,7 @@ use super::answer::spans;
 use super::bench::{Bench, Fate, Seat, Starts, When};
 use super::cast::{CLUSTER, Cast, Somebody};
 use super::doubt::{self, Doubt};
-use super::sum::{Class, Leaks};
+use super::sum::{Class, Leaks, Span};
 use super::wanted::{Wanted, wanted};
 use crate::connection::Peer;
 use crate::inventory::{Identity, Label, UNNUMBERED};
@@ -41,14 +42,17 @@ pub(super) fn check(
     let mut leaks = Leaks::default();
     let subjects = bench.subjects.clone();
     let mut asked = BTreeSet::new();
+    let by_plan = told_apart_by_plan(bench, plan);
+    let by_all = OnceCell::new();
     for (seat, subject) in subjects.into_iter().zip(&cast.subjects).take(MOST_SUBJECTS) {
         for direction in [Direction::Ingress, Direction::Egress] {
-            let by_plan: Vec<PolicyEntry> = bench
+            let rules: Vec<PolicyEntry> = bench
                 .entries(When::Alone, seat, direction)
                 .into_iter()
                 .cloned()
                 .collect();
             let mut round = Round {
+                spans: spans(&bench.starts(seat, direction), &Starts::default()),
                 bench,
                 cast,
                 plan,
@@ -60,14 +64,71 @@ pub(super) fn check(
                 asked: &mut asked,
                 found: &mut found,
             };
-            round.pods(&by_plan);
-            round.addresses();
+            round.pods(&rules);
+            round.addresses(&by_plan, &by_all);
         }
     }
     proof.possible_peers = asked.len() as u64;
     found.extend(detached(bench, cast, plan, &mut leaks, proof));
     leaks.into_lists(proof);
     found
+}
+
+/// An address that could be called, or a name.
+struct Elsewhere {
+    one: Somebody,
+    seat: Seat,
+    /// Whether it is the destination's name at another address.
+    moved: bool,
+}
+
+impl Elsewhere {
+    fn new(bench: &mut Bench, identity: Identity, moved: bool) -> Self {
+        let one = outside(identity, moved);
+        Self {
+            seat: bench.seat(&one),
+            one,
+            moved,
+        }
+    }
+}
+
+/// Addresses that the plan's rules tell apart, and what its name stands for next.
+fn told_apart_by_plan(bench: &mut Bench, plan: &Plan) -> Vec<Elsewhere> {
+    let alone = bench.compiled(When::Alone).set().clone();
+    let mut parts = possible_addresses(&Term::Anything, &alone, false);
+    if let Some(Destination::Outside {
+        name: Some(name),
+        prefixes,
+    }) = &plan.destination
+    {
+        let elsewhere = (1..=254)
+            .map(|last| IpAddr::V4(Ipv4Addr::new(198, 51, 100, last)))
+            .find(|address| !prefixes.iter().any(|prefix| prefix.contains(address)));
+        parts.extend(elsewhere.map(|address| Identity {
+            number: UNNUMBERED,
+            address: Some(address),
+            names: vec![name.clone()],
+            names_complete: true,
+            ..Identity::default()
+        }));
+    }
+    parts
+        .into_iter()
+        .map(|part| {
+            let moved = !part.names.is_empty();
+            Elsewhere::new(bench, part, moved)
+        })
+        .collect()
+}
+
+/// Addresses and names that all policies together tell apart.
+fn told_apart_by_all(bench: &mut Bench) -> Vec<Elsewhere> {
+    let set = bench.compiled(When::After).set().clone();
+    possible_addresses(&Term::Anything, &set, true)
+        .into_iter()
+        .map(|part| Elsewhere::new(bench, part, false))
+        .collect()
 }
 
 /// A label that is put on a pod holds whatever other labels are taken away, as where it is to
@@ -120,6 +181,8 @@ struct Round<'a, 'b> {
     seat: Seat,
     subject: &'b Somebody,
     direction: Direction,
+    /// Spans of ports that the subject's rules tell apart.
+    spans: Vec<Span>,
     leaks: &'a mut Leaks,
     proof: &'a mut Proof,
     asked: &'a mut BTreeSet<String>,
@@ -139,7 +202,7 @@ impl Round<'_, '_> {
             let mut left = false;
             for part in parts {
                 let pod = pod(part, &cluster);
-                left |= self.is_wanted_closed(&pod) && !self.is_closed_by_plan(&pod);
+                left |= self.is_left(&pod).is_some();
             }
             if !left {
                 continue;
@@ -157,42 +220,21 @@ impl Round<'_, '_> {
             };
             for part in parts {
                 let pod = pod(part, &cluster);
-                if self.is_wanted_closed(&pod) && !self.is_closed_by_plan(&pod) {
-                    self.ask(&pod);
+                if let Some(seat) = self.is_left(&pod) {
+                    self.ask(&pod, seat);
                 }
             }
         }
     }
 
-    fn addresses(&mut self) {
-        let alone = self.bench.compiled(When::Alone).set().clone();
-        let mut parts = possible_addresses(&Term::Anything, &alone, false);
-        // What a name stands for next.
-        if let Some(Destination::Outside {
-            name: Some(name),
-            prefixes,
-        }) = &self.plan.destination
-        {
-            let elsewhere = (1..=254)
-                .map(|last| IpAddr::V4(Ipv4Addr::new(198, 51, 100, last)))
-                .find(|address| !prefixes.iter().any(|prefix| prefix.contains(address)));
-            parts.extend(elsewhere.map(|address| Identity {
-                number: UNNUMBERED,
-                address: Some(address),
-                names: vec![name.clone()],
-                names_complete: true,
-                ..Identity::default()
-            }));
-        }
+    fn addresses(&mut self, by_plan: &[Elsewhere], by_all: &OnceCell<Vec<Elsewhere>>) {
         let mut left = false;
-        for part in parts {
-            let named = part.names.first().cloned();
-            let one = outside(part, named.is_some());
-            if !self.is_wanted_closed(&one) || self.is_closed_by_plan(&one) {
+        for Elsewhere { one, seat, moved } in by_plan {
+            if !self.is_wanted_closed(one) || self.is_closed_by_plan(*seat) {
                 continue;
             }
-            if named.is_some() {
-                self.ask(&one);
+            if *moved {
+                self.ask(one, *seat);
             } else {
                 left = true;
             }
@@ -200,13 +242,20 @@ impl Round<'_, '_> {
         if !left {
             return;
         }
-        let set = self.bench.compiled(When::After).set().clone();
-        for part in possible_addresses(&Term::Anything, &set, true) {
-            let one = outside(part, false);
-            if self.is_wanted_closed(&one) && !self.is_closed_by_plan(&one) {
-                self.ask(&one);
+        for Elsewhere { one, seat, .. } in by_all.get_or_init(|| told_apart_by_all(self.bench)) {
+            if self.is_wanted_closed(one) && !self.is_closed_by_plan(*seat) {
+                self.ask(one, *seat);
             }
         }
+    }
+
+    /// The seat of somebody who is to be cut off and whom the plan's rules alone do not.
+    fn is_left(&mut self, peer: &Somebody) -> Option<Seat> {
+        if !self.is_wanted_closed(peer) {
+            return None;
+        }
+        let seat = self.bench.seat(peer);
+        (!self.is_closed_by_plan(seat)).then_some(seat)
     }
 
     fn is_wanted_closed(&mut self, peer: &Somebody) -> bool {
@@ -221,23 +270,18 @@ impl Round<'_, '_> {
     }
 
     /// Whether the plan's rules deny it on every port, whatever other policies say.
-    fn is_closed_by_plan(&mut self, peer: &Somebody) -> bool {
-        let other = self.bench.seat(peer);
-        let starts = self.bench.starts(self.seat, self.direction);
-        spans(&starts, &Starts::default()).into_iter().all(|span| {
+    fn is_closed_by_plan(&mut self, other: Seat) -> bool {
+        let (seat, direction) = (self.seat, self.direction);
+        self.spans.iter().all(|span| {
             let target = (span.protocol, span.first);
-            let side = self
-                .bench
-                .side(When::Alone, self.seat, self.direction, other, target);
+            let side = self.bench.side(When::Alone, seat, direction, other, target);
             side.is_some_and(|decision| decision.verdict == Verdict::DeniedByRule)
         })
     }
 
     /// Asks all policies together about somebody of whom no policy is known.
-    fn ask(&mut self, peer: &Somebody) {
-        let other = self.bench.seat(peer);
-        let starts = self.bench.starts(self.seat, self.direction);
-        for span in spans(&starts, &Starts::default()) {
+    fn ask(&mut self, peer: &Somebody, other: Seat) {
+        for span in self.spans.clone() {
             let target = (span.protocol, span.first);
             let Some(own) = self
                 .bench
@@ -313,7 +357,6 @@ fn pod(identity: Identity, cluster: &str) -> Somebody {
         before: identity.clone(),
         after: identity,
         outside: false,
-        pods: Vec::new(),
     }
 }
 
@@ -334,6 +377,5 @@ fn outside(identity: Identity, moved: bool) -> Somebody {
         before: identity.clone(),
         after: identity,
         outside: true,
-        pods: Vec::new(),
     }
 }

@@ -6,14 +6,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ipnet::IpNet;
+
 use super::answer::Answer;
 use super::bench::{Bench, Fate, When};
-use super::cast::Cast;
+use super::cast::{Cast, Somebody};
+use super::collateral::same;
 use super::wanted::Wanted;
 use super::{Proof, number};
 use crate::engine::Rule;
 use crate::policy::{Direction, Verdict, protocol_name};
 use crate::respond::TargetEdge;
+use crate::respond::quarantine::manifest::Destination;
+use crate::respond::quarantine::plan::{Plan, Subjects};
 
 /// Ports of one protocol, or types of ICMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -214,7 +219,13 @@ pub(super) fn leaks(bench: &Bench, cast: &Cast, answers: &[Answer], proof: &mut 
 }
 
 /// What was permitted and no longer is; what was not to be touched apart.
-pub(super) fn cuts(cast: &Cast, answers: &[Answer], edges: &[TargetEdge], proof: &mut Proof) {
+pub(super) fn cuts(
+    plan: &Plan,
+    cast: &Cast,
+    answers: &[Answer],
+    edges: &[TargetEdge],
+    proof: &mut Proof,
+) {
     type Key = (Direction, usize, bool);
     let mut cuts: BTreeMap<Key, BTreeMap<usize, Vec<Span>>> = BTreeMap::new();
     for answer in answers {
@@ -231,18 +242,15 @@ pub(super) fn cuts(cast: &Cast, answers: &[Answer], edges: &[TargetEdge], proof:
         let Some(peer) = cast.peers.get(peer) else {
             continue;
         };
-        let mut by_spans: BTreeMap<Vec<Span>, Vec<String>> = BTreeMap::new();
+        let mut by_spans: BTreeMap<Vec<Span>, Vec<&Somebody>> = BTreeMap::new();
         for (subject, spans) in by_subject {
             if let Some(subject) = cast.subjects.get(subject) {
-                let subjects = by_spans.entry(joined(spans)).or_default();
-                subjects.push(subject.name.clone());
+                by_spans.entry(joined(spans)).or_default().push(subject);
             }
         }
         for (spans, subjects) in by_spans {
             let of_edge = |edge: &&TargetEdge| {
-                let inward = direction == Direction::Ingress;
-                edge.inward == inward
-                    && edge.peer.to_string() == peer.peer.to_string()
+                is_between(plan, edge, direction, &subjects, peer)
                     && number(edge.protocol).is_some_and(|protocol| {
                         spans.iter().any(|span| span.contains(protocol, edge.port))
                     })
@@ -250,7 +258,7 @@ pub(super) fn cuts(cast: &Cast, answers: &[Answer], edges: &[TargetEdge], proof:
             let seen = edges.iter().filter(of_edge).map(|edge| edge.passed).sum();
             let cut = Permitted {
                 direction,
-                subjects,
+                subjects: subjects.iter().map(|one| one.name.clone()).collect(),
                 peer: peer.name.clone(),
                 spans,
                 seen,
@@ -265,6 +273,36 @@ pub(super) fn cuts(cast: &Cast, answers: &[Answer], edges: &[TargetEdge], proof:
     proof
         .cuts
         .sort_by(|one, other| other.seen.cmp(&one.seen).then(one.peer.cmp(&other.peer)));
+}
+
+/// Whether an edge is between somebody who is cut off and a peer.
+fn is_between(
+    plan: &Plan,
+    edge: &TargetEdge,
+    direction: Direction,
+    subjects: &[&Somebody],
+    peer: &Somebody,
+) -> bool {
+    let inward = direction == Direction::Ingress;
+    if plan.subjects != Subjects::Everybody {
+        return edge.inward == inward && edge.peer.to_string() == peer.peer.to_string();
+    }
+    // Of a target outside the pods are the subjects; it is known by its addresses, and one of
+    // a prefix stands for all of it.
+    let Some(Destination::Outside { prefixes, .. }) = &plan.destination else {
+        return false;
+    };
+    let is_it = |prefix: &IpNet| {
+        peer.outside
+            && peer.after.address == Some(prefix.network())
+            && edge
+                .own_addresses
+                .iter()
+                .any(|address| prefix.contains(address))
+    };
+    edge.inward != inward
+        && prefixes.iter().any(is_it)
+        && subjects.iter().any(|one| same(&one.peer, &edge.peer))
 }
 
 /// Spans that follow each other as one.

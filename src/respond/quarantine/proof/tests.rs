@@ -12,12 +12,14 @@ use self::cluster::{Cluster, Dice};
 use super::bench::documents;
 use super::cast::{Cast, Somebody};
 use super::*;
+use crate::connection::Peer;
 use crate::engine::Policies;
+use crate::flow::Protocol;
 use crate::inventory::{Identity, Label};
 use crate::policy::tests::naive::{Connection, Naive, verdict};
 use crate::policy::{Direction, PolicySet};
-use crate::respond::Target;
 use crate::respond::quarantine::{Order, Pattern, plan};
+use crate::respond::{Target, TargetEdge};
 
 /// Ports that are asked about one by one.
 const TARGETS: [(u8, u16); 9] = [
@@ -450,4 +452,86 @@ fn a_quarantine_that_is_in_force_is_proven_again() {
     let proof = prove(&first, &with.scene());
     assert_eq!(proof.holds(), Holds::Proven, "{:#?}", proof.open);
     let _: Arc<Policies> = with.policies;
+}
+
+/// Scenario: an address outside is cut off, flows know it by a name, and a rule lets one pod
+/// call it through the proxy.
+/// Guarantees: the connections are found by the address whatever flows call it: they stop, they
+/// count as seen among what was permitted, and the proxy's own leg is named.
+#[test]
+fn connections_to_an_address_are_found_whatever_flows_call_it() {
+    let cluster = Cluster::of(
+        "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api, namespace: alpha}
+spec:
+  endpointSelector: {matchLabels: {app: api}}
+  egress:
+  - toCIDR: [9.9.9.9/32]
+    toPorts: [{ports: [{port: '443', protocol: TCP}]}]
+  - toFQDNs: [{matchName: far.example}]
+    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET}]}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: api-1, namespace: alpha, labels: {app: api}}
+spec: {containers: []}
+",
+    );
+    let pod = cluster.known.pods().next().unwrap();
+    let edge = |own: Peer, port: u16| TargetEdge {
+        inward: true,
+        own,
+        peer: Peer::Workload {
+            cluster: "c1".into(),
+            namespace: pod.namespace.clone(),
+            kind: pod.kind.clone(),
+            name: pod.workload.clone(),
+        },
+        port,
+        protocol: Protocol::Tcp,
+        connections: 4,
+        passed: 4,
+        seen: None,
+        addresses: BTreeSet::new(),
+        own_addresses: ["9.9.9.9".parse().unwrap()].into(),
+    };
+    let named = Peer::Name("far.example".into());
+    let edges = [
+        edge(named.clone(), 443),
+        edge(named, 80),
+        edge(Peer::Prefix("9.9.9.0/24".parse().unwrap()), 443),
+        edge(Peer::Entity("world".into()), 443),
+    ];
+    for target in ["9.9.9.9", "9.9.9.0/24"] {
+        let target = Target::parse(target).unwrap();
+        let order = order(target, Pattern::CutDestination);
+        let plan = plan(&order, &cluster.known, Some("c1")).unwrap();
+        let scene = Scene {
+            edges: &edges,
+            ..cluster.scene()
+        };
+        let proof = prove(&plan, &scene);
+        assert_eq!(proof.collateral.untold, 0);
+        assert_eq!(proof.collateral.cut.len(), 4, "{:#?}", proof.collateral);
+        assert!(proof.collateral.cut.iter().all(|edge| !edge.inward));
+        let established = &proof.collateral.established;
+        assert_eq!(established.len(), 1, "{established:#?}");
+        assert_eq!(established[0].port, 80);
+        assert_eq!(hit(&plan, &scene), proof.collateral);
+    }
+    let target = Target::parse("9.9.9.9").unwrap();
+    let order = order(target, Pattern::CutDestination);
+    let plan = plan(&order, &cluster.known, Some("c1")).unwrap();
+    let scene = Scene {
+        edges: &edges,
+        ..cluster.scene()
+    };
+    let cuts = prove(&plan, &scene).cuts;
+    let outward = cuts
+        .iter()
+        .find(|cut| cut.direction == Direction::Egress)
+        .unwrap();
+    assert_eq!(outward.peer, "9.9.9.9");
+    assert_eq!(outward.seen, 12, "{cuts:#?}");
 }
