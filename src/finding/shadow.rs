@@ -124,7 +124,7 @@ impl Class {
         // The sum of nothing is a negative zero.
         let mean = self.bans.iter().map(beyond).sum::<f64>() / count.max(1.0) + 0.0;
         let squares = self.bans.iter().map(|bans| (beyond(bans) - mean).powi(2));
-        let spread = (squares.sum::<f64>() / count.max(1.0)).max(0.0).sqrt();
+        let spread = (squares.sum::<f64>() / count.max(1.0)).sqrt() + 0.0;
         ShadowKind {
             kind,
             tests: self.tests,
@@ -237,6 +237,17 @@ mod tests {
         let quiet = shadow(&[], &BTreeMap::new(), (0, 3 * DAY), 2.0);
         assert_eq!(quiet.anchors, LOWEST);
         assert_eq!(quiet.incidents, 0);
+    }
+
+    #[test]
+    fn figures_of_nothing_are_zero_without_a_sign() {
+        let tests = BTreeMap::from([("dga", 10)]);
+        let quiet = shadow(&[], &tests, (0, 3 * DAY), 2.0);
+        let [kind] = &quiet.kinds[..] else {
+            panic!("one kind");
+        };
+        let shown = format!("{:.2} {:.2} {:.2}", kind.least, kind.mean, kind.spread);
+        assert_eq!(shown, "0.00 0.00 0.00");
     }
 
     /// Guarantees: by hand. 30 incidents in 3 days with scores of 3 to 5.9, whose mean above
