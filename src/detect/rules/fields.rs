@@ -274,7 +274,7 @@ fn connection(one: &Group, name: &str, scene: &Scene<'_>) -> Variable {
         "known" => Variable::Bool(edge().is_some()),
         "days" => Variable::Int(edge().map_or(0, |edge| i64::from(edge.days))),
         "users" => Variable::Int(scene.model.users(one.key) as i64),
-        _ => Variable::Int(scene.model.workloads().count() as i64),
+        _ => Variable::Int(scene.model.workload_count() as i64),
     }
 }
 
