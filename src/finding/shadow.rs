@@ -17,6 +17,7 @@ use super::kind::{KINDS, sensitivity};
 use super::record::Line;
 use super::release;
 use super::seen::Seen;
+use super::severity::hundredths;
 use crate::baseline::{Anchors, Shadow, ShadowKind};
 
 /// Critical incidents a day that may be false: one in two weeks.
@@ -180,7 +181,6 @@ fn anchors(scores: &[f64], days: f64, budget: f64) -> Anchors {
     let medium = at(budget).clamp(LOWEST.medium, HIGHEST);
     let high = at(budget * HIGH).max(LOWEST.high).max(medium + 1.0);
     let critical = at(CRITICAL).max(LOWEST.critical).max(high + 1.0);
-    let hundredths = |score: f64| (score * 100.0).round() / 100.0;
     Anchors {
         medium: hundredths(medium),
         high: hundredths(high),
