@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::calibrate::{Calibration, class, classes, proper};
 use super::desk::{COOL_DOWN, Desk, DeskOptions, OPENS_KNOWN};
-use super::kind::{KINDS, sensitivity};
+use super::kind::KINDS;
 use super::record::Line;
 use super::release;
 use super::seen::Seen;
@@ -81,12 +81,7 @@ fn kinds(ticks: &[Watched], tests: &BTreeMap<&'static str, u64>) -> Vec<ShadowKi
         class.below[0] += u64::from(bans > 3.0);
         class.below[1] += u64::from(bans > 5.0);
         // What comes with a release is told as one, whatever each edge is worth.
-        let sensitive = sensitivity(
-            seen.kind,
-            seen.peer.as_ref(),
-            seen.port.map(|(port, _)| port),
-        );
-        if release::of(seen, sensitive).is_some() {
+        if release::of(seen).is_some() {
             continue;
         }
         let id = seen.id();
