@@ -27,7 +27,7 @@ mod observation;
 mod places;
 mod rate;
 mod resolver_bypass;
-pub mod rules;
+mod rules;
 mod scan;
 mod scene;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelString};
+use cel::common::types::{CelBool, CelInt, CelList, CelString};
 use cel::common::value::Val;
 use cel::parser::Expression;
 use cel::{Context, Value};
@@ -20,8 +20,6 @@ pub enum VariableType {
     Bool,
     /// A whole number.
     Int,
-    /// A number.
-    Double,
     /// A text.
     Text,
     /// A list of texts.
@@ -35,8 +33,6 @@ pub enum Variable {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number.
-    Double(f64),
     /// A text.
     Text(Arc<str>),
     /// A list of texts.
@@ -132,7 +128,6 @@ impl VariableType {
         match self {
             Self::Bool => Ty::Bool,
             Self::Int => Ty::Int,
-            Self::Double => Ty::Double,
             Self::Text => Ty::Text,
             Self::Texts => Ty::List(Box::new(Ty::Text)),
         }
@@ -142,7 +137,6 @@ impl VariableType {
         match self {
             Self::Bool => Variable::Bool(false),
             Self::Int => Variable::Int(0),
-            Self::Double => Variable::Double(0.0),
             Self::Text => Variable::Text(Arc::default()),
             Self::Texts => Variable::Texts(Vec::new()),
         }
@@ -154,7 +148,6 @@ impl Variable {
         match self {
             Self::Bool(value) => Box::new(CelBool::from(*value)),
             Self::Int(value) => Box::new(CelInt::from(*value)),
-            Self::Double(value) => Box::new(CelDouble::from(*value)),
             Self::Text(value) => Box::new(CelString::from(value.to_string())),
             Self::Texts(values) => {
                 let values = values.iter();
@@ -174,7 +167,6 @@ mod tests {
         ("client", VariableType::Text),
         ("port", VariableType::Int),
         ("outside", VariableType::Bool),
-        ("share", VariableType::Double),
         ("addresses", VariableType::Texts),
     ];
 
@@ -183,7 +175,6 @@ mod tests {
             Variable::Text("shop/web".into()),
             Variable::Int(port),
             Variable::Bool(true),
-            Variable::Double(0.5),
             Variable::Texts(vec!["192.0.2.1".into()]),
         ]
     }
@@ -192,7 +183,7 @@ mod tests {
     fn a_condition_holds_or_not() {
         for (text, holds) in [
             ("port == 22 && outside", true),
-            ("client.startsWith('shop/') && share < 0.6", true),
+            ("client.startsWith('shop/') && port < 23", true),
             ("addresses.exists(a, a == '192.0.2.1')", true),
             ("client.matches('^ops/')", false),
             ("port in [23, 24]", false),
