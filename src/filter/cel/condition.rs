@@ -58,10 +58,9 @@ impl Condition {
             let known = variables.iter();
             let known = known.map(|(name, of)| ((*name).to_owned(), of.ty()));
             check::condition_over(&mut expression, known.collect())?;
-            let mentioned = expression_names(text);
             let mentions = variables.iter().enumerate();
             let mentions = mentions
-                .filter(|(_, (name, _))| mentioned.contains(&(*name).to_owned()))
+                .filter(|(_, (name, _))| has_word(text, name))
                 .map(|(at, (name, _))| (at, *name));
             let condition = Self {
                 mentions: mentions.collect(),
@@ -112,15 +111,10 @@ impl Condition {
     }
 }
 
-/// Words of a text that could be names.
-fn expression_names(text: &str) -> Vec<String> {
-    let mut names: Vec<String> = text
-        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names.dedup();
-    names
+/// Whether a word of a text could be this name.
+fn has_word(text: &str, name: &str) -> bool {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .any(|word| word == name)
 }
 
 impl VariableType {
