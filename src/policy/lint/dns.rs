@@ -20,9 +20,8 @@ const DNS_PORT: u16 = 53;
 /// Checks what the entries of the object need of DNS.
 pub(super) fn object(report: &mut Report<'_, '_>) {
     let entries = report.entries();
-    let egress = |entry: &&PolicyEntry| entry.direction == Direction::Egress && !entry.deny;
     let mut said = Vec::new();
-    for entry in entries.iter().filter(egress) {
+    for entry in entries.iter().filter(|entry| is_allowed_out(entry)) {
         let names: Vec<DnsRule> = names_of(entry);
         if names.is_empty() || said.contains(&&entry.subject) {
             continue;
@@ -41,10 +40,7 @@ pub(super) fn object(report: &mut Report<'_, '_>) {
 }
 
 fn no_rule(report: &mut Report<'_, '_>, entry: &PolicyEntry) {
-    let own = report.entries().iter();
-    let own_dns = own
-        .clone()
-        .any(|other| lets_ask(other) && allows_dns(other));
+    let own_dns = report.entries().iter().any(lets_ask);
     let mend = if own_dns {
         "add 'rules: {dns: [{matchPattern: \"*\"}]}' to the ports of the element that allows DNS"
     } else {
@@ -66,13 +62,18 @@ fn no_rule(report: &mut Report<'_, '_>, entry: &PolicyEntry) {
     );
 }
 
-fn lets_ask(entry: &PolicyEntry) -> bool {
+/// Whether an entry lets somebody ask a DNS server, as far as can be told.
+pub(super) fn lets_ask(entry: &PolicyEntry) -> bool {
+    is_allowed_out(entry) && allows_dns(entry)
+}
+
+fn is_allowed_out(entry: &PolicyEntry) -> bool {
     entry.direction == Direction::Egress && !entry.deny
 }
 
 /// Whether an entry allows DNS by its port.
 pub(super) fn names_the_port(entry: &PolicyEntry) -> bool {
-    lets_ask(entry) && !entry.ports.is_empty() && allows_dns(entry)
+    !entry.ports.is_empty() && lets_ask(entry)
 }
 
 fn not_looked_up(
@@ -117,17 +118,15 @@ fn not_looked_up(
 fn cut(report: &mut Report<'_, '_>, entries: &[PolicyEntry]) {
     let wants: Vec<&PolicyEntry> = entries
         .iter()
-        .filter(|entry| entry.direction == Direction::Egress && !entry.deny && entry.default_deny)
+        .filter(|entry| is_allowed_out(entry) && entry.default_deny)
         .filter(|entry| needs_names(entry) && !entry.subject.node)
         .collect();
     let Some(first) = wants.first() else { return };
     if wants.iter().any(|entry| allows_dns(entry)) || is_dns_server(&first.subject.selector) {
         return;
     }
-    let mut around = report.world.entries_around(&first.subject.selector);
-    let helped = around.any(|other| {
-        lets_ask(other) && allows_dns(other) && may_meet(&other.subject, &first.subject)
-    });
+    let mut around = report.world.asking_around(&first.subject.selector);
+    let helped = around.any(|other| may_meet(&other.subject, &first.subject));
     if helped || unread_may_help(report.world) {
         return;
     }
@@ -254,9 +253,7 @@ fn may_be_dns(labels: &LabelSelector) -> bool {
 fn dns_rules(world: &World<'_>, subject: &Subject) -> Vec<DnsRule> {
     let entries = world.entries_around(&subject.selector);
     entries
-        .filter(|entry| {
-            entry.direction == Direction::Egress && !entry.deny && may_meet(&entry.subject, subject)
-        })
+        .filter(|entry| is_allowed_out(entry) && may_meet(&entry.subject, subject))
         .flat_map(|entry| entry.ports.iter().map(move |rule| (entry, rule)))
         .filter_map(|(entry, rule)| match &rule.l7 {
             // Without default deny Cilium adds a rule for every name.
@@ -280,7 +277,7 @@ fn every_name() -> DnsRule {
 fn is_plainly_allowed(world: &World<'_>, subject: &Subject) -> bool {
     let entries = world.entries_around(&subject.selector);
     entries
-        .filter(|entry| lets_ask(entry) && may_meet(&entry.subject, subject))
+        .filter(|entry| is_allowed_out(entry) && may_meet(&entry.subject, subject))
         .any(|entry| {
             let plain: Vec<PortRule> = entry
                 .ports

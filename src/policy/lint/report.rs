@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::LintInput;
 use super::cluster::Cluster;
+use super::dns::{lets_ask, names_the_port};
 use super::finding::{Check, LintFinding, Severity};
 use super::places::Places;
 use crate::inventory::CidrGroup;
@@ -41,6 +42,8 @@ pub(super) struct World<'a> {
     pub(super) cluster: Cluster<'a>,
     pub(super) objects: Vec<Object<'a>>,
     pub(super) groups: Vec<CidrGroup>,
+    /// Of each object, which entries let somebody ask a DNS server.
+    asking: Vec<Vec<usize>>,
     /// Some policy allows the port of DNS to somebody.
     pub(super) allows_dns: bool,
     places: Places,
@@ -54,6 +57,7 @@ impl<'a> World<'a> {
             cluster: Cluster::new(input),
             objects: Vec::new(),
             groups: input.inventory.cidr_groups.clone(),
+            asking: Vec::new(),
             allows_dns: false,
             places: Places::default(),
         }
@@ -63,7 +67,9 @@ impl<'a> World<'a> {
     pub(super) fn add(&mut self, object: Object<'a>) {
         self.places.push(object.namespace);
         let entries = object.entries.iter().flatten();
-        self.allows_dns |= entries.clone().any(super::dns::names_the_port);
+        self.allows_dns |= entries.clone().any(names_the_port);
+        let asking = entries.enumerate().filter(|(_, entry)| lets_ask(entry));
+        self.asking.push(asking.map(|(index, _)| index).collect());
         self.objects.push(object);
     }
 
@@ -83,6 +89,19 @@ impl<'a> World<'a> {
     ) -> impl Iterator<Item = &'w PolicyEntry> {
         self.around(selector)
             .flat_map(|object| object.entries.iter().flatten())
+    }
+
+    /// Those that let somebody ask a DNS server.
+    pub(super) fn asking_around<'w>(
+        &'w self,
+        selector: &'w LabelSelector,
+    ) -> impl Iterator<Item = &'w PolicyEntry> {
+        let places = self.places.candidates(selector);
+        places.flat_map(|index| {
+            let entries = self.objects[index].entries.as_deref().unwrap_or_default();
+            let asking = self.asking[index].iter();
+            asking.filter_map(|&entry| entries.get(entry))
+        })
     }
 }
 
