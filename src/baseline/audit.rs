@@ -242,7 +242,7 @@ fn is_metadata(prefix: &ipnet::IpNet) -> bool {
 /// servers, collectors.
 fn is_common(key: PeerId, model: &Model) -> bool {
     let users = model.users(key);
-    users >= 5 && users * 10 >= model.workloads().count()
+    users >= 5 && users * 10 >= model.workload_count()
 }
 
 fn hours(profile: &EdgeProfile) -> f64 {

@@ -176,12 +176,7 @@ impl Changes {
         }
         labels.sort_unstable();
         let mut text = labels.join(",");
-        if text.len() > MOST_LABELS {
-            let end = (0..=MOST_LABELS)
-                .rev()
-                .find(|at| text.is_char_boundary(*at));
-            text.truncate(end.unwrap_or(0));
-        }
+        text.truncate(text.floor_char_boundary(MOST_LABELS));
         self.labels.note(id, &text, time);
     }
 

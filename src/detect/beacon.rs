@@ -250,7 +250,7 @@ fn is_candidate(group: &Group, scene: &Scene<'_>) -> bool {
 }
 
 fn is_rare(key: PeerId, scene: &Scene<'_>) -> bool {
-    let workloads = scene.model.workloads().count();
+    let workloads = scene.model.workload_count();
     scene.model.users(key) as f64 <= (RARE * workloads as f64).max(1.0)
 }
 

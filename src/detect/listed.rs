@@ -21,9 +21,9 @@ use ipnet::IpNet;
 
 use super::account::Account;
 use super::gate::{self, Place};
-use super::novel::Told;
+use super::novel::{Asked, Told};
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
-use crate::baseline::{DAY, Group, HOUR, Status, Tick};
+use crate::baseline::{Group, Status, Tick};
 use crate::connection::{Peer, PeerId};
 
 /// By decree.
@@ -224,17 +224,13 @@ fn entry(text: &str) -> Result<Entry, &'static str> {
     Ok(Entry::Domain(domain))
 }
 
-/// Detects what is on lists. Holds what it has told: see [`Told`], and [`MOST_ASKED`] names.
+/// Detects what is on lists. Holds what it has told: see [`Told`] and [`Asked`].
 #[derive(Debug)]
 pub struct Listed {
     lists: Arc<Lists>,
     told: Told,
-    /// When a name was first told to have been asked for.
-    asked: BTreeMap<(PeerId, Arc<str>), i64>,
+    asked: Asked,
 }
-
-/// Names that are remembered to have been asked for.
-const MOST_ASKED: usize = 1 << 12;
 
 impl Listed {
     /// A detector for these lists.
@@ -243,7 +239,7 @@ impl Listed {
         Self {
             lists,
             told: Told::default(),
-            asked: BTreeMap::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -276,15 +272,7 @@ impl Listed {
             sum.1 = sum.1.min(group.first);
         }
         for ((client, name), (count, first, at)) in asked {
-            if self.asked.len() >= MOST_ASKED {
-                self.asked
-                    .retain(|_, since| since.saturating_add(DAY) > first);
-            }
-            if self.asked.len() >= MOST_ASKED {
-                return;
-            }
-            let since = *self.asked.entry((client, name.clone())).or_insert(first);
-            if first.saturating_sub(since) >= HOUR {
+            if !self.asked.tells(client, name, first) {
                 continue;
             }
             let who = words::who(scene.peers, client);
@@ -359,7 +347,7 @@ impl Detector for Listed {
     }
 
     fn held(&self) -> usize {
-        self.told.held() + self.asked.len()
+        self.told.held() + self.asked.held()
     }
 }
 
@@ -367,7 +355,7 @@ impl Detector for Listed {
 mod tests {
     use super::super::testing::Stage;
     use super::*;
-    use crate::baseline::Fate;
+    use crate::baseline::{Fate, HOUR};
 
     fn lists() -> Lists {
         let mut lists = Lists::default();

@@ -8,11 +8,12 @@
 //! Lists age; [`super::listed`] takes others' lists.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::gate::{self, NewEdges, Said};
-use super::novel::Told;
+use super::novel::{Asked, Told};
 use super::{Blindness, Detector, Kind, Observation, Passed, Scene, places, words};
-use crate::baseline::{DAY, HOUR, Tick};
+use crate::baseline::Tick;
 use crate::connection::{Peer, PeerId};
 use crate::flow::Protocol;
 
@@ -21,33 +22,12 @@ const P_NAME: f64 = 1e-6;
 /// By decree, for a port.
 const P_PORT: f64 = 1e-4;
 
-/// Detects calls of mining pools. Holds what it has told: see [`Told`].
+/// Detects calls of mining pools. Holds what it has told: see [`Told`] and
+/// [`Asked`].
 #[derive(Debug, Default)]
 pub struct Mining {
     told: Told,
     asked: Asked,
-}
-
-/// Names that were told to have been asked for: the newest [`MOST_ASKED`].
-#[derive(Debug, Default)]
-struct Asked(BTreeMap<(PeerId, String), i64>);
-
-/// Names that are remembered.
-const MOST_ASKED: usize = 1 << 12;
-
-impl Asked {
-    /// As [`Told::tells`].
-    fn tells(&mut self, client: PeerId, name: &str, now: i64) -> bool {
-        if self.0.len() >= MOST_ASKED {
-            self.0.retain(|_, first| first.saturating_add(DAY) > now);
-        }
-        if self.0.len() >= MOST_ASKED {
-            return false;
-        }
-        let place = (client, name.to_owned());
-        let first = *self.0.entry(place).or_insert(now);
-        now.saturating_sub(first) < HOUR
-    }
 }
 
 /// Why an edge is told; a name says more.
@@ -72,7 +52,7 @@ impl Detector for Mining {
     }
 
     fn held(&self) -> usize {
-        self.told.held() + self.asked.0.len()
+        self.told.held() + self.asked.held()
     }
 }
 
@@ -116,11 +96,11 @@ impl Mining {
 
     /// Names of pools that were asked for, whatever the answer was.
     fn questions(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
-        let mut asked: BTreeMap<(PeerId, &str), (u64, i64)> = BTreeMap::new();
+        let mut asked: BTreeMap<(PeerId, &Arc<str>), (u64, i64)> = BTreeMap::new();
         for group in &tick.dns {
             if gate::is_workload(group.client, scene) && places::mining_name(&group.query) {
                 let (count, first) = asked
-                    .entry((group.client, &*group.query))
+                    .entry((group.client, &group.query))
                     .or_insert((0, group.first));
                 *count += group.count;
                 *first = (*first).min(group.first);
@@ -159,7 +139,7 @@ impl Mining {
                 gap: false,
                 policies: Vec::new(),
                 rules: Vec::new(),
-                key: name.to_owned(),
+                key: name.to_string(),
             });
         }
     }

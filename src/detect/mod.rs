@@ -27,11 +27,13 @@ mod observation;
 mod places;
 mod rate;
 mod resolver_bypass;
-pub mod rules;
+mod rules;
 mod scan;
 mod scene;
+mod silence;
 #[cfg(test)]
 pub(crate) mod testing;
+mod usual;
 mod verdict_shift;
 pub mod words;
 
@@ -55,6 +57,7 @@ pub use resolver_bypass::ResolverBypass;
 pub use rules::{RuleError, Ruled, Rules};
 pub use scan::Scan;
 pub use scene::{LOSS_LIMIT, Scene, Sight};
+pub use silence::Silence;
 pub use verdict_shift::VerdictShift;
 
 use crate::baseline::Tick;
@@ -106,5 +109,6 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::new(ControlPlane::default()),
         Box::new(Mining::default()),
         Box::new(DeniedBurst::default()),
+        Box::new(Silence::default()),
     ]
 }

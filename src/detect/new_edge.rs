@@ -91,7 +91,7 @@ impl NewEdge {
 
 /// Novelty is not judged of workloads whose baseline is still being learned.
 pub(super) fn blind(kind: Kind, scene: &Scene<'_>) -> Option<Blindness> {
-    let all = scene.model.workloads().count();
+    let all = scene.model.workload_count();
     let learning = scene
         .model
         .workloads()

@@ -3,6 +3,9 @@
 //! Owns the threshold, what a release explains, and that one thing is said for an hour and
 //! then no more: whether it stays is for the baseline, not for another finding.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
@@ -66,6 +69,32 @@ impl Told {
             *told = (now, now);
         }
         self.tells(place, now)
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Names that were told to have been asked for. Bounded by [`MOST_ASKED`] of a day; of more
+/// nothing is told.
+#[derive(Debug, Default)]
+pub(super) struct Asked(BTreeMap<(PeerId, Arc<str>), i64>);
+
+/// Names that are remembered.
+const MOST_ASKED: usize = 1 << 12;
+
+impl Asked {
+    /// As [`Told::tells`].
+    pub(super) fn tells(&mut self, client: PeerId, name: &Arc<str>, now: i64) -> bool {
+        if self.0.len() >= MOST_ASKED {
+            self.0.retain(|_, first| first.saturating_add(DAY) > now);
+        }
+        if self.0.len() >= MOST_ASKED {
+            return false;
+        }
+        let first = *self.0.entry((client, Arc::clone(name))).or_insert(now);
+        now.saturating_sub(first) < TOLD
     }
 
     pub(super) fn held(&self) -> usize {

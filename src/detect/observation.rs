@@ -45,6 +45,8 @@ pub enum Kind {
     Mining,
     /// D19: many denied connections.
     DeniedBurst,
+    /// D21: what always came does not come.
+    Silence,
     /// An edge that the baseline forbids.
     Forbidden,
     /// A rule that a user wrote.
@@ -55,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their ids.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NewEdge,
         Self::NewName,
         Self::NewPort,
@@ -72,6 +74,7 @@ impl Kind {
         Self::ControlPlane,
         Self::Mining,
         Self::DeniedBurst,
+        Self::Silence,
         Self::Forbidden,
         Self::Rule,
         Self::Listed,
@@ -97,6 +100,7 @@ impl Kind {
             Self::ControlPlane => "D16",
             Self::Mining => "D17",
             Self::DeniedBurst => "D19",
+            Self::Silence => "D21",
             Self::Forbidden => "F",
             Self::Rule => "R",
             Self::Listed => "L",
@@ -123,6 +127,7 @@ impl Kind {
             Self::ControlPlane => "control-plane",
             Self::Mining => "mining",
             Self::DeniedBurst => "denied-burst",
+            Self::Silence => "silence",
             Self::Forbidden => "forbidden",
             Self::Rule => "rule",
             Self::Listed => "listed",
@@ -157,6 +162,7 @@ impl Kind {
             Self::ControlPlane => &["T1613", "T1552.007"],
             Self::Mining => &["T1496"],
             Self::DeniedBurst => &["T1046"],
+            Self::Silence => &["T1489", "T1562"],
             Self::Forbidden | Self::Rule | Self::Listed => &[],
         }
     }

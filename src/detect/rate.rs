@@ -108,7 +108,7 @@ impl Detector for Rate {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        let all = scene.model.workloads().count();
+        let all = scene.model.workload_count();
         let young = scene
             .model
             .workloads()

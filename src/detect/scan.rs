@@ -21,7 +21,10 @@
 //! Bounded: [`MOST_CLIENTS`] clients with [`MOST_TARGETS`] targets each, and a minute's
 //! outcomes by place.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod contacts;
+mod shape;
+
+use std::collections::BTreeMap;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -29,9 +32,10 @@ use hashbrown::HashMap;
 use super::account::Account;
 use super::{Blindness, Detector, Kind, Observation, Scene, figures, gate, words};
 use crate::baseline::stat::{Decayed, NegativeBinomial, Sprt, Verdict};
-use crate::baseline::{DAY, Fate, Group, HOUR, TICK, Tick};
-use crate::connection::{Peer, PeerId};
-use crate::flow::{DropClass, Protocol};
+use crate::baseline::{DAY, Group, HOUR, TICK, Tick};
+use crate::connection::PeerId;
+use contacts::{Contact, Others, Outcome, Target, first_contacts, others, target_of};
+use shape::{Shape, how};
 
 /// Clients that are remembered.
 const MOST_CLIENTS: usize = 1 << 13;
@@ -57,9 +61,6 @@ const SPREAD_DISPERSION: f64 = 0.3;
 /// A larger ratio says no more.
 const MOST_RATIO: f64 = 40.0;
 
-/// A destination and port.
-type Target = (PeerId, u16, Protocol);
-
 /// Detects scans.
 #[derive(Debug, Default)]
 pub struct Scan {
@@ -80,37 +81,6 @@ struct Client {
     /// Its own first contacts while it was no scanner.
     contacts: Decayed,
     successes: Decayed,
-}
-
-/// A first contact.
-#[derive(Clone, Copy, Debug)]
-struct Contact {
-    first: i64,
-    outcome: Outcome,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    /// Says nothing.
-    Open,
-    Denied,
-    Refused,
-    Silent,
-    NoSuch,
-    Success,
-}
-
-impl Outcome {
-    fn is_failure(self) -> bool {
-        !matches!(self, Self::Open | Self::Success)
-    }
-}
-
-/// Who did what at a place in a tick: failures and all, of clients that know it and others.
-#[derive(Clone, Copy, Debug, Default)]
-struct Others {
-    failing: f64,
-    all: f64,
 }
 
 impl Detector for Scan {
@@ -401,151 +371,6 @@ impl Client {
              finding with that reason; else deny by policy what it has no need of"
         );
         Some(one)
-    }
-}
-
-/// `10 failed (8 denied by policy, 2 without an answer)`.
-fn how(failed: u64, of: &dyn Fn(Outcome) -> u64) -> String {
-    let parts: Vec<String> = [
-        (Outcome::Denied, "denied by policy"),
-        (Outcome::Refused, "refused"),
-        (Outcome::Silent, "without an answer"),
-        (Outcome::NoSuch, "where nothing is"),
-    ]
-    .into_iter()
-    .filter(|(outcome, _)| of(*outcome) > 0)
-    .map(|(outcome, word)| format!("{} {word}", words::number(of(outcome))))
-    .collect();
-    if parts.is_empty() {
-        "none failed".to_owned()
-    } else {
-        format!("{} failed ({})", words::number(failed), parts.join(", "))
-    }
-}
-
-/// Whether one port of many was tried, or many ports of one.
-struct Shape {
-    peer: Option<PeerId>,
-    port: Option<(u16, Protocol)>,
-    peers: usize,
-    ports: usize,
-}
-
-impl Shape {
-    fn of(contacts: &[(&Target, &Contact)]) -> Self {
-        let peers: BTreeSet<PeerId> = contacts.iter().map(|(target, _)| target.0).collect();
-        let ports: BTreeSet<(u16, Protocol)> = contacts
-            .iter()
-            .map(|(target, _)| (target.1, target.2))
-            .collect();
-        let only = |set: &BTreeSet<PeerId>| (set.len() == 1).then(|| set.first().copied());
-        Self {
-            peer: only(&peers).flatten(),
-            port: (ports.len() == 1).then(|| ports.first().copied()).flatten(),
-            peers: peers.len(),
-            ports: ports.len(),
-        }
-    }
-
-    fn words(&self, scene: &Scene<'_>) -> String {
-        match (self.peer, self.port) {
-            (Some(peer), _) => format!(
-                " ({} of {})",
-                words::count(self.ports as u64, "port", "ports"),
-                scene.peers.get(peer)
-            ),
-            (None, Some((port, protocol))) => format!(
-                " ({} on {port}/{})",
-                words::count(self.peers as u64, "destination", "destinations"),
-                protocol.name()
-            ),
-            (None, None) => format!(
-                " ({}, {})",
-                words::count(self.peers as u64, "destination", "destinations"),
-                words::count(self.ports as u64, "port", "ports")
-            ),
-        }
-    }
-}
-
-impl Others {
-    /// Share of others that fail, one being left out that fails itself; shrunk, so that a
-    /// single other one halves it.
-    fn without(self, own: f64) -> f64 {
-        let failing = (self.failing - own).max(0.0);
-        let all = (self.all - own).max(0.0);
-        failing / (all + 1.0)
-    }
-}
-
-/// Who fails and who does not, by place. Clients that know the place count fully, others half:
-/// scanners must not excuse each other.
-fn others(tick: &Tick, scene: &Scene<'_>) -> BTreeMap<Target, Others> {
-    let mut clients: BTreeMap<(Target, PeerId), (bool, bool)> = BTreeMap::new();
-    for group in &tick.groups {
-        let outcome = outcome_of(group);
-        if outcome == Outcome::Open {
-            continue;
-        }
-        let known = !gate::is_new(gate::place(group), scene);
-        let place = (target_of(group, scene), group.client);
-        let entry = clients.entry(place).or_insert((false, known));
-        entry.0 |= outcome == Outcome::Success;
-    }
-    let mut all: BTreeMap<Target, Others> = BTreeMap::new();
-    for ((target, _), (success, known)) in clients {
-        // Whoever asks is taken out again with a weight of 1.
-        let weight = if known { 1.0 } else { 0.5 };
-        let others = all.entry(target).or_insert(Others {
-            failing: 0.5,
-            all: 0.5,
-        });
-        others.all += weight;
-        if !success {
-            others.failing += weight;
-        }
-    }
-    all
-}
-
-/// Outcomes at places that the baseline does not know, in order.
-fn first_contacts(groups: &[Group], scene: &Scene<'_>) -> BTreeMap<Target, Outcome> {
-    let mut first: BTreeMap<Target, Outcome> = BTreeMap::new();
-    for group in groups.iter().filter(|group| group.fate.is_new()) {
-        let others = matches!(scene.peers.get(group.key), Peer::Others | Peer::Unknown);
-        if others || group.client == group.key || !gate::is_new(gate::place(group), scene) {
-            continue;
-        }
-        let outcome = outcome_of(group);
-        let known = first.entry(target_of(group, scene)).or_insert(outcome);
-        *known = (*known).max(outcome);
-    }
-    first
-}
-
-/// What a group is one outcome with: a workload, an address of a private network, what is
-/// outside by its key.
-fn target_of(group: &Group, scene: &Scene<'_>) -> Target {
-    let private = match scene.peers.get(group.server) {
-        Peer::Prefix(prefix) => match prefix.addr() {
-            std::net::IpAddr::V4(address) => address.is_private() || address.is_link_local(),
-            std::net::IpAddr::V6(address) => address.is_unique_local(),
-        },
-        _ => false,
-    };
-    let peer = if private { group.server } else { group.key };
-    (peer, group.port, group.protocol)
-}
-
-fn outcome_of(group: &Group) -> Outcome {
-    let has_answers = !matches!(group.protocol, Protocol::Udp | Protocol::None);
-    match group.fate {
-        Fate::Answered | Fate::RequestDenied | Fate::Audited => Outcome::Success,
-        Fate::Refused => Outcome::Refused,
-        Fate::Denied | Fate::Dropped(DropClass::Policy) => Outcome::Denied,
-        Fate::Dropped(DropClass::Routing) => Outcome::NoSuch,
-        Fate::Unanswered if has_answers => Outcome::Silent,
-        Fate::Unanswered | Fate::Dropped(_) | Fate::Missed => Outcome::Open,
     }
 }
 

@@ -545,14 +545,12 @@ pub(super) fn layer4(row: RowRef<'_>) -> Option<(u8, u16)> {
         u16::try_from(icmp.kind).ok()
     };
     let port = u16::try_from(row.destination_port()).ok()?;
-    Some(match row.protocol() {
-        Protocol::Tcp => (6, port),
-        Protocol::Udp => (17, port),
-        Protocol::Sctp => (132, port),
-        Protocol::Icmpv4 => (1, icmp()?),
-        Protocol::Icmpv6 => (58, icmp()?),
-        Protocol::Vrrp => (112, 0),
-        Protocol::Igmp => (2, 0),
+    let protocol = row.protocol();
+    let port = match protocol {
+        Protocol::Tcp | Protocol::Udp | Protocol::Sctp => port,
+        Protocol::Icmpv4 | Protocol::Icmpv6 => icmp()?,
+        Protocol::Vrrp | Protocol::Igmp => 0,
         Protocol::None => return None,
-    })
+    };
+    Some((protocol.iana(), port))
 }

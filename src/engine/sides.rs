@@ -15,8 +15,8 @@ use crate::flow::{FlowBatch, NO_TIME, RowRef};
 /// A batch with judgements.
 #[derive(Debug)]
 pub struct JudgedBatch {
-    /// The rows.
-    pub batch: FlowBatch,
+    /// The rows, which others may look at, too.
+    pub batch: Arc<FlowBatch>,
     /// What was said, each once.
     said: Vec<JudgedSide>,
     /// Which of it is of each row, from 1, 0 for nothing; none where nothing was judged.
@@ -28,9 +28,9 @@ pub struct JudgedBatch {
 impl JudgedBatch {
     /// A batch without judgements.
     #[must_use]
-    pub fn unjudged(batch: FlowBatch) -> Self {
+    pub fn unjudged(batch: impl Into<Arc<FlowBatch>>) -> Self {
         Self {
-            batch,
+            batch: batch.into(),
             said: Vec::new(),
             sides: Vec::new(),
             kept: Vec::new(),
@@ -39,7 +39,11 @@ impl JudgedBatch {
 
     /// A batch with what was judged of each row by somebody else.
     #[must_use]
-    pub fn judged(batch: FlowBatch, judged: Vec<Option<JudgedSide>>, kept: Vec<bool>) -> Self {
+    pub fn judged(
+        batch: impl Into<Arc<FlowBatch>>,
+        judged: Vec<Option<JudgedSide>>,
+        kept: Vec<bool>,
+    ) -> Self {
         let mut said = Vec::new();
         let sides = judged
             .into_iter()
@@ -54,7 +58,7 @@ impl JudgedBatch {
             })
             .collect();
         Self {
-            batch,
+            batch: batch.into(),
             said,
             sides,
             kept,
@@ -65,10 +69,11 @@ impl JudgedBatch {
     /// keeps all.
     #[must_use]
     pub fn by(
-        batch: FlowBatch,
+        batch: impl Into<Arc<FlowBatch>>,
         kept: Vec<bool>,
         mut side: impl FnMut(RowRef<'_>) -> Option<JudgedSide>,
     ) -> Self {
+        let batch = batch.into();
         let mut sides = Vec::with_capacity(batch.len());
         for row in batch.rows() {
             let takes_part = kept.get(row.index()).copied().unwrap_or(true);
@@ -147,7 +152,7 @@ impl BatchJudge {
         }
         self.judge.end_of(&batch);
         JudgedBatch {
-            batch,
+            batch: batch.into(),
             said,
             sides,
             kept,

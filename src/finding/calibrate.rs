@@ -130,12 +130,6 @@ impl Calibration {
         self.anchors
     }
 
-    /// Days that were only watched.
-    #[must_use]
-    pub fn days(&self) -> f64 {
-        self.days
-    }
-
     /// The p-value of an observation put right.
     #[must_use]
     pub fn calibrated(&self, seen: &Seen) -> Calibrated {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::budget::Budget;
 use super::calibrate::{Calibrated, Calibration, LEAST, proper};
 use super::correlate::Correlation;
-use super::kind::{KindInfo, sensitivity};
+use super::kind::KindInfo;
 use super::observe::observe;
 use super::open::{Member, Open};
 use super::record::{Alert, Evidence, Finding, Incident, Line, Reading, VERSION, target};
@@ -172,10 +172,7 @@ impl Desk {
         // Whoever is not known for long is known well enough to be told of where it is known
         // how often such things come.
         seen.around.learning |= seen.around.shadow && !self.calibration.is_known();
-        let mut group = release::of(
-            &seen,
-            sensitivity(kind, seen.peer.as_ref(), seen.port.map(|(port, _)| port)),
-        );
+        let mut group = release::of(&seen);
         let raw = seen.p;
         seen.p = calibrated.p;
         let id = match &group {

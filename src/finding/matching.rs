@@ -34,8 +34,14 @@ pub fn flow_filters(finding: &Finding) -> Vec<pb::FlowFilter> {
         }
         _ => {}
     }
-    if let Some(port) = finding.port {
-        filter.destination_port = vec![port.to_string()];
+    match (finding.port, finding.protocol.as_deref()) {
+        // What is there instead of a port is no port of a flow.
+        (Some(_), Some("ICMPv4")) => filter.protocol = vec!["icmpv4".to_owned()],
+        (Some(_), Some("ICMPv6")) => filter.protocol = vec!["icmpv6".to_owned()],
+        (Some(port), None | Some("TCP" | "UDP" | "SCTP")) => {
+            filter.destination_port = vec![port.to_string()];
+        }
+        _ => {}
     }
     match finding.passed {
         Passed::Denied => filter.verdict = vec![pb::Verdict::Dropped.into()],
@@ -81,6 +87,9 @@ mod tests {
     use super::*;
     use crate::filter::Filters;
     use crate::finding::testing::{finding, name, seen, workload};
+    use crate::flow::{BatchBuilder, Protocol};
+    use crate::proto::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
+    use crate::wire::convert::push_response;
 
     fn compiles(kind: &str, peer: Option<Party>, passed: Passed) -> usize {
         let mut one = seen(kind, workload("shop/web"), peer, 1e-6);
@@ -108,5 +117,59 @@ mod tests {
         assert_eq!(compiles("scan", None, Passed::Mixed), 1);
         assert_eq!(compiles("rate", None, Passed::Allowed), 0);
         assert_eq!(compiles("rate", None, Passed::Denied), 1);
+    }
+
+    /// Whether what is over one protocol is marked by a finding about another.
+    fn marks(about: (u16, Protocol), layer4: pb::layer4::Protocol) -> bool {
+        let endpoint = |namespace: &str, name: &str| pb::Endpoint {
+            namespace: namespace.to_owned(),
+            pod_name: format!("{name}-0"),
+            workloads: vec![pb::Workload {
+                name: name.to_owned(),
+                kind: "Deployment".to_owned(),
+            }],
+            ..pb::Endpoint::default()
+        };
+        let flow = pb::Flow {
+            source: Some(endpoint("shop", "web")),
+            destination: Some(endpoint("shop", "cache")),
+            l4: Some(pb::Layer4 {
+                protocol: Some(layer4),
+            }),
+            ..pb::Flow::default()
+        };
+        let response = GetFlowsResponse {
+            response_types: Some(ResponseTypes::Flow(flow)),
+            ..GetFlowsResponse::default()
+        };
+        let mut builder = BatchBuilder::default();
+        push_response(&mut builder, &response, || unreachable!("raw is not kept"));
+        let mut one = seen(
+            "new-edge",
+            workload("shop/web"),
+            Some(workload("shop/cache")),
+            1e-6,
+        );
+        one.port = Some(about);
+        let filters = flow_filters(&finding(&one));
+        let mut filters = Filters::compile(&filters, &[]).unwrap();
+        filters.matches(builder.finish().row(0))
+    }
+
+    #[test]
+    fn what_has_no_ports_is_told_by_its_protocol() {
+        use pb::layer4::Protocol as Layer4;
+        let ping = || Layer4::IcmPv4(pb::IcmPv4 { r#type: 8, code: 0 });
+        let tcp = || {
+            Layer4::Tcp(pb::Tcp {
+                destination_port: 8,
+                ..pb::Tcp::default()
+            })
+        };
+        assert!(marks((8, Protocol::Icmpv4), ping()));
+        assert!(!marks((8, Protocol::Icmpv4), tcp()));
+        assert!(!marks((128, Protocol::Icmpv6), ping()));
+        assert!(marks((8, Protocol::Tcp), tcp()));
+        assert!(!marks((9, Protocol::Tcp), tcp()));
     }
 }

@@ -31,10 +31,10 @@ pub(super) struct Group {
 }
 
 /// The group that an observation is of; `None` where it stands for itself.
-pub(super) fn of(seen: &Seen, sensitivity: f64) -> Option<Group> {
+pub(super) fn of(seen: &Seen) -> Option<Group> {
     let at = seen.around.released?;
     let since = seen.from.saturating_sub(at);
-    let grouped = seen.kind.novelty && sensitivity == 0.0 && (0..HOUR).contains(&since);
+    let grouped = seen.kind.novelty && seen.sensitivity() == 0.0 && (0..HOUR).contains(&since);
     grouped.then(|| Group {
         at,
         values: Vec::new(),
@@ -142,6 +142,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::finding::testing::{HOUR, MINUTE, TEN, at, seen, workload};
+    use crate::flow::Protocol;
 
     #[test]
     fn the_catalogue_has_the_kind() {
@@ -155,14 +156,16 @@ mod tests {
             one.around.released = Some(TEN);
             at(one, TEN + minutes * MINUTE)
         };
-        assert!(of(&edge(0), 0.0).is_some());
-        assert!(of(&edge(59), 0.0).is_some());
-        assert!(of(&edge(60), 0.0).is_none());
-        assert!(of(&edge(-1), 0.0).is_none());
-        assert!(of(&edge(1), 1.0).is_none());
+        assert!(of(&edge(0)).is_some());
+        assert!(of(&edge(59)).is_some());
+        assert!(of(&edge(60)).is_none());
+        assert!(of(&edge(-1)).is_none());
+        let mut wanted = edge(1);
+        wanted.port = Some((5432, Protocol::Tcp));
+        assert!(of(&wanted).is_none());
         let mut scan = edge(1);
         scan.kind = KindInfo::of("scan").unwrap();
-        assert!(of(&scan, 0.0).is_none());
+        assert!(of(&scan).is_none());
     }
 
     #[test]
@@ -172,7 +175,7 @@ mod tests {
             one.around.released = Some(TEN - HOUR / 4);
             one
         };
-        let mut group = of(&edge("b/0"), 0.0).unwrap();
+        let mut group = of(&edge("b/0")).unwrap();
         let hand = Anchors::BY_HAND;
         let mut finding = group.finding(&edge("b/0"), 1e-5, hand);
         assert_eq!(

@@ -4,7 +4,7 @@
 //! observation of `detect`, the policies, the baseline, the losses.
 
 use super::fingerprint::fingerprint;
-use super::kind::KindInfo;
+use super::kind::{KindInfo, sensitivity};
 use super::party::Party;
 use super::record::{Completeness, RuleRef};
 use crate::detect::Passed;
@@ -92,6 +92,13 @@ impl Seen {
             self.port,
             &self.key,
         )
+    }
+
+    /// How much an attacker wants its target, as [`sensitivity`] has it.
+    #[must_use]
+    pub fn sensitivity(&self) -> f64 {
+        let port = self.port.map(|(port, _)| port);
+        sensitivity(self.kind, self.peer.as_ref(), port)
     }
 
     /// Whether it is about many targets, so that being denied is no comfort.

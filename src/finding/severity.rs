@@ -86,36 +86,30 @@ impl Term {
 /// between them, and as it is beside them. `None` where it does not move.
 #[must_use]
 pub(super) fn anchor(score: f64, anchors: Anchors) -> Option<Term> {
-    let hand = Anchors::BY_HAND;
-    let between =
-        |from: f64, to: f64, low: f64, high: f64| low + (score - from) * (high - low) / (to - from);
-    let moved = if score < anchors.medium {
-        score + hand.medium - anchors.medium
-    } else if score < anchors.high {
-        between(anchors.medium, anchors.high, hand.medium, hand.high)
-    } else if score < anchors.critical {
-        between(anchors.high, anchors.critical, hand.high, hand.critical)
-    } else {
-        score + hand.critical - anchors.critical
-    };
+    let moved = moved(score, anchors, Anchors::BY_HAND);
     Some(Term::new(ANCHOR, moved - score)).filter(|term| term.value != 0.0)
 }
 
 /// The score that anchors move to one: the way back of [`anchor`].
 #[must_use]
 pub(super) fn unanchored(score: f64, anchors: Anchors) -> f64 {
-    let hand = Anchors::BY_HAND;
-    // Both are lines between the same points: the way back is that of the others.
-    let between =
-        |from: f64, to: f64, low: f64, high: f64| low + (score - from) * (high - low) / (to - from);
-    if score < hand.medium {
-        score - hand.medium + anchors.medium
-    } else if score < hand.high {
-        between(hand.medium, hand.high, anchors.medium, anchors.high)
-    } else if score < hand.critical {
-        between(hand.high, hand.critical, anchors.high, anchors.critical)
+    moved(score, Anchors::BY_HAND, anchors)
+}
+
+/// Where a score comes to lie when anchors do: lines between the same points, so that the
+/// way back is that of the others.
+fn moved(score: f64, from: Anchors, to: Anchors) -> f64 {
+    let between = |from: (f64, f64), to: (f64, f64)| {
+        to.0 + (score - from.0) * (to.1 - to.0) / (from.1 - from.0)
+    };
+    if score < from.medium {
+        score + to.medium - from.medium
+    } else if score < from.high {
+        between((from.medium, from.high), (to.medium, to.high))
+    } else if score < from.critical {
+        between((from.high, from.critical), (to.high, to.critical))
     } else {
-        score - hand.critical + anchors.critical
+        score + to.critical - from.critical
     }
 }
 
@@ -147,7 +141,8 @@ pub(super) fn significant(value: f64) -> f64 {
 }
 
 /// A value to a hundredth, without a negative zero.
-fn hundredths(value: f64) -> f64 {
+#[must_use]
+pub(super) fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }
 

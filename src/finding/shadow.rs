@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::calibrate::{Calibration, class, classes, proper};
 use super::desk::{COOL_DOWN, Desk, DeskOptions, OPENS_KNOWN};
-use super::kind::{KINDS, sensitivity};
+use super::kind::KINDS;
 use super::record::Line;
 use super::release;
 use super::seen::Seen;
+use super::severity::hundredths;
 use crate::baseline::{Anchors, Shadow, ShadowKind};
 
 /// Critical incidents a day that may be false: one in two weeks.
@@ -80,12 +81,7 @@ fn kinds(ticks: &[Watched], tests: &BTreeMap<&'static str, u64>) -> Vec<ShadowKi
         class.below[0] += u64::from(bans > 3.0);
         class.below[1] += u64::from(bans > 5.0);
         // What comes with a release is told as one, whatever each edge is worth.
-        let sensitive = sensitivity(
-            seen.kind,
-            seen.peer.as_ref(),
-            seen.port.map(|(port, _)| port),
-        );
-        if release::of(seen, sensitive).is_some() {
+        if release::of(seen).is_some() {
             continue;
         }
         let id = seen.id();
@@ -124,7 +120,7 @@ impl Class {
         // The sum of nothing is a negative zero.
         let mean = self.bans.iter().map(beyond).sum::<f64>() / count.max(1.0) + 0.0;
         let squares = self.bans.iter().map(|bans| (beyond(bans) - mean).powi(2));
-        let spread = (squares.sum::<f64>() / count.max(1.0)).max(0.0).sqrt();
+        let spread = (squares.sum::<f64>() / count.max(1.0)).sqrt() + 0.0;
         ShadowKind {
             kind,
             tests: self.tests,
@@ -180,7 +176,6 @@ fn anchors(scores: &[f64], days: f64, budget: f64) -> Anchors {
     let medium = at(budget).clamp(LOWEST.medium, HIGHEST);
     let high = at(budget * HIGH).max(LOWEST.high).max(medium + 1.0);
     let critical = at(CRITICAL).max(LOWEST.critical).max(high + 1.0);
-    let hundredths = |score: f64| (score * 100.0).round() / 100.0;
     Anchors {
         medium: hundredths(medium),
         high: hundredths(high),
@@ -237,6 +232,17 @@ mod tests {
         let quiet = shadow(&[], &BTreeMap::new(), (0, 3 * DAY), 2.0);
         assert_eq!(quiet.anchors, LOWEST);
         assert_eq!(quiet.incidents, 0);
+    }
+
+    #[test]
+    fn figures_of_nothing_are_zero_without_a_sign() {
+        let tests = BTreeMap::from([("dga", 10)]);
+        let quiet = shadow(&[], &tests, (0, 3 * DAY), 2.0);
+        let [kind] = &quiet.kinds[..] else {
+            panic!("one kind");
+        };
+        let shown = format!("{:.2} {:.2} {:.2}", kind.least, kind.mean, kind.spread);
+        assert_eq!(shown, "0.00 0.00 0.00");
     }
 
     /// Guarantees: by hand. 30 incidents in 3 days with scores of 3 to 5.9, whose mean above

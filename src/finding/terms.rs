@@ -5,7 +5,7 @@
 //! much a finding matters, and every one of them is shown.
 
 use super::calibrate::LEAST;
-use super::kind::{Tactic, sensitivity};
+use super::kind::Tactic;
 use super::record::Reading;
 use super::seen::Seen;
 use super::severity::Term;
@@ -113,14 +113,7 @@ pub fn terms(seen: &Seen, p: f64, raw: Option<f64>) -> Vec<Term> {
         Some(Gap::OnlyBroad) if reading == Reading::PolicyGap => add("broad-rule", 1.0),
         _ => {}
     }
-    add(
-        "sensitive",
-        sensitivity(
-            seen.kind,
-            seen.peer.as_ref(),
-            seen.port.map(|(port, _)| port),
-        ),
-    );
+    add("sensitive", seen.sensitivity());
     if seen.peer.as_ref().is_some_and(super::Party::is_outside) {
         match around.prevalence {
             Some(share) if share <= RARE => add("rare", 0.5),

@@ -50,10 +50,17 @@ impl LooseRows {
 #[derive(Debug)]
 pub struct Collector {
     interner: Interner,
-    renames: Map<u64, Rename>,
-    extras: Map<u64, SharedExtras>,
+    /// Of each epoch of the batches.
+    known: Map<u64, Known>,
     /// Columns without rows, for their memory.
     spare: Columns,
+}
+
+/// What is known of the dictionaries of an epoch.
+#[derive(Debug, Default)]
+struct Known {
+    rename: Rename,
+    extras: SharedExtras,
 }
 
 /// New ids by old ones; `None` for those not seen.
@@ -71,8 +78,7 @@ impl Collector {
     pub fn new(limit: usize) -> Self {
         Self {
             interner: Interner::new(limit),
-            renames: Map::default(),
-            extras: Map::default(),
+            known: Map::default(),
             spare: Columns::default(),
         }
     }
@@ -87,19 +93,18 @@ impl Collector {
     /// Forgets all dictionaries.
     pub fn reset(&mut self) {
         self.interner.reset();
-        self.renames.clear();
-        self.extras.clear();
+        self.known.clear();
     }
 
     /// Copies rows of `batch` to the end of `into`.
     pub fn push(&mut self, batch: &FlowBatch, rows: &[u32], into: &mut LooseRows) {
-        if self.renames.len() >= MOST_EPOCHS {
-            self.renames.clear();
-            self.extras.clear();
+        if self.known.len() >= MOST_EPOCHS {
+            self.known.clear();
         }
         let words = batch.dictionaries();
+        let Known { rename, extras } = self.known.entry(words.epoch()).or_default();
         let mut to = Renaming {
-            rename: self.renames.entry(words.epoch()).or_default(),
+            rename,
             interner: &mut self.interner,
             words,
         };
@@ -155,11 +160,10 @@ impl Collector {
             destination_names list ListId;
             emitter pair PairId;
         }
-        let known = self.extras.entry(words.epoch()).or_default();
         make_room(&mut into.extra, rows.len());
         into.extra.extend(rows.iter().map(|&row| {
             let extra = from.extra[row as usize].as_ref()?;
-            Some(known.renamed(extra, &mut to))
+            Some(extras.renamed(extra, &mut to))
         }));
         into.add_rows(rows.len());
         into.complete();

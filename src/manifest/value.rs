@@ -119,6 +119,17 @@ impl Node {
         }
     }
 
+    /// The value as a number.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self.value {
+            Value::Number(Number::Int(number)) => Some(number as f64),
+            Value::Number(Number::Unsigned(number)) => Some(number as f64),
+            Value::Number(Number::Float(number)) => Some(number),
+            _ => None,
+        }
+    }
+
     /// Sets `metadata.namespace`, for an object that its tree puts somewhere.
     pub fn set_namespace(&mut self, namespace: &str) {
         let at = self.at;

@@ -57,7 +57,7 @@ fn page(guide: &str, section: &str) -> String {
 }
 
 /// A result at a place; `parts` are what makes it the same result in the next run.
-pub(super) fn result(id: &str, level: &str, text: &str, location: Value, parts: &[&str]) -> Value {
+pub(super) fn result(id: &str, level: &str, text: &str, location: &Value, parts: &[&str]) -> Value {
     let parts: Vec<&str> = std::iter::once(id).chain(parts.iter().copied()).collect();
     json!({
         "ruleId": id,

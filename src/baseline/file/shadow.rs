@@ -109,13 +109,7 @@ fn count(file: KeyedFile<'_>, node: &Node, key: &str) -> Result<u64, KeyedError>
 }
 
 fn number(file: KeyedFile<'_>, node: &Node, key: &str) -> Result<f64, KeyedError> {
-    let number = match &node.value {
-        Value::Number(Number::Int(number)) => Some(*number as f64),
-        Value::Number(Number::Unsigned(number)) => Some(*number as f64),
-        Value::Number(Number::Float(number)) => Some(*number),
-        _ => None,
-    };
-    number
+    node.as_f64()
         .filter(|number| number.is_finite() && *number >= 0.0)
         .ok_or_else(|| file.kind(node.at, key, "a number that is not negative"))
 }

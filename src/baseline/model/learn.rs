@@ -96,11 +96,6 @@ impl Model {
 
     /// Counts new connections of a workload; questions to a resolver are none of its rate.
     fn count(&mut self, start: i64, client: PeerId, groups: &[Group]) {
-        let full = self.workloads.len() >= self.options.workloads;
-        if full && !self.workloads.contains_key(&client) {
-            self.beyond += 1;
-            return;
-        }
         let first = groups.iter().map(|group| group.first).min();
         let last = groups.iter().map(|group| group.last).max();
         let (first, last) = (first.unwrap_or(start), last.unwrap_or(start));
@@ -109,16 +104,10 @@ impl Model {
             Some(before) if before != i64::MIN => self.silence(before, start).collect(),
             _ => Vec::new(),
         };
-        let profile = self
-            .workloads
-            .entry(client)
-            .or_insert_with(|| WorkloadProfile {
-                first,
-                last,
-                ..WorkloadProfile::default()
-            });
-        profile.first = profile.first.min(first);
-        profile.last = profile.last.max(last);
+        let Some(profile) = self.meet_workload(client, first, last) else {
+            self.beyond += 1;
+            return;
+        };
         for (hour, ticks) in silence {
             profile.rates.add_zeros(hour, ticks);
         }
@@ -282,7 +271,8 @@ impl Model {
         if !answers || self.class(group.key) != Class::Workload {
             return;
         }
-        self.meet_server(group);
+        // Who never calls anybody is known, too.
+        self.meet_workload(group.key, group.first, group.last);
         let most = self.options.listeners;
         let listeners = self.listeners.entry(group.key).or_default();
         let day = |time: i64| time.div_euclid(DAY);
@@ -306,22 +296,21 @@ impl Model {
         }
     }
 
-    /// Notes that a server was there: who never calls anybody is known, too.
-    fn meet_server(&mut self, group: &Group) {
+    /// Notes that a workload was there from one time to another; `None` where it is one too
+    /// many.
+    fn meet_workload(&mut self, id: PeerId, first: i64, last: i64) -> Option<&mut WorkloadProfile> {
         let full = self.workloads.len() >= self.options.workloads;
-        if full && !self.workloads.contains_key(&group.key) {
-            return;
+        if full && !self.workloads.contains_key(&id) {
+            return None;
         }
-        let profile = self
-            .workloads
-            .entry(group.key)
-            .or_insert_with(|| WorkloadProfile {
-                first: group.first,
-                last: group.last,
-                ..WorkloadProfile::default()
-            });
-        profile.first = profile.first.min(group.first);
-        profile.last = profile.last.max(group.last);
+        let profile = self.workloads.entry(id).or_insert_with(|| WorkloadProfile {
+            first,
+            last,
+            ..WorkloadProfile::default()
+        });
+        profile.first = profile.first.min(first);
+        profile.last = profile.last.max(last);
+        Some(profile)
     }
 
     fn learn_requests(&mut self, tick: &Tick) {

@@ -341,6 +341,12 @@ impl Model {
         self.workloads.iter().map(|(id, profile)| (*id, profile))
     }
 
+    /// How many workloads there are.
+    #[must_use]
+    pub fn workload_count(&self) -> usize {
+        self.workloads.len()
+    }
+
     /// Ports that a workload was seen to answer on.
     #[must_use]
     pub fn listeners(&self, server: PeerId) -> &[Listener] {

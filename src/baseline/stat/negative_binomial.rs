@@ -66,6 +66,12 @@ impl NegativeBinomial {
         0.5 * (self.lower(count) + below)
     }
 
+    /// `-ln P(X = 0)`, which adds up over counts that do not depend on each other.
+    #[must_use]
+    pub fn weight_of_none(self) -> f64 {
+        self.dispersion * (self.mean / self.dispersion).ln_1p()
+    }
+
     /// Variance.
     #[must_use]
     pub fn variance(self) -> f64 {
@@ -101,6 +107,14 @@ mod tests {
 
     use super::super::special::tests::close;
     use super::*;
+
+    #[test]
+    fn the_weight_of_none_is_that_of_its_term() {
+        for (mean, dispersion) in [(0.01, 0.1), (3.0, 5.0), (40.0, 1e4)] {
+            let of = NegativeBinomial { mean, dispersion };
+            assert!(close((-of.weight_of_none()).exp(), term(0.0, of), 1e-9));
+        }
+    }
 
     fn term(count: f64, of: NegativeBinomial) -> f64 {
         let NegativeBinomial { mean, dispersion } = of;

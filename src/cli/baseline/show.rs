@@ -151,7 +151,7 @@ fn one(baseline: &Baseline, id: PeerId) -> String {
             words::count(u64::from(profile.days), "day", "days"),
             words::at(profile.first),
             baseline.model.users(edge.server),
-            baseline.model.workloads().count(),
+            baseline.model.workload_count(),
         );
     }
     for one in baseline.model.listeners(id) {

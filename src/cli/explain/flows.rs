@@ -170,14 +170,11 @@ fn of_row(row: RowRef<'_>, judge: Option<&Judge>) -> Result<Question, String> {
         .extra()
         .and_then(|extra| extra.icmp)
         .map(|icmp| icmp.kind);
-    let (protocol, port) = match row.protocol() {
-        Protocol::Tcp => (6, destination_port),
-        Protocol::Udp => (17, destination_port),
-        Protocol::Sctp => (132, destination_port),
-        Protocol::Icmpv4 => (1, icmp.unwrap_or_default()),
-        Protocol::Icmpv6 => (58, icmp.unwrap_or_default()),
-        Protocol::Vrrp => (112, 0),
-        Protocol::Igmp => (2, 0),
+    let protocol = row.protocol();
+    let port = match protocol {
+        Protocol::Tcp | Protocol::Udp | Protocol::Sctp => destination_port,
+        Protocol::Icmpv4 | Protocol::Icmpv6 => icmp.unwrap_or_default(),
+        Protocol::Vrrp | Protocol::Igmp => 0,
         Protocol::None => return Err("the flow has no layer 4".to_owned()),
     };
     let side = |endpoint: Option<&Endpoint>, address: StrId, names| {
@@ -238,7 +235,7 @@ fn of_row(row: RowRef<'_>, judge: Option<&Judge>) -> Result<Question, String> {
     Ok(Question {
         from,
         to,
-        protocol,
+        protocol: protocol.iana(),
         port: u16::try_from(port).map_err(|_| format!("{port} is not a port"))?,
         request,
         recorded: Some(recorded),

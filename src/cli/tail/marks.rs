@@ -9,6 +9,7 @@
 //! Bounded: [`MOST`] findings, those that were not heard of for longest go first.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::writer::{Layout, Text};
 use crate::filter::Filters;
@@ -74,8 +75,8 @@ impl Marks {
     }
 
     /// Marks the records of a text that are of these batches.
-    pub(super) fn mark(&mut self, batches: &[FlowBatch], text: &mut Text) {
-        let times = batches.iter().flat_map(FlowBatch::times);
+    pub(super) fn mark(&mut self, batches: &[Arc<FlowBatch>], text: &mut Text) {
+        let times = batches.iter().flat_map(|batch| batch.times());
         let first = times.copied().filter(|time| *time > 0).min();
         let Some(first) = first else { return };
         self.open.retain(|_, mark| mark.until >= first);
@@ -112,7 +113,7 @@ impl Marks {
     }
 
     /// Marks of a row, the most recent findings first.
-    fn of(&mut self, batches: &[FlowBatch], batch: u32, row: u32) -> Vec<String> {
+    fn of(&mut self, batches: &[Arc<FlowBatch>], batch: u32, row: u32) -> Vec<String> {
         let Some(batch) = batches.get(batch as usize) else {
             return Vec::new();
         };

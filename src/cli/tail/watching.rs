@@ -77,14 +77,14 @@ impl Watching {
         if let Some(policies) = policies {
             self.detection.judged_by(policies);
         }
-        let shown = batches.clone();
-        for batch in text.judged(batches) {
+        let batches: Vec<Arc<FlowBatch>> = batches.into_iter().map(Arc::new).collect();
+        for batch in text.judged(&batches) {
             // Servers and files that follow each other are one stream: one that is silent
             // must not hold up the others.
             self.pass.push(0, batch, &mut self.detection);
         }
         let told = self.tell(err);
-        self.marks.mark(&shown, text);
+        self.marks.mark(&batches, text);
         told
     }
 

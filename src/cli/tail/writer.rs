@@ -94,14 +94,14 @@ impl Text {
     }
 
     /// The batches that were written, with what policies said of their rows.
-    pub(super) fn judged(&mut self, batches: Vec<FlowBatch>) -> Vec<JudgedBatch> {
+    pub(super) fn judged(&mut self, batches: &[Arc<FlowBatch>]) -> Vec<JudgedBatch> {
         let mut sides = std::mem::take(&mut self.sides).into_iter();
-        let judged = batches.into_iter().map(|batch| {
+        let judged = batches.iter().map(|batch| {
             let own: Vec<_> = sides.by_ref().take(batch.len()).collect();
             if own.is_empty() {
-                JudgedBatch::unjudged(batch)
+                JudgedBatch::unjudged(Arc::clone(batch))
             } else {
-                JudgedBatch::judged(batch, own, Vec::new())
+                JudgedBatch::judged(Arc::clone(batch), own, Vec::new())
             }
         });
         judged.collect()

@@ -2,11 +2,12 @@
 //!
 //! Owns the arithmetic. Words and which workloads are judged are `rate`'s.
 
-use crate::baseline::stat::{Cusum, Dispersion, Level, NegativeBinomial, expected, z_of};
-use crate::baseline::{HOUR, Rates, SLOTS, slot_of};
+use crate::baseline::HOUR;
+use crate::baseline::stat::{Cusum, NegativeBinomial, z_of};
 use crate::connection::PeerId;
 use crate::detect::Scene;
 use crate::detect::account::Account;
+use crate::detect::usual::{BELIEVED, usual};
 
 /// What is more probable is not said.
 const P: f64 = 1e-6;
@@ -18,8 +19,6 @@ const LEAST_RISE: f64 = 3.0;
 const LEAST_COUNT: f64 = 10.0;
 /// Expected in five minutes, below which fewer cannot be told.
 const LEAST_EXPECTED: f64 = 10.0;
-/// What is believed of the dispersion, before it is known, and in how many minutes.
-const BELIEVED: (f64, f64) = (5.0, 60.0);
 /// How fast it is forgotten how many go out for those that come in: two days of five
 /// minutes.
 const FOLLOW: f64 = 1.0 / 576.0;
@@ -133,11 +132,9 @@ impl Series {
             self.mean = 0.0;
             return;
         };
-        let (levels, scatter) = levels(&profile.rates, slot_of(time));
         self.mean = 0.0;
-        if let Some(one) = expected(&levels, scatter.k()) {
-            self.mean = one.mean;
-            self.dispersion = scatter.k_predicting(one.error);
+        if let Some(one) = usual(&profile.rates, time) {
+            (self.mean, self.dispersion) = (one.mean, one.dispersion);
         }
         let counts = NegativeBinomial {
             mean: self.mean * self.level,
@@ -295,39 +292,4 @@ impl Series {
         }
         None
     }
-}
-
-/// What is known of an hour of the week, from the most general to the most special, and how
-/// counts scatter within hours.
-fn levels(rates: &Rates, slot: usize) -> ([Level; 3], Dispersion) {
-    let weekend = |slot: usize| slot / 24 >= 5;
-    let (mut all, mut same) = (Level::default(), Level::default());
-    let mut scatter = Dispersion::default();
-    for at in 0..SLOTS {
-        let moments = rates.slot(at);
-        if moments.n <= 0.0 {
-            continue;
-        }
-        all.ticks += moments.n;
-        all.sum += moments.sum;
-        if at % 24 == slot % 24 && weekend(at) == weekend(slot) {
-            same.ticks += moments.n;
-            same.sum += moments.sum;
-        }
-        if moments.n >= 2.0 {
-            scatter.add_many(moments.n, moments.mean(), moments.variance());
-        }
-    }
-    let mean = if all.ticks > 0.0 {
-        all.sum / all.ticks
-    } else {
-        0.0
-    };
-    scatter.merge(Dispersion::believed(BELIEVED.0, mean.max(0.1), BELIEVED.1));
-    let own = rates.slot(slot);
-    let own = Level {
-        ticks: own.n,
-        sum: own.sum,
-    };
-    ([all, same, own], scatter)
 }

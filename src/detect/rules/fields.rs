@@ -14,7 +14,7 @@ use crate::flow::Protocol;
 
 /// What the rows of a rule are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(super) enum Over {
     /// Connections of a minute with the same client, server, port and fate.
     Connections,
     /// Questions to DNS of a minute that are alike.
@@ -25,11 +25,11 @@ pub enum Over {
 
 /// A field of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
+pub(super) struct Field {
     /// Its name in expressions.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Its type.
-    pub of: VariableType,
+    pub(super) of: VariableType,
 }
 
 const fn field(name: &'static str, of: VariableType) -> Field {
@@ -95,11 +95,11 @@ const REQUESTS: &[Field] = &[
 
 impl Over {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Connections, Self::Questions, Self::Requests];
+    pub(super) const ALL: [Self; 3] = [Self::Connections, Self::Questions, Self::Requests];
 
     /// Its name in a file.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
             Self::Questions => "questions",
@@ -109,7 +109,7 @@ impl Over {
 
     /// Fields of its rows.
     #[must_use]
-    pub fn fields(self) -> &'static [Field] {
+    pub(super) fn fields(self) -> &'static [Field] {
         match self {
             Self::Connections => CONNECTIONS,
             Self::Questions => QUESTIONS,
@@ -149,7 +149,6 @@ fn shown(value: &Variable) -> String {
     match value {
         Variable::Bool(value) => value.to_string(),
         Variable::Int(value) => value.to_string(),
-        Variable::Double(value) => value.to_string(),
         Variable::Text(value) => value.to_string(),
         Variable::Texts(values) => values.join(", "),
     }
@@ -274,7 +273,7 @@ fn connection(one: &Group, name: &str, scene: &Scene<'_>) -> Variable {
         "known" => Variable::Bool(edge().is_some()),
         "days" => Variable::Int(edge().map_or(0, |edge| i64::from(edge.days))),
         "users" => Variable::Int(scene.model.users(one.key) as i64),
-        _ => Variable::Int(scene.model.workloads().count() as i64),
+        _ => Variable::Int(scene.model.workload_count() as i64),
     }
 }
 
@@ -380,7 +379,6 @@ mod tests {
                 let fits = match value {
                     Variable::Bool(_) => field.of == Bool,
                     Variable::Int(_) => field.of == Int,
-                    Variable::Double(_) => false,
                     Variable::Text(_) => field.of == Text,
                     Variable::Texts(_) => field.of == Texts,
                 };

@@ -16,14 +16,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::account::Account;
+use super::gate::Place;
 use super::novel::Told;
 use super::{Blindness, Detector, Kind, Observation, Scene, words};
 use crate::baseline::Tick;
-use crate::connection::PeerId;
 use crate::filter::{Condition, Variable};
-use crate::flow::Protocol;
-use fields::Row;
-pub use fields::{Field, Over};
+use fields::{Over, Row};
 pub use read::RuleError;
 
 /// Rules of all files.
@@ -35,15 +33,15 @@ pub struct Rules(Vec<Rule>);
 
 /// One rule.
 #[derive(Clone, Debug)]
-pub struct Rule {
+struct Rule {
     /// Its name, which no other has.
-    pub name: String,
+    name: String,
     /// File and line it stands at.
-    pub at: (String, u32),
+    at: (String, u32),
     /// What it is about.
-    pub over: Over,
+    over: Over,
     /// Probability by decree, by its severity.
-    pub p: f64,
+    p: f64,
     /// What it fits.
     condition: Condition,
     /// What is said, with `{field}` for what a field has.
@@ -69,18 +67,6 @@ impl Rules {
         self.0.extend(rules);
         Ok(())
     }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// Detects what rules fit.
@@ -99,9 +85,6 @@ struct State {
     failed: u64,
     reason: String,
 }
-
-/// Client, destination and port.
-type Place = (PeerId, PeerId, u16, Protocol);
 
 impl Ruled {
     /// A detector for these rules.

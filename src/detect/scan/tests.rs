@@ -1,7 +1,9 @@
 //! Scans and what looks like them.
 
 use super::*;
+use crate::baseline::Fate;
 use crate::detect::testing::Stage;
+use crate::flow::{DropClass, Protocol};
 
 fn stage() -> Stage {
     let mut stage = Stage::default();

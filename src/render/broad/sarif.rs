@@ -34,7 +34,7 @@ pub fn sarif(broad: &Broad) -> Value {
             );
             let place = log::location(&rule.file, u64::from(rule.rule.at.line), 0);
             let parts = [&*rule.policy.to_string(), &rule.rule.path];
-            log::result(id, level, &text, place, &parts)
+            log::result(id, level, &text, &place, &parts)
         })
         .collect();
     let rules = [

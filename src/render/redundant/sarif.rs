@@ -37,7 +37,7 @@ fn result(one: &Superfluous) -> Value {
     let path = one.written().map_or(&one.rule.path, |part| &part.path);
     let place = log::location(&one.file, u64::from(one.line()), 0);
     let parts = [&*one.policy.to_string(), path];
-    let mut result = log::result(id(one.why), level(one.why), &text, place, &parts);
+    let mut result = log::result(id(one.why), level(one.why), &text, &place, &parts);
     result["relatedLocations"] = related.into();
     result
 }

@@ -89,5 +89,5 @@ fn whole(rule: &UnusedRule, seen: &str) -> Value {
 
 fn result(rule: &UnusedRule, id: &str, text: &str, line: u32, path: &str) -> Value {
     let place = log::location(&rule.file, u64::from(line), 0);
-    log::result(id, "note", text, place, &[&rule.policy.to_string(), path])
+    log::result(id, "note", text, &place, &[&rule.policy.to_string(), path])
 }

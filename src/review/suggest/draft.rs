@@ -148,7 +148,9 @@ impl<'a> ByEnd<'a> {
     fn names(&self, members: &BTreeSet<WorkloadKey>) -> Names {
         let mut names = Names::default();
         for asked in members.iter().filter_map(|key| self.names.get(key)) {
-            asked.iter().for_each(|asked| names.merge(asked));
+            for asked in asked {
+                names.merge(asked);
+            }
         }
         names
     }

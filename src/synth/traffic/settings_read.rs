@@ -92,7 +92,7 @@ impl Knob for f64 {
     }
 
     fn read(node: &Node) -> Result<Self, &'static str> {
-        number(node)
+        node.as_f64()
             .filter(|number| (0.0..=1e6).contains(number))
             .ok_or("a number from 0 to 1000000")
     }
@@ -121,7 +121,7 @@ impl Knob for Share {
     }
 
     fn read(node: &Node) -> Result<Self, &'static str> {
-        number(node)
+        node.as_f64()
             .filter(|share| (0.0..=1.0).contains(share))
             .map(Self)
             .ok_or("a share from 0 to 1")
@@ -138,7 +138,7 @@ impl Knob for Seconds {
     fn read(node: &Node) -> Result<Self, &'static str> {
         let seconds = match &node.value {
             Value::String(text) => seconds(text),
-            _ => number(node),
+            _ => node.as_f64(),
         };
         seconds
             .filter(|seconds| (0.0..=1e7).contains(seconds))
@@ -157,7 +157,7 @@ impl Knob for Hours {
     fn read(node: &Node) -> Result<Self, &'static str> {
         let expected = "24 numbers that are not all 0";
         let list = node.as_list().ok_or(expected)?;
-        let numbers: Vec<f64> = list.iter().filter_map(number).collect();
+        let numbers: Vec<f64> = list.iter().filter_map(Node::as_f64).collect();
         let hours: [f64; 24] = numbers.try_into().map_err(|_| expected)?;
         let all = hours.iter().all(|hour| (0.0..=1e6).contains(hour));
         if all && hours.iter().sum::<f64>() > 0.0 && list.len() == 24 {
@@ -165,15 +165,6 @@ impl Knob for Hours {
         } else {
             Err(expected)
         }
-    }
-}
-
-pub(super) fn number(node: &Node) -> Option<f64> {
-    match node.value {
-        Value::Number(Number::Int(number)) => Some(number as f64),
-        Value::Number(Number::Unsigned(number)) => Some(number as f64),
-        Value::Number(Number::Float(number)) => Some(number),
-        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::incident::Kind;
 use super::settings::{IncidentKnobs, Incidents};
-use super::settings_read::{Knob as _, Seconds, Share, number};
+use super::settings_read::{Knob as _, Seconds, Share};
 use crate::manifest::{KeyedError, KeyedFile, Node, Place, Value};
 
 /// Most incidents that are listed.
@@ -137,7 +137,8 @@ fn given(node: &Node) -> Option<Given> {
             Ok(seconds) => Given::Number(seconds.0),
             Err(_) => Given::Word(text.to_string()),
         }),
-        _ => number(node)
+        _ => node
+            .as_f64()
             .filter(|number| (0.0..=1e7).contains(number))
             .map(Given::Number),
     }

@@ -65,7 +65,7 @@ pub(super) fn columns(out: &mut Columns<'_>, extras: &[Option<Arc<Extra>>]) {
     sparse.part(out, part::TUNNEL, 6, |out| sparse.tunnels(out));
     sparse.part(out, part::INTERFACE, 2, |out| {
         sparse.u32(out, |extra| extra.interface.map(|(index, _)| index));
-        sparse.text(out, |extra| extra.interface.map(|(_, name)| name))
+        sparse.text(out, |extra| extra.interface.map(|(_, name)| name));
     });
     sparse.u32(out, |extra| nonzero(extra.proxy_port));
     sparse.text(out, |extra| extra.trace_id);
@@ -189,7 +189,7 @@ impl<'a> Sparse<'a> {
         self.u32(out, |extra| dns(extra).map(|dns| dns.rcode));
         self.text(out, |extra| nonempty(dns(extra)?.observation_source));
         self.list(out, lists(|dns| dns.qtypes));
-        self.list(out, lists(|dns| dns.rrtypes))
+        self.list(out, lists(|dns| dns.rrtypes));
     }
 
     fn http(&self, out: &mut Columns<'_>, words: &Dictionaries) {
@@ -203,7 +203,7 @@ impl<'a> Sparse<'a> {
                 pair(key, ':', value)
             });
             join(headers.collect::<Vec<_>>().iter().map(String::as_str))
-        })
+        });
     }
 
     fn tunnels(&self, out: &mut Columns<'_>) {
@@ -267,7 +267,7 @@ impl<'a> Sparse<'a> {
             out,
             |extra| of(extra).map(|id| id.0),
             |id| Some(words.str(StrId(id)).into()),
-        )
+        );
     }
 
     fn list(&self, out: &mut Columns<'_>, of: impl Fn(&Extra) -> ListId) {
@@ -276,7 +276,7 @@ impl<'a> Sparse<'a> {
             out,
             |extra| nonzero(of(extra).0),
             |id| join(words.list(ListId(id))).map(Into::into),
-        )
+        );
     }
 
     fn ids<'b>(
