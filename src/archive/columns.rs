@@ -12,7 +12,7 @@ use parquet::schema::types::ColumnPath;
 use crate::flow::SCHEMA_VERSION;
 
 /// Rows of a row group.
-pub(super) const GROUP_ROWS: usize = 64 << 10;
+pub(super) const GROUP_ROWS: usize = 128 << 10;
 /// Rows of a page, for the page index.
 pub(super) const PAGE_ROWS: usize = 16 << 10;
 /// Level of zstd; above it nothing is gained.

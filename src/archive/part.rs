@@ -15,8 +15,8 @@ use crate::flow::{
 };
 use crate::source::archive::{ArchiveError, NOTICES_ENDING, PART_ENDING};
 
-/// Rows that wait: two row groups, so that most of what comes late is put in order.
-const MOST_WAITING: usize = 2 * GROUP_ROWS;
+/// Rows that wait: a row group.
+const MOST_WAITING: usize = GROUP_ROWS;
 
 /// A recording being written.
 pub(super) struct Part {
