@@ -30,6 +30,7 @@ pub(in crate::review) fn one_connection(policies: &Policies, verdict: Verdict) -
         labels: vec![
             Label::new("k8s", "app", app),
             Label::new("k8s", "io.kubernetes.pod.namespace", "x"),
+            Label::new("k8s", "io.cilium.k8s.policy.cluster", "default"),
         ],
         ..Identity::default()
     };
