@@ -95,6 +95,128 @@ fn the_sample_incident_is_cut_off_with_proof() {
     assert_eq!(fs::read_to_string(out.join("notes.txt")).unwrap(), "mine");
 }
 
+/// The sample incident, as its findings tell it, into a folder.
+fn bundle(policies: &str, more: &str, out: &std::path::Path) -> Value {
+    flowwatch()
+        .args("isolate shop/checkout --flows samples/shop.jsonl.gz -q --policies")
+        .args(policies)
+        .args(more)
+        .args("--out")
+        .path(out)
+        .run();
+    let record = fs::read_to_string(out.join("bundle.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    fits("docs/schema/bundle.json", &record);
+    record["improvement"].clone()
+}
+
+/// Scenario: the beacon goes where a pattern of names lets it, the scan is denied.
+/// Guarantees: the policy in the bundle lets all pass that passed before, does not let the
+/// beacon pass, touches nothing else, and a simulation by itself says the same.
+#[test]
+fn the_bundle_has_the_policy_that_would_have_stopped_the_beacon() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("INC-1");
+    let said = bundle(
+        "samples/policies",
+        "--findings samples/findings.jsonl",
+        &out,
+    );
+    assert_eq!(said["file"], "80-improvement.yaml");
+    assert_eq!(said["policies"], serde_json::json!(["shop/checkout"]));
+    assert_eq!(said["accepted"], said["pass"]);
+    assert_eq!((&said["new"], &said["denied"]), (&23.into(), &23.into()));
+    let text = fs::read_to_string(out.join("80-improvement.yaml")).unwrap();
+    assert!(text.contains("- matchName: assets.edge.example"), "{text}");
+    assert!(!text.contains("matchPattern"), "{text}");
+    assert!(!text.contains("name: frontend"), "{text}");
+    let evidence = [
+        "# Policies that would have prevented incident 1c19700300dd8a9f of shop/checkout.",
+        "# Replay of that time: 94 of 94 accepted connections pass.",
+        "#   shop/checkout -> q7x2-sync.edge.example:443/TCP: 23 of 23 connections denied, as long as 198.51.100.23 has no other name that is allowed",
+        "# Nothing else that passed since would have been denied.",
+    ];
+    for line in evidence {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let page = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(page.contains("## What would have prevented it"), "{page}");
+    // As it is applied: over the policies that are there.
+    let head = folder.path().join("head");
+    fs::create_dir(&head).unwrap();
+    for name in ["allow-dns.yaml", "default-deny.yaml", "payments.yaml"] {
+        fs::copy(format!("samples/policies/{name}"), head.join(name)).unwrap();
+    }
+    let shop = fs::read_to_string("samples/policies/shop.yaml").unwrap();
+    let (frontend, _) = shop.split_once("---\n").unwrap();
+    fs::write(head.join("shop.yaml"), format!("{frontend}---\n{text}")).unwrap();
+    let ran = flowwatch()
+        .args("simulate --base samples/policies --flows samples/shop.jsonl.gz -q -o json --head")
+        .path(&head)
+        .run()
+        .exit(0);
+    let simulation: Value = serde_json::from_str(ran.text()).unwrap();
+    let rows = simulation["rows"].as_array().unwrap();
+    let changes = rows.iter().filter(|row| row["change"] != "other-rule");
+    let changes: Vec<&Value> = changes.collect();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert_eq!(changes[0]["server"]["name"], "q7x2-sync.edge.example");
+    assert_eq!(changes[0]["count"], 23);
+    // A second run that can say nothing takes the file away.
+    let said = bundle("samples/policies", "", &out);
+    assert_eq!(said["file"], Value::Null);
+    assert!(!out.join("80-improvement.yaml").exists());
+}
+
+/// Guarantees: where nothing honest can be said, the reason is, and no policy is written.
+#[test]
+fn a_bundle_says_why_there_is_no_policy_that_would_have_prevented_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("", "nobody said when the incident began"),
+        (
+            "--incident-start 2026-06-16T14:00:00Z",
+            "do not begin before the incident",
+        ),
+        (
+            "--incident-start 2026-06-16T14:19:45Z",
+            "is like accepted history",
+        ),
+    ];
+    for (at, (more, why)) in cases.into_iter().enumerate() {
+        let out = folder.path().join(at.to_string());
+        let said = bundle("samples/policies", more, &out);
+        assert_eq!(said["file"], Value::Null, "{said}");
+        assert!(said["why"].as_str().unwrap().contains(why), "{said}");
+        let page = fs::read_to_string(out.join("README.md")).unwrap();
+        assert!(page.contains("No policy is made: "), "{page}");
+        assert!(page.contains(why), "{page}");
+        assert!(!out.join("80-improvement.yaml").exists());
+    }
+}
+
+/// Scenario: no policy selects the target.
+/// Guarantees: what is suggested for it stops what was new.
+#[test]
+fn a_target_without_a_policy_gets_one_that_would_have_stopped_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let policies = folder.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    let payments = fs::read_to_string("samples/policies/payments.yaml").unwrap();
+    fs::write(policies.join("payments.yaml"), payments).unwrap();
+    let out = folder.path().join("INC-1");
+    let said = bundle(
+        &policies.display().to_string(),
+        "--findings samples/findings.jsonl",
+        &out,
+    );
+    eprintln!("{said:#}");
+    eprintln!(
+        "{}",
+        fs::read_to_string(out.join("80-improvement.yaml")).unwrap_or_default()
+    );
+}
+
 #[test]
 fn one_pod_of_two_is_counted_as_such() {
     let data = json(

@@ -76,7 +76,7 @@ impl LearningArgs {
         }
         Ok(Learning {
             reads: Reads {
-                inputs: inputs(&self.flows).map_err(CommandError::failed)?,
+                inputs: inputs(&self.flows)?,
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
                 judged: true,
