@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::connection::Peer;
+use crate::connection::{ExchangeKind, Peer};
 use crate::engine::{Rule, Ruling};
 use crate::flow::{Protocol, counted};
 use crate::manifest::{Document, document_text};
@@ -80,7 +80,9 @@ pub struct Beside {
     pub port: u16,
     /// Layer 4.
     pub protocol: Protocol,
-    /// Connections that passed, or requests on them.
+    /// A look-up or request, by the name or the method and path; `None` for connections.
+    pub request: Option<String>,
+    /// How many passed.
     pub count: u64,
 }
 
@@ -296,8 +298,17 @@ pub fn beside(links: &[&Link], since: &Simulation) -> (Vec<Beside>, u64) {
         row.change == Change::NewlyDenied && row.forwarded > 0 && !of_incident
     });
     for row in denied {
+        let request = match &row.what {
+            What::Connections => None,
+            What::Requests(ExchangeKind::Dns { query, .. }) => Some(query.to_string()),
+            What::Requests(ExchangeKind::Http { method, path, .. }) => {
+                Some(format!("{method} {path}"))
+            }
+            What::Requests(ExchangeKind::Other(name)) => Some(name.to_string()),
+        };
         let known = beside.iter().position(|one| {
-            (&one.client, &one.server) == (&row.client, &row.server)
+            one.request == request
+                && (&one.client, &one.server) == (&row.client, &row.server)
                 && (one.port, one.protocol) == (row.port, row.protocol)
         });
         match known {
@@ -307,6 +318,7 @@ pub fn beside(links: &[&Link], since: &Simulation) -> (Vec<Beside>, u64) {
                 server: row.server.clone(),
                 port: row.port,
                 protocol: row.protocol,
+                request,
                 count: row.forwarded,
             }),
             None => more += row.forwarded,
@@ -318,6 +330,11 @@ pub fn beside(links: &[&Link], since: &Simulation) -> (Vec<Beside>, u64) {
 /// Why a link that nothing was done about goes on, or went on under what was made.
 #[must_use]
 pub fn why(link: &Link, tightened: &Tightened, made: Option<&Suggested>) -> String {
+    let mut verdicts = link.ruled.iter().map(|side| side.ruling.verdict);
+    let doubt = verdicts.find_map(|verdict| match verdict {
+        Verdict::Unknown(cause) => Some(cause),
+        _ => None,
+    });
     let mut unknown = true;
     for (_, ruling) in passing(link) {
         unknown = false;
@@ -342,6 +359,9 @@ pub fn why(link: &Link, tightened: &Tightened, made: Option<&Suggested>) -> Stri
                 return format!("{lets}, and names whom it means: there is nothing to narrow");
             }
         }
+    }
+    if let Some(cause) = doubt {
+        return format!("what the policies say of it is not known ({cause})");
     }
     if unknown {
         return "what the policies say of it is not known".to_owned();

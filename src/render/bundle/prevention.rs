@@ -123,7 +123,10 @@ fn head(out: &mut String, bundle: &Bundle<'_>, prevention: &Prevention) {
     for one in &prevention.beside {
         let to = port(one.port, one.protocol);
         let (client, server) = (peer(&one.client), peer(&one.server));
-        let count = thousands(one.count);
+        let count = match &one.request {
+            Some(request) => format!("{request}, {}", counted(one.count, "time")),
+            None => counted(one.count, "connection"),
+        };
         comment(out, &format!("  {client} -> {server}:{to}: {count}"));
     }
     if prevention.more_beside > 0 {
