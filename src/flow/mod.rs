@@ -22,6 +22,7 @@ mod recent;
 mod reference;
 mod row;
 mod shared;
+mod stored;
 mod thousands;
 mod url;
 mod wanted;
@@ -34,7 +35,7 @@ pub use self::arrow::{
 pub use away::Away;
 pub use batch::{Dictionaries, FlowBatch, Loss, Notice, NoticeKind, Raw, RowRef};
 pub use builder::{BatchBuilder, DEFAULT_DICTIONARY_BYTES, MAX_ROWS};
-pub use collect::{Collector, Decoder, Gathered, LooseRows, StoredRows};
+pub use collect::{Collector, LooseRows};
 pub(crate) use completeness::known_node;
 pub use completeness::{Completeness, Hole, HoleCause, InvertedSpan, Seen, Span};
 pub use drop::{DropClass, DropReason};
@@ -58,6 +59,7 @@ pub use manifest::{
 pub(crate) use recent::same;
 pub use reference::{FlowReference, tuple_hash};
 pub use row::{NO_TIME, Protocol, Reply, Row, flags};
+pub use stored::{Decoder, Gathered, StoredRows};
 pub use thousands::{counted, thousands};
 pub use url::split_url;
 pub use wanted::Wanted;
