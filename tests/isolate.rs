@@ -3,6 +3,7 @@
 mod oracle;
 
 use std::fs;
+use std::io::BufRead as _;
 
 use serde_json::Value;
 
@@ -93,6 +94,152 @@ fn the_sample_incident_is_cut_off_with_proof() {
         .run()
         .exit(2);
     assert_eq!(fs::read_to_string(out.join("notes.txt")).unwrap(), "mine");
+}
+
+/// The sample incident, as its findings tell it, into a folder.
+fn bundle(policies: &str, more: &str, out: &std::path::Path) -> Value {
+    flowwatch()
+        .args("isolate shop/checkout --flows samples/shop.jsonl.gz -q --policies")
+        .args(policies)
+        .args(more)
+        .args("--out")
+        .path(out)
+        .run();
+    let record = fs::read_to_string(out.join("bundle.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    fits("docs/schema/bundle.json", &record);
+    record["improvement"].clone()
+}
+
+/// Scenario: the beacon goes where a pattern of names lets it, the scan is denied.
+/// Guarantees: the policy in the bundle lets all pass that passed before, does not let the
+/// beacon pass, touches nothing else, and a simulation by itself says the same.
+#[test]
+fn the_bundle_has_the_policy_that_would_have_stopped_the_beacon() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("INC-1");
+    let said = bundle(
+        "samples/policies",
+        "--findings samples/findings.jsonl",
+        &out,
+    );
+    assert_eq!(said["file"], "80-improvement.yaml");
+    assert_eq!(said["policies"], serde_json::json!(["shop/checkout"]));
+    assert_eq!(said["accepted"], said["pass"]);
+    assert_eq!((&said["new"], &said["denied"]), (&23.into(), &23.into()));
+    let text = fs::read_to_string(out.join("80-improvement.yaml")).unwrap();
+    assert!(text.contains("- matchName: assets.edge.example"), "{text}");
+    assert!(!text.contains("matchPattern"), "{text}");
+    assert!(!text.contains("name: frontend"), "{text}");
+    let evidence = [
+        "# Policies that would have prevented incident 1c19700300dd8a9f of shop/checkout.",
+        "# Replay of that time: 93 of 93 accepted connections pass.",
+        "#   shop/checkout -> q7x2-sync.edge.example:443/TCP: 23 of 23 connections denied, as long as 198.51.100.23 has no other name that is allowed",
+        "# Nothing else that passed since would have been denied.",
+    ];
+    for line in evidence {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let page = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(page.contains("## What would have prevented it"), "{page}");
+    // As it is applied: over the policies that are there.
+    let head = folder.path().join("head");
+    fs::create_dir(&head).unwrap();
+    for name in ["allow-dns.yaml", "default-deny.yaml", "payments.yaml"] {
+        fs::copy(format!("samples/policies/{name}"), head.join(name)).unwrap();
+    }
+    let shop = fs::read_to_string("samples/policies/shop.yaml").unwrap();
+    let (frontend, _) = shop.split_once("---\n").unwrap();
+    fs::write(head.join("shop.yaml"), format!("{frontend}---\n{text}")).unwrap();
+    let ran = flowwatch()
+        .args("simulate --base samples/policies --flows samples/shop.jsonl.gz -q -o json --head")
+        .path(&head)
+        .run()
+        .exit(0);
+    let simulation: Value = serde_json::from_str(ran.text()).unwrap();
+    let rows = simulation["changes"].as_array().unwrap();
+    let changes = rows.iter().filter(|row| row["change"] != "other-rule");
+    let changes: Vec<&Value> = changes.collect();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert_eq!(changes[0]["server"]["name"], "q7x2-sync.edge.example");
+    assert_eq!(changes[0]["head"]["cause"], "name never observed");
+    // A second run that can say nothing takes the file away.
+    let said = bundle("samples/policies", "", &out);
+    assert_eq!(said["file"], Value::Null);
+    assert!(!out.join("80-improvement.yaml").exists());
+}
+
+/// Guarantees: where nothing honest can be said, the reason is, and no policy is written.
+#[test]
+fn a_bundle_says_why_there_is_no_policy_that_would_have_prevented_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("", "nobody said when the incident began"),
+        (
+            "--incident-start 2026-06-16T14:00:00Z",
+            "do not begin before the incident",
+        ),
+        (
+            "--incident-start 2026-06-16T14:19:45Z",
+            "is like accepted history",
+        ),
+    ];
+    for (at, (more, why)) in cases.into_iter().enumerate() {
+        let out = folder.path().join(at.to_string());
+        let said = bundle("samples/policies", more, &out);
+        assert_eq!(said["file"], Value::Null, "{said}");
+        assert!(said["why"].as_str().unwrap().contains(why), "{said}");
+        let page = fs::read_to_string(out.join("README.md")).unwrap();
+        assert!(page.contains("No policy is made: "), "{page}");
+        assert!(page.contains(why), "{page}");
+        assert!(!out.join("80-improvement.yaml").exists());
+    }
+}
+
+/// Scenario: no policy selects the target, nor is one named by the flows.
+/// Guarantees: the one that is made for it would have stopped what was new, and what else it
+/// would have denied is said.
+#[test]
+fn a_target_without_a_policy_gets_one_that_would_have_stopped_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let policies = folder.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n";
+    fs::write(policies.join("shop.yaml"), namespace).unwrap();
+    let flows = folder.path().join("flows.jsonl");
+    let packed = fs::File::open("samples/shop.jsonl.gz").unwrap();
+    let lines = std::io::BufReader::new(flate2::read::MultiGzDecoder::new(packed)).lines();
+    let bare = lines.map(|line| {
+        let mut line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if let Some(flow) = line.get_mut("flow").and_then(Value::as_object_mut) {
+            flow.retain(|key, _| !key.ends_with("_allowed_by") && !key.ends_with("_denied_by"));
+        }
+        line.to_string()
+    });
+    fs::write(&flows, bare.collect::<Vec<_>>().join("\n")).unwrap();
+    let out = folder.path().join("INC-1");
+    flowwatch()
+        .args("isolate -q --findings samples/findings.jsonl --policies")
+        .path(&policies)
+        .args("--flows")
+        .path(&flows)
+        .args("--out")
+        .path(&out)
+        .run();
+    let text = fs::read_to_string(out.join("80-improvement.yaml")).unwrap();
+    assert!(text.contains("name: checkout"), "{text}");
+    assert!(
+        text.contains("q7x2-sync.edge.example:443/TCP: 23 of 23 connections denied"),
+        "{text}"
+    );
+    // Its name is looked up in vain, too.
+    assert!(
+        text.contains("kube-system/coredns:53/UDP: q7x2-sync.edge.example, "),
+        "{text}"
+    );
+    let (head, policy) = text.split_once("\n---\n").unwrap();
+    assert!(head.lines().all(|line| line.starts_with('#')), "{head}");
+    assert!(!policy.contains("q7x2"), "{policy}");
 }
 
 #[test]

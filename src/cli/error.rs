@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::source::file::OpenError;
+
 /// Exit code of a check that found something.
 pub(super) const FOUND: u8 = 1;
 /// Exit code of an error.
@@ -40,6 +42,17 @@ pub(super) enum CommandError {
     /// Anything else; the text is for people.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<OpenError> for CommandError {
+    /// Manifests where recordings belong are a mistake of who typed it.
+    fn from(error: OpenError) -> Self {
+        if error.is_usage() {
+            UsageError::new(error.to_string()).into()
+        } else {
+            Self::failed(error)
+        }
+    }
 }
 
 impl CommandError {

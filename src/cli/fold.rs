@@ -41,7 +41,7 @@ const NEEDED: [Field; 5] = [
 /// # Errors
 /// [`CommandError`] for a path that does not exist.
 pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Input>, CommandError> {
-    inputs(paths).map_err(CommandError::failed)
+    Ok(inputs(paths)?)
 }
 
 /// Folds all of `inputs`; what was skipped or is missing in them is said, unless `quiet`.

@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub(super) findings: Vec<Finding>,
     /// When it began, in nanoseconds since 1970 UTC.
     pub(super) start: Option<i64>,
+    /// All of the file, where there is one.
+    pub(super) file: Option<Findings>,
 }
 
 impl IncidentArgs {
@@ -70,12 +72,13 @@ pub(super) fn read(
         });
     };
     let all = read_file(path)?;
-    let incident = meant(&all, id)?;
-    let findings: Vec<Finding> = all.of(incident).cloned().collect();
+    let incident = meant(&all, id)?.clone();
+    let findings: Vec<Finding> = all.of(&incident).cloned().collect();
     Ok(Known {
         start: start.or(Some(incident.first)),
-        incident: Some(incident.clone()),
+        incident: Some(incident),
         findings,
+        file: Some(all),
     })
 }
 

@@ -162,6 +162,17 @@ impl PolicySource {
         Ok(self.loaded(&loaded, policies))
     }
 
+    /// Loads the policies, with what they are made of, for whoever makes others of it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(super) fn load_given(&mut self) -> Result<(LoadedPolicies, Given), CommandError> {
+        let loaded = self.read()?;
+        let given = self.given(&loaded)?;
+        let policies = Policies::new(given.clone()).in_force_since(self.since);
+        Ok((self.loaded(&loaded, policies), given))
+    }
+
     /// Loads the policies in place of others, of whose contents those are.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ pub use load::{
 pub use patch::{Patch, PatchError, Step, patch};
 pub use placeholder::Placeholder;
 pub use read::{DOCUMENT_BYTES, ReadOutcome, read};
+pub use split::document_text;
 pub use taint::{Taint, TaintScope};
 pub use value::{Key, Map, Node, Number, Place, Value};
 pub use write::{Block, Content, Layout};

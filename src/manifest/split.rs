@@ -43,6 +43,35 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
+/// The text of one document as it can stand by itself, empty ones counted: without its marker,
+/// without directives, with lines that end in `\n`.
+#[must_use]
+pub fn document_text(text: &str, index: usize) -> Option<String> {
+    let part = parts(text).find(|part| part.index == index)?;
+    let text = part.text.strip_prefix('\u{feff}').unwrap_or(part.text);
+    let text = text.replace("\r\n", "\n");
+    let has_marker = text.split('\n').any(|line| is_marker(line, 0));
+    let mut out = String::with_capacity(text.len() + 1);
+    let mut inside = !has_marker;
+    for line in text.trim_end().split('\n') {
+        let line = if !inside && is_marker(line, 0) {
+            inside = true;
+            let rest = line[3..].trim_start();
+            if rest.is_empty() {
+                continue;
+            }
+            rest
+        } else if !inside && line.starts_with('%') {
+            continue;
+        } else {
+            line
+        };
+        out.push_str(line);
+        out.push('\n');
+    }
+    Some(out)
+}
+
 /// How many lines a text goes on: `\n`, `\r\n` and `\r` alone are one break each.
 pub(super) fn line_breaks(text: &str) -> u32 {
     let bytes = text.as_bytes();
@@ -71,6 +100,16 @@ fn has_content(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_stands_by_itself_without_marker_and_directives() {
+        let text =
+            "# ours\r\n%YAML 1.1\r\n---\r\na: 1\r\n--- # second\r\nb: |\r\n  %x\r\n\r\n---\r\n";
+        assert_eq!(document_text(text, 0).unwrap(), "# ours\na: 1\n");
+        assert_eq!(document_text(text, 1).unwrap(), "# second\nb: |\n  %x\n");
+        assert_eq!(document_text("a: 1", 0).unwrap(), "a: 1\n");
+        assert_eq!(document_text(text, 9), None);
+    }
 
     fn cut(text: &str) -> Vec<(usize, u32, &str)> {
         parts(text)

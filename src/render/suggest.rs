@@ -142,7 +142,7 @@ fn learned(suggested: &Suggested) -> String {
 }
 
 /// `19 minutes of flows, 2026-06-16 14:00 to 14:20 UTC; 98 % of node-time was seen`.
-pub(super) fn between_words(window: &Window) -> String {
+pub(in crate::render) fn between_words(window: &Window) -> String {
     let Some((first, last)) = window.seen.span() else {
         return "flows without a time".to_owned();
     };

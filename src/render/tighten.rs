@@ -9,7 +9,8 @@ use similar::TextDiff;
 
 use super::suggest::{between_words, tally};
 use crate::flow::{counted, thousands};
-use crate::review::tighten::Tightened;
+use crate::review::suggest::Tally;
+use crate::review::tighten::{Narrowing, Tightened};
 
 /// Lines of each kind in the summary.
 const SHOWN: usize = 20;
@@ -80,53 +81,19 @@ pub fn summary(tightened: &Tightened) -> Vec<String> {
             ),
             between_words(&tightened.window),
         ));
-        let replayed = &tightened.replayed.accepted;
-        let mut line = format!(
-            "replay: {} of {} still pass",
-            thousands(replayed.pass + replayed.authenticated),
-            counted(
-                replayed.all(),
-                "accepted connection",
-                "accepted connections"
-            )
-        );
-        if replayed.denied > 0 {
-            let _ = write!(
-                line,
-                ", {} are denied as before",
-                thousands(replayed.denied)
-            );
-        }
-        if replayed.undecided() > 0 {
-            let _ = write!(line, ", {} undecided", thousands(replayed.undecided()));
-        }
-        lines.push(line);
+        lines.push(format!(
+            "replay: {}",
+            replay(&tightened.replayed.accepted, "still ")
+        ));
     }
     for one in tightened.narrowed.iter().take(SHOWN) {
-        let mut peers: Vec<&str> = one.peers.iter().map(String::as_str).collect();
-        let more = peers.len().saturating_sub(PEERS);
-        peers.truncate(PEERS);
-        let mut to = peers.join(", ");
-        if more > 0 {
-            let _ = write!(to, " and {more} more");
-        }
-        let loose = one.loose.join(" and ");
-        lines.push(if to.is_empty() {
-            format!(
-                "  {}:{}: {}: {loose} -> ports used by {}",
-                one.file,
-                one.line,
-                one.id.short(),
-                one.evidence.sentence()
-            )
-        } else {
-            format!(
-                "  {}:{}: {}: {loose} -> {to}",
-                one.file,
-                one.line,
-                one.id.short()
-            )
-        });
+        lines.push(format!(
+            "  {}:{}: {}: {}",
+            one.file,
+            one.line,
+            one.id.short(),
+            becomes(one)
+        ));
     }
     more(&mut lines, tightened.narrowed.len());
     if !tightened.left.is_empty() {
@@ -151,6 +118,47 @@ pub fn summary(tightened: &Tightened) -> Vec<String> {
     }
     lines.extend(tightened.unproven());
     lines
+}
+
+/// `toEntities: world -> ports used by 12 connections`: what is loose, and what it becomes.
+pub(in crate::render) fn becomes(one: &Narrowing) -> String {
+    let mut peers: Vec<&str> = one.peers.iter().map(String::as_str).collect();
+    let more = peers.len().saturating_sub(PEERS);
+    peers.truncate(PEERS);
+    let mut to = peers.join(", ");
+    if more > 0 {
+        let _ = write!(to, " and {more} more");
+    }
+    let loose = one.loose.join(" and ");
+    if to.is_empty() {
+        format!("{loose} -> ports used by {}", one.evidence.sentence())
+    } else {
+        format!("{loose} -> {to}")
+    }
+}
+
+/// `94 of 94 accepted connections pass`; `still ` may stand before the verb.
+pub(in crate::render) fn replay(accepted: &Tally, still: &str) -> String {
+    let mut line = format!(
+        "{} of {} {still}pass",
+        thousands(accepted.pass + accepted.authenticated),
+        counted(
+            accepted.all(),
+            "accepted connection",
+            "accepted connections"
+        )
+    );
+    if accepted.denied > 0 {
+        let _ = write!(
+            line,
+            ", {} are denied as before",
+            thousands(accepted.denied)
+        );
+    }
+    if accepted.undecided() > 0 {
+        let _ = write!(line, ", {} undecided", thousands(accepted.undecided()));
+    }
+    line
 }
 
 fn more(lines: &mut Vec<String>, count: usize) {

@@ -4,10 +4,11 @@
 //! Owns the words of a response: who is known (`known`) and what they did (`traffic`), the
 //! timeline and the blast radius (`scope`), the quarantine and its proof, what to save
 //! (`snapshot`) and to revoke (`credentials`), the files of a bundle (`layout`) and what it
-//! says of itself (`record`), the watch that proves a quarantine (`verify`). Applies nothing
+//! says of itself (`record`), what would have prevented it (`improvement`), the watch that proves a quarantine (`verify`). Applies nothing
 //! to a cluster, writes no file and shows nothing; `render` and `cli` do the last two.
 
 pub mod credentials;
+pub mod improvement;
 mod known;
 pub mod layout;
 mod pod;

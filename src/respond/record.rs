@@ -29,6 +29,31 @@ pub struct BundleRecord {
     pub options: Vec<String>,
     /// The recorded flows, where they were written down.
     pub evidence: Option<EvidenceRef>,
+    /// What would have prevented it; `None` in bundles of before there was any.
+    #[serde(default)]
+    pub improvement: Option<ImprovementRef>,
+}
+
+/// Policies that would have prevented an incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImprovementRef {
+    /// The file in the bundle; `None` where no policy is made.
+    pub file: Option<String>,
+    /// Why none is made.
+    pub why: Option<String>,
+    /// The policies that are narrowed or made, `namespace/name` or `name`.
+    pub policies: Vec<String>,
+    /// Accepted connections before the incident that were replayed.
+    pub accepted: u64,
+    /// Those of them that pass.
+    pub pass: u64,
+    /// Connections that were new with the incident and passed.
+    pub new: u64,
+    /// Those of them that would have been denied.
+    pub denied: u64,
+    /// Those of the denied of which that hangs on an address having no other name than flows
+    /// show.
+    pub by_name: u64,
 }
 
 /// An incident.
@@ -150,6 +175,7 @@ mod tests {
             quarantine: QuarantineRef::default(),
             options: vec!["cluster-name=shop-prod".to_owned()],
             evidence: None,
+            improvement: Some(ImprovementRef::default()),
         };
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(BundleRecord::parse(&text, "b").unwrap(), record);

@@ -173,7 +173,7 @@ impl AnalyzeArgs {
             )
             .into());
         }
-        let inputs = inputs(&paths).map_err(CommandError::failed)?;
+        let inputs = inputs(&paths)?;
         let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {
             Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
             None => (None, Vec::new()),

@@ -166,7 +166,7 @@ impl LearnArgs {
         Ok(Reads {
             since: time_arg::bound("since", self.since.as_deref(), now)?,
             until: time_arg::bound("until", self.until.as_deref(), now)?,
-            inputs: inputs(&paths).map_err(CommandError::failed)?,
+            inputs: inputs(&paths)?,
             filters,
             judged,
             for_detection: true,

@@ -252,7 +252,7 @@ fn rows(paths: &[PathBuf], mut look: impl FnMut(RowRef<'_>) -> bool) -> Result<(
         return Ok(());
     }
     let mut decoder = LineDecoder::new(BatchBuilder::default());
-    for input in inputs(paths).map_err(CommandError::failed)? {
+    for input in inputs(paths)? {
         let mut reader = ChunkReader::new(input.open().map_err(CommandError::failed)?);
         let mut wanted = true;
         while wanted && let Some(chunk) = reader.next_chunk() {
@@ -282,7 +282,7 @@ fn judged_rows(
     let mut judge = Judge::new(policies.clone());
     let mut decoder = LineDecoder::new(BatchBuilder::default());
     let mut piece = 0;
-    let all = inputs(paths).map_err(CommandError::failed)?;
+    let all = inputs(paths)?;
     for (number, input) in all.into_iter().enumerate() {
         let mut reader = ChunkReader::new(input.open().map_err(CommandError::failed)?);
         while let Some(chunk) = reader.next_chunk() {
@@ -308,7 +308,7 @@ fn line_of(text: &str) -> Result<String, CommandError> {
     let (file, number) = text.rsplit_once(':').ok_or_else(usage)?;
     let number: usize = number.parse().map_err(|_| usage())?;
     let number = number.checked_sub(1).ok_or_else(usage)?;
-    let found = inputs(&[PathBuf::from(file)]).map_err(CommandError::failed)?;
+    let found = inputs(&[PathBuf::from(file)])?;
     let input = found.first().ok_or_else(usage)?;
     BufReader::new(input.open().map_err(CommandError::failed)?)
         .lines()

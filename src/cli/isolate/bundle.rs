@@ -14,10 +14,11 @@ use crate::finding::moment;
 use crate::render::bundle as pages;
 use crate::render::isolate as forms;
 use crate::respond::credentials::credentials;
+use crate::respond::improvement::{Nothing, Prevention};
 use crate::respond::layout::Page;
 use crate::respond::quarantine::{Plan, Proof, Subjects};
 use crate::respond::record::{
-    BundleRecord, IncidentRef, LabelRef, QuarantineRef, VERSION as RECORD_VERSION,
+    BundleRecord, ImprovementRef, IncidentRef, LabelRef, QuarantineRef, VERSION as RECORD_VERSION,
 };
 use crate::respond::scope::{radius, timeline};
 use crate::respond::snapshot::{others, snapshots};
@@ -33,6 +34,7 @@ pub(super) struct Parts<'a> {
     pub(super) read: &'a Read,
     pub(super) plan: &'a Plan,
     pub(super) proof: &'a Proof,
+    pub(super) improvement: &'a Result<Prevention, Nothing>,
 }
 
 /// Writes it; `options` learn what happened and which pages there are.
@@ -66,11 +68,13 @@ pub(super) fn write(
             snapshots: &snapshots(trace),
             more_pods: others(trace),
             credentials: &credentials(trace, Some(parts.policies)),
+            improvement: parts.improvement,
             plan,
             flows: options.flows.clone(),
             policies: options.policies.clone(),
         };
         options.story = pages::story(&bundle);
+        options.prevented = pages::prevented(parts.improvement);
         let improvement = pages::improvement(&bundle);
         files.extend([
             (Page::Timeline, pages::timeline(&bundle)),
@@ -81,6 +85,13 @@ pub(super) fn write(
             (Page::Reach, pages::radius(&bundle)),
             (Page::Forensics, pages::forensics(&bundle)),
         ]);
+        match parts.improvement {
+            Ok(prevention) => {
+                let page = pages::prevention(&bundle, prevention);
+                files.push((Page::Improvement, page));
+            }
+            Err(_) => folder.remove(Page::Improvement)?,
+        }
         // What somebody filled in is not written over.
         if !folder.has(Page::Runbook) {
             files.push((Page::Runbook, pages::runbook(&bundle, &improvement)));
@@ -192,7 +203,33 @@ fn record(parts: &Parts<'_>) -> Result<String, CommandError> {
             .traced
             .as_ref()
             .and_then(|traced| traced.evidence.clone()),
+        improvement: Some(improvement(parts.improvement)),
     };
     let value = serde_json::to_value(&record).map_err(CommandError::failed)?;
     sink::pretty(&value)
+}
+
+/// What it says of what would have prevented it.
+fn improvement(answer: &Result<Prevention, Nothing>) -> ImprovementRef {
+    match answer {
+        Err(nothing) => ImprovementRef {
+            why: Some(nothing.to_string()),
+            ..ImprovementRef::default()
+        },
+        Ok(prevention) => {
+            let (denied, new) = prevention.denied();
+            let by_name = prevention.links.iter().filter(|one| one.hangs_on_names);
+            let accepted = &prevention.replayed.accepted;
+            ImprovementRef {
+                file: Some(Page::Improvement.file().to_owned()),
+                why: None,
+                policies: prevention.policies(),
+                accepted: accepted.all(),
+                pass: accepted.pass + accepted.authenticated,
+                new,
+                denied,
+                by_name: by_name.map(|one| one.denied).sum(),
+            }
+        }
+    }
 }

@@ -54,6 +54,20 @@ impl Folder {
         self.path.join(page.file()).exists()
     }
 
+    /// Takes a page of before away, where it is there.
+    ///
+    /// # Errors
+    /// [`CommandError`] where that fails.
+    pub(super) fn remove(&self, page: Page) -> Result<(), CommandError> {
+        let path = self.path.join(page.file());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CommandError::failed(
+                format!("remove {}: {error}", path.display()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes pages; those of before are replaced.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! `flowwatch isolate`: a quarantine for somebody, proven before anybody applies it.
 //!
 //! Owns the arguments, what is read, and when the command fails. What a quarantine is made of
-//! and what it does is `respond::quarantine`'s, what is beside it in the folder `bundle`'s,
+//! and what it does is `respond::quarantine`'s, what would have prevented it `improve`'s, what is beside it in the folder `bundle`'s,
 //! the pages are `render::isolate`'s and `render::bundle`'s, the folder is `folder`'s, its
 //! sums `sums`', the recorded flows `evidence`'s. Nothing is ever applied.
 
 mod bundle;
 mod evidence;
 mod folder;
+mod improve;
 mod make;
 mod sums;
 
@@ -42,6 +43,7 @@ use crate::source::archive::{Projection, Query};
 use crate::source::file::Input;
 use evidence::Evidence;
 use folder::Folder;
+use improve::{Before, improve};
 use make::{deny_all, isolate, missing, policy};
 pub(super) use sums::differing;
 
@@ -211,7 +213,8 @@ impl IsolateArgs {
         let Some(mut source) = self.policies.source_with(&self.inventory)? else {
             return Err(UsageError::new("give the policies by --policies").into());
         };
-        let loaded = source.load()?.whole()?;
+        let (loaded, given) = source.load_given()?;
+        let loaded = loaded.whole()?;
         if !self.quiet {
             say_remarks(&loaded.remarks, err);
         }
@@ -222,6 +225,11 @@ impl IsolateArgs {
         let mut options = self.options(&resolved, &read);
         options.deny_all = deny_all(&plan, &resolved, &policies, &read)?;
         if let Some(folder) = &resolved.folder {
+            let before = Before {
+                given,
+                cron_jobs: loaded.cron_jobs,
+            };
+            let improvement = improve(&before, &resolved, &read, interrupt)?;
             let parts = bundle::Parts {
                 args: self,
                 resolved: &resolved,
@@ -229,6 +237,7 @@ impl IsolateArgs {
                 read: &read,
                 plan: &plan,
                 proof: &proof,
+                improvement: &improvement,
             };
             bundle::write(folder, &parts, &mut options)?;
         }

@@ -46,9 +46,9 @@ pub(super) struct LearningArgs {
 }
 
 /// What is read, and what counts.
-pub(super) struct Learning {
-    pub(super) reads: Reads,
-    pub(super) history: Arc<History>,
+pub(in crate::cli) struct Learning {
+    pub(in crate::cli) reads: Reads,
+    pub(in crate::cli) history: Arc<History>,
 }
 
 /// Policies as they were given.
@@ -76,7 +76,7 @@ impl LearningArgs {
         }
         Ok(Learning {
             reads: Reads {
-                inputs: inputs(&self.flows).map_err(CommandError::failed)?,
+                inputs: inputs(&self.flows)?,
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
                 judged: true,
@@ -136,7 +136,7 @@ impl Learning {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn replay(
+    pub(in crate::cli) fn replay(
         &self,
         base: &Arc<Policies>,
         head: &Arc<Policies>,

@@ -7,6 +7,8 @@ mod broad;
 mod coverage;
 mod learning;
 mod lint;
+mod making;
+mod narrowing;
 mod redundant;
 mod suggest;
 mod tighten;
@@ -19,6 +21,9 @@ use clap::{Args, Subcommand};
 
 use super::error::CommandError;
 use super::signal::Interrupt;
+pub(in crate::cli) use learning::Learning;
+pub(in crate::cli) use making::Making;
+pub(in crate::cli) use narrowing::tighten;
 
 /// Arguments of `policy`.
 #[derive(Args)]

@@ -1,7 +1,7 @@
 //! `flowwatch policy suggest`: policies for workloads that have none.
 //!
-//! Owns the arguments, the rounds of making and replaying, and when the command fails. What
-//! is made is `review::suggest`'s, the forms are `render::suggest`'s.
+//! Owns the arguments, and when the command fails. The rounds of making and replaying are
+//! `making`'s, the forms are `render::suggest`'s.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,17 +9,15 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::learning::{Base, Learning, LearningArgs, Noting, say, window};
+use super::learning::{LearningArgs, say};
+use super::making::{self, Making};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
-use crate::engine::{BatchJudge, Given, Policies};
 use crate::manifest::is_policy_kind;
 use crate::policy::Direction;
 use crate::render::suggest as forms;
-use crate::review::observed::{Learner, Notes};
-use crate::review::simulate::jobs;
-use crate::review::suggest::{Ask, Draft, Materials, Needs, Suggested, documents, lost, settle};
+use crate::review::suggest::{Ask, Draft, Suggested};
 
 /// Arguments of `policy suggest`.
 #[derive(Args)]
@@ -120,7 +118,7 @@ impl SuggestArgs {
                 .retain(|document| !document.kind().is_some_and(is_policy_kind));
             base.given.taints.clear();
         }
-        let policies = Arc::new(self.set(base.given.clone()));
+        let policies = Arc::new(making::set(base.given.clone(), self.from_scratch));
         if !self.from_scratch {
             say(&base, &policies, self.quiet, err);
         }
@@ -130,7 +128,14 @@ impl SuggestArgs {
             )
             .into());
         }
-        let suggested = self.suggest(&ask, &learning, (&base, &policies), interrupt)?;
+        let making = Making {
+            ask: &ask,
+            given: &base.given,
+            policies: &policies,
+            documents: &base.loaded.documents,
+            from_scratch: self.from_scratch,
+        };
+        let suggested = making.suggest(&learning, self.quiet, interrupt)?;
         self.deliver(&suggested, out)?;
         if !self.quiet {
             for line in forms::summary(&suggested) {
@@ -163,86 +168,6 @@ impl SuggestArgs {
             dropped: self.dropped,
             unseen: self.unseen,
         }
-    }
-
-    fn suggest(
-        &self,
-        ask: &Ask,
-        learning: &Learning,
-        (base, policies): (&Base, &Arc<Policies>),
-        interrupt: &Interrupt,
-    ) -> Result<Suggested, CommandError> {
-        let notes = Notes::default();
-        let noting = notes.clone();
-        let (reading, pass, learner) = learning.read(
-            move || Noting::new(None::<BatchJudge>, &noting),
-            Learner::new(learning.history.clone()),
-            self.quiet,
-            interrupt,
-        )?;
-        let usage = learner.finish(pass.peers());
-        let cluster = notes.cluster();
-        let directory = notes.directory(policies, cluster.as_deref());
-        let cluster = cluster.unwrap_or_default();
-        let mut materials = Materials {
-            usage: &usage,
-            directory: &directory,
-            policies,
-            cluster: &cluster,
-            ask,
-            needs: None,
-        };
-        let (needs, probing) = if ask.dropped {
-            lost(&materials)
-        } else {
-            (Needs::default(), Vec::new())
-        };
-        if ask.dropped {
-            materials.needs = Some(&needs);
-        }
-        let window = window(&reading);
-        let length = window.seen.span().map_or(0, |(first, last)| last - first);
-        let mut suggested = Suggested {
-            jobs: jobs(base.loaded.documents.iter(), length),
-            window,
-            probing,
-            left_out: usage.left_out.clone(),
-            connections: usage.connections,
-            beyond: usage.beyond,
-            more_pods: directory.more,
-            dropped: ask.dropped,
-            asked_for: materials.asked_for() as u64,
-            elsewhere: directory.iter().filter(|(key, _)| key.0 != cluster).count() as u64,
-            ..Suggested::default()
-        };
-        suggested.settled = settle(&materials, |drafts| {
-            let head = Arc::new(self.head(base, policies, drafts)?);
-            let replayed = learning.replay(policies, &head, self.quiet, interrupt)?;
-            Ok::<_, CommandError>((head, replayed))
-        })?;
-        Ok(suggested)
-    }
-
-    fn set(&self, given: Given) -> Policies {
-        let policies = Policies::new(given);
-        if self.from_scratch {
-            policies.by_themselves()
-        } else {
-            policies
-        }
-    }
-
-    /// The policies that are there and those that are made, as they are printed.
-    fn head(
-        &self,
-        base: &Base,
-        policies: &Arc<Policies>,
-        drafts: &[&Draft],
-    ) -> Result<Policies, CommandError> {
-        let mut given = base.given.clone();
-        let made = documents(drafts).map_err(CommandError::failed)?;
-        given.documents.extend(made);
-        Ok(self.set(given).beside(&policies.any_set()))
     }
 
     fn deliver(&self, suggested: &Suggested, out: &mut dyn Write) -> Result<(), CommandError> {

@@ -1,34 +1,23 @@
 //! `flowwatch policy tighten`: rules that let more pass than was used, narrowed.
 //!
-//! Owns the arguments, the rounds of narrowing and replaying, the files that are written, and
-//! when the command fails. What is narrowed is `review::tighten`'s, the forms are
-//! `render::tighten`'s.
+//! Owns the arguments, the files that are written, and when the command fails. The rounds of
+//! narrowing and replaying are `narrowing`'s, the forms are `render::tighten`'s.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::learning::{Base, Learning, LearningArgs, Noting, say, window};
+use super::learning::{LearningArgs, say};
+use super::narrowing;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::format::Color;
-use crate::cli::passing::Judging;
 use crate::cli::signal::Interrupt;
 use crate::cli::sink;
-use crate::engine::{JudgedBatch, Policies};
-use crate::flow::FlowBatch;
-use crate::manifest::STDIN;
+use crate::engine::Policies;
 use crate::render::tighten as forms;
-use crate::review::observed::Notes;
-use crate::review::tighten::{
-    Edited, FitJudge, Fits, Needed, Plan, Texts, Tightened, documents, edit, too_narrow,
-};
-
-/// Rounds of taking back what was narrowed too far; after them everything is.
-const ROUNDS: usize = 5;
+use crate::review::tighten::{Plan, Tightened};
 
 /// Arguments of `policy tighten`.
 #[derive(Args)]
@@ -76,16 +65,6 @@ enum Form {
     Json,
 }
 
-impl Judging for FitJudge {
-    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        Self::begin(self, piece, input, batches);
-    }
-
-    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        Self::judge(self, batch, kept)
-    }
-}
-
 impl TightenArgs {
     /// Runs the command.
     ///
@@ -104,7 +83,9 @@ impl TightenArgs {
         let base = self.learning.base(&self.policies)?;
         let policies = Arc::new(Policies::new(base.given.clone()));
         say(&base, &policies, self.quiet, err);
-        let tightened = self.tighten(&learning, (&base, &policies), interrupt)?;
+        let plan = Plan::new(&base.given.documents, &policies.any_set());
+        let given = (&base.given, &policies);
+        let tightened = narrowing::tighten(&learning, given, plan, self.quiet, interrupt)?;
         let text = match self.output {
             Form::Json => sink::pretty(&forms::json(&tightened))?,
             // Where files are written, the diff is for git to show.
@@ -128,75 +109,6 @@ impl TightenArgs {
         Err(CommandError::Found)
     }
 
-    fn tighten(
-        &self,
-        learning: &Learning,
-        (base, policies): (&Base, &Arc<Policies>),
-        interrupt: &Interrupt,
-    ) -> Result<Tightened, CommandError> {
-        let plan = Plan::new(&base.given.documents, &policies.any_set());
-        let texts = texts(base);
-        let fits = Arc::<Fits>::default();
-        let notes = Notes::default();
-        let (judged, shared, noting) = (policies.clone(), fits.clone(), notes.clone());
-        let (reading, pass, needed) = learning.read(
-            move || Noting::new(FitJudge::new(judged.clone(), &shared), &noting),
-            Needed::new(fits, Arc::new(plan.rules()), learning.history.clone()),
-            self.quiet,
-            interrupt,
-        )?;
-        let need = needed.finish(pass.peers());
-        let cluster = notes.cluster();
-        let directory = notes.directory(policies, cluster.as_deref());
-        let cluster = cluster.unwrap_or_default();
-        let around = (&base.given.documents[..], &**policies, &directory);
-        let (narrowings, left) = plan.narrowings(&need, around, &cluster);
-        let mut without: BTreeMap<u32, String> = BTreeMap::new();
-        let mut tightened = Tightened {
-            window: window(&reading),
-            accepted: need.accepted,
-            beyond: need.beyond,
-            left_out: need.left_out.clone(),
-            ..Tightened::default()
-        };
-        for round in 0.. {
-            let edited = edit(&texts, &base.given.documents, &narrowings, &without);
-            let replayed = if edited.narrowed.is_empty() {
-                crate::review::suggest::Replayed::default()
-            } else {
-                let head = Arc::new(head(base, policies, &edited)?);
-                learning.replay(policies, &head, self.quiet, interrupt)?
-            };
-            let before = without.len();
-            if replayed.newly_allowed > 0 || round >= ROUNDS && breaks(&replayed) {
-                let why = if replayed.newly_allowed > 0 {
-                    "the replay lets something pass that did not: nothing is changed"
-                } else {
-                    "the replay does not come to an end of what it breaks: nothing is changed"
-                };
-                for one in &narrowings {
-                    without.entry(one.rule()).or_insert_with(|| why.to_owned());
-                }
-            } else {
-                for (rule, why) in too_narrow(&replayed.broken, &edited.narrowed, &need) {
-                    without.entry(rule).or_insert(why);
-                }
-            }
-            if without.len() > before {
-                continue;
-            }
-            tightened.files = changed(&texts, &edited);
-            tightened.narrowed = edited.narrowed;
-            tightened.left = left.into_iter().chain(edited.left).collect();
-            tightened
-                .left
-                .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
-            tightened.replayed = replayed;
-            break;
-        }
-        Ok(tightened)
-    }
-
     fn files(&self, tightened: &Tightened) -> Result<(), CommandError> {
         for (file, _, text) in &tightened.files {
             let path = match (&self.out, self.write) {
@@ -208,42 +120,6 @@ impl TightenArgs {
         }
         Ok(())
     }
-}
-
-fn breaks(replayed: &crate::review::suggest::Replayed) -> bool {
-    replayed.broken.iter().any(|one| !one.before)
-}
-
-fn head(base: &Base, policies: &Arc<Policies>, edited: &Edited) -> Result<Policies, CommandError> {
-    let mut given = base.given.clone();
-    given.documents =
-        documents(&base.given.documents, &edited.texts).map_err(CommandError::failed)?;
-    Ok(Policies::new(given).beside(&policies.any_set()))
-}
-
-/// The texts of the files that documents are of; one that cannot be read any more has none,
-/// and its rules are left alone.
-fn texts(base: &Base) -> Texts {
-    let mut texts = Texts::new();
-    for document in &base.given.documents {
-        if &*document.file == STDIN || texts.contains_key(&document.file) {
-            continue;
-        }
-        if let Ok(text) = fs::read_to_string(&*document.file) {
-            texts.insert(document.file.clone(), text);
-        }
-    }
-    texts
-}
-
-fn changed(texts: &Texts, edited: &Edited) -> Vec<(Arc<str>, String, String)> {
-    let after = edited.texts.iter();
-    after
-        .filter_map(|(file, text)| {
-            let before = texts.get(file)?;
-            (before != text).then(|| (file.clone(), before.clone(), text.clone()))
-        })
-        .collect()
 }
 
 /// A path as it stands below another folder.

@@ -122,7 +122,7 @@ impl UsageArgs {
         let reads = Reads {
             since: time_arg::bound("since", self.since.as_deref(), now)?,
             until: time_arg::bound("until", self.until.as_deref(), now)?,
-            inputs: inputs(&self.flows).map_err(CommandError::failed)?,
+            inputs: inputs(&self.flows)?,
             filters,
             judged: true,
             ..Reads::default()

@@ -126,7 +126,7 @@ impl RecordArgs {
             };
             return live::run(plan, err, interrupt);
         }
-        let inputs = inputs(&paths).map_err(CommandError::failed)?;
+        let inputs = inputs(&paths)?;
         let own = self.archive.canonicalize().ok();
         for input in &inputs {
             if let Input::Archive(path) = input

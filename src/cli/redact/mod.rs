@@ -75,7 +75,7 @@ impl RedactArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let sources = inputs(&self.files).map_err(CommandError::failed)?;
+        let sources = inputs(&self.files)?;
         if !self.files.is_empty() && self.out.is_none() {
             return Err(UsageError::new("--out says where the flows go").into());
         }

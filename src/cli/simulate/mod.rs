@@ -161,7 +161,7 @@ impl SimulateArgs {
             Some(path) => Some(acceptance(path)?),
             None => None,
         };
-        let inputs = inputs(&self.flows).map_err(CommandError::failed)?;
+        let inputs = inputs(&self.flows)?;
         let base = base.beside(&head)?;
         let head = head.beside(&base)?;
         Ok(Plan {

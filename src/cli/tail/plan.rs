@@ -93,9 +93,13 @@ impl Source {
 }
 
 /// The inputs of a path. One that is not there fails when its turn comes, so that the
-/// others are read.
-fn named(path: &PathBuf) -> Vec<Input> {
-    inputs(std::slice::from_ref(path)).unwrap_or_else(|_| vec![Input::File(path.clone())])
+/// others are read; manifests are refused at once.
+fn named(path: &PathBuf) -> Result<Vec<Input>, UsageError> {
+    match inputs(std::slice::from_ref(path)) {
+        Err(error) if error.is_usage() => Err(UsageError::new(error.to_string())),
+        Err(_) => Ok(vec![Input::File(path.clone())]),
+        found => Ok(found.unwrap_or_default()),
+    }
 }
 
 impl TailArgs {
@@ -128,7 +132,11 @@ impl TailArgs {
                 return Err(UsageError::new("an archive cannot be followed").into());
             }
             Source::Files(Files {
-                inputs: paths.iter().flat_map(named).collect(),
+                inputs: paths
+                    .iter()
+                    .map(named)
+                    .collect::<Result<Vec<_>, _>>()?
+                    .concat(),
                 follow: selection.follow,
             })
         };

@@ -147,7 +147,7 @@ impl TraceArgs {
             time_arg::bound("since", self.since.as_deref(), now)?,
             time_arg::bound("until", self.until.as_deref(), now)?,
         );
-        let inputs = inputs(&self.flows).map_err(CommandError::failed)?;
+        let inputs = inputs(&self.flows)?;
         let policies: Option<Arc<Policies>> = match self.policies.source()? {
             Some(mut source) => {
                 let loaded = source.load()?.whole()?;

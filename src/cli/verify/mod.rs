@@ -174,7 +174,7 @@ impl VerifyArgs {
             },
             target,
             policies,
-            inputs: inputs(&self.flows).map_err(CommandError::failed)?,
+            inputs: inputs(&self.flows)?,
             record,
         })
     }

@@ -1,11 +1,13 @@
 //! The pages of an incident bundle, as Markdown.
 //!
 //! Owns their words and order: what happened and how sure that is, for the first page; the
-//! timeline, how far it reaches, what to save and to revoke, and the page to fill in. What is
+//! timeline, how far it reaches, what to save and to revoke, the page to fill in, and what
+//! would have prevented it. What is
 //! in them is `respond`'s; what is said of the quarantine is `isolate`'s. Computes nothing.
 
 mod forensics;
 mod improvement;
+mod prevention;
 mod radius;
 mod runbook;
 mod story;
@@ -14,6 +16,7 @@ mod words;
 
 pub use forensics::forensics;
 pub use improvement::improvement;
+pub use prevention::{prevented, prevention};
 pub use radius::radius;
 pub use runbook::runbook;
 pub use story::story;
@@ -21,6 +24,7 @@ pub use timeline::timeline;
 
 use crate::finding::{Finding, Incident};
 use crate::respond::credentials::Credential;
+use crate::respond::improvement::{Nothing, Prevention};
 use crate::respond::quarantine::Plan;
 use crate::respond::scope::{Radius, Timeline};
 use crate::respond::snapshot::Snapshot;
@@ -49,6 +53,8 @@ pub struct Bundle<'a> {
     pub more_pods: usize,
     /// What to revoke.
     pub credentials: &'a [Credential],
+    /// What would have prevented it.
+    pub improvement: &'a Result<Prevention, Nothing>,
     /// What cuts it off.
     pub plan: &'a Plan,
     /// Recordings, as they were named.

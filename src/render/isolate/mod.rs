@@ -39,6 +39,8 @@ pub struct Options {
     pub read: u64,
     /// What happened and how sure that is: sections of Markdown, for the first page.
     pub story: String,
+    /// What would have prevented it, a line of Markdown; empty where nothing was asked.
+    pub prevented: String,
     /// What the recordings miss: sentences.
     pub missing: Vec<String>,
     /// Of the edges that flows show, those that a NetworkPolicy without rules would leave

@@ -38,6 +38,13 @@ pub fn readme(plan: &Plan, proof: &Proof, options: &Options) -> String {
     hit(&mut out, proof, options);
     open(&mut out, proof);
     back(&mut out, plan, options);
+    if !options.prevented.is_empty() {
+        let _ = writeln!(
+            out,
+            "## What would have prevented it\n\n{}\n",
+            options.prevented
+        );
+    }
     gitops(&mut out, plan);
     files(&mut out, options);
     known(&mut out, proof, options);

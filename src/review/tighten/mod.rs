@@ -12,10 +12,10 @@ mod needed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::engine::Policies;
+use crate::engine::{Policies, Rule};
 use crate::flow::counted;
 use crate::manifest::{self, Document, PatchError, patch};
-use crate::policy::{AllowLocalhost, Direction, PolicySet};
+use crate::policy::{AllowLocalhost, Direction, ObjectId, PolicySet};
 use crate::review::observed::{Directory, Why, key_of};
 use crate::review::suggest::{Broken, Replayed, Window};
 
@@ -72,6 +72,32 @@ impl Plan {
     pub fn new(documents: &[Document], set: &PolicySet) -> Self {
         let (loose, left) = loose::loose(documents, set);
         Self { loose, left }
+    }
+
+    /// Of these rules alone.
+    #[must_use]
+    pub fn only(mut self, rules: &[Rule]) -> Self {
+        let is_meant = |id: &ObjectId, line: u32| {
+            let policy = id.short();
+            rules
+                .iter()
+                .any(|rule| rule.line == line && *rule.policy == *policy)
+        };
+        self.loose.retain(|one| is_meant(&one.id, one.line));
+        self.left.retain(|one| is_meant(&one.id, one.line));
+        self
+    }
+
+    /// Whether none is loose.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.loose.is_empty()
+    }
+
+    /// Loose rules that are left alone whatever they were needed for, and why.
+    #[must_use]
+    pub fn left(&self) -> &[LeftAlone] {
+        &self.left
     }
 
     /// Their indices in the set.

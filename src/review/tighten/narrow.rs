@@ -52,6 +52,12 @@ impl Narrowing {
     pub fn rule(&self) -> u32 {
         self.rule
     }
+
+    /// Which of the documents it is in, by its place in the list that was given.
+    #[must_use]
+    pub fn document(&self) -> usize {
+        self.document
+    }
 }
 
 /// Who there is and where the policies are.

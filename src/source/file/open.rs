@@ -11,6 +11,9 @@ use flate2::read::MultiGzDecoder;
 
 use crate::source::archive::{Archive, JsonLines, is_archive};
 
+/// Entries of a directory that are looked at to tell what it holds.
+const MOST_LOOKED_AT: usize = 10_000;
+
 /// Something to read flows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -76,27 +79,46 @@ impl Input {
                 Box::new(File::open(path).map_err(|cause| OpenError::new(path, cause))?)
             }
         };
-        decompressed(reader).map_err(|cause| OpenError {
+        decompressed(reader).map_err(|cause| OpenError::Io {
             path: self.name(),
             cause,
         })
     }
 }
 
-/// A file that cannot be opened.
+/// What cannot be read flows from.
 #[derive(Debug, thiserror::Error)]
-#[error("open {path}: {cause}")]
-pub struct OpenError {
-    path: String,
-    cause: io::Error,
+pub enum OpenError {
+    /// It cannot be opened.
+    #[error("open {path}: {cause}")]
+    Io {
+        /// What.
+        path: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It holds manifests, as policies are: nobody records flows as YAML.
+    #[error(
+        "{path} holds YAML, which is no recording: --flows takes every path behind it; put policies before --flows, or give them by --policies where the command has that"
+    )]
+    Manifests {
+        /// What.
+        path: String,
+    },
 }
 
 impl OpenError {
     pub(super) fn new(path: &Path, cause: io::Error) -> Self {
-        Self {
+        Self::Io {
             path: path.display().to_string(),
             cause,
         }
+    }
+
+    /// Whether the path is a wrong one, rather than one that cannot be opened.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Manifests { .. })
     }
 }
 
@@ -104,7 +126,8 @@ impl OpenError {
 /// recordings in it, oldest first, or an archive.
 ///
 /// # Errors
-/// [`OpenError`] for a path that does not exist or cannot be listed.
+/// [`OpenError`] for a path that does not exist or cannot be listed, for a file of YAML, and
+/// for a directory in which there is nothing else.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, OpenError> {
     let mut inputs = Vec::new();
     for path in paths {
@@ -119,12 +142,58 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, OpenError> {
             inputs.push(Input::Archive(path.clone()));
         } else if metadata.is_dir() {
             let files = rotations(path).map_err(|cause| OpenError::new(path, cause))?;
+            if files.is_empty() && holds_manifests_alone(path) {
+                return Err(manifests(path));
+            }
             inputs.extend(files.into_iter().map(Input::File));
+        } else if is_yaml(path) {
+            return Err(manifests(path));
         } else {
             inputs.push(Input::File(path.clone()));
         }
     }
     Ok(inputs)
+}
+
+fn manifests(path: &Path) -> OpenError {
+    OpenError::Manifests {
+        path: path.display().to_string(),
+    }
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
+
+/// Whether a directory, and those in it, hold files of YAML and no others. Directories in it
+/// that cannot be listed hold others; so do those with very many files.
+fn holds_manifests_alone(path: &Path) -> bool {
+    let mut folders = vec![path.to_owned()];
+    let (mut looked_at, mut found) = (0, false);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = folder.read_dir() else {
+            return false;
+        };
+        for entry in entries {
+            looked_at += 1;
+            let Ok(entry) = entry else { return false };
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else {
+                return false;
+            };
+            if looked_at > MOST_LOOKED_AT {
+                return false;
+            } else if kind.is_dir() {
+                folders.push(path);
+            } else if is_yaml(&path) {
+                found = true;
+            } else {
+                return false;
+            }
+        }
+    }
+    found
 }
 
 /// Recordings of a directory in time order.
@@ -261,6 +330,29 @@ mod tests {
                 "events.log"
             ]
         );
+    }
+
+    #[test]
+    fn manifests_are_no_recordings() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("policies/shop")).unwrap();
+        let (policy, nested) = (at("policies/dns.yml"), at("policies/shop/web.yaml"));
+        std::fs::write(&policy, "kind: x").unwrap();
+        std::fs::write(nested, "kind: y").unwrap();
+        for path in [at("policies"), policy] {
+            let error = inputs(std::slice::from_ref(&path)).unwrap_err();
+            assert!(error.is_usage(), "{error}");
+            assert!(error.to_string().contains("put policies before --flows"));
+            assert!(error.to_string().starts_with(&*path.display().to_string()));
+        }
+        // With a recording among them it is one of recordings, and an empty one of neither.
+        std::fs::create_dir(at("empty")).unwrap();
+        assert_eq!(inputs(&[at("empty")]).unwrap(), []);
+        std::fs::write(at("policies/events.log"), "").unwrap();
+        let found = inputs(&[at("policies")]).unwrap();
+        assert_eq!(found, [Input::File(at("policies/events.log"))]);
+        assert!(inputs(&[PathBuf::from("/nowhere/x.yaml")]).is_err_and(|error| !error.is_usage()));
     }
 
     #[test]
