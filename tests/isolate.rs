@@ -129,7 +129,7 @@ fn the_bundle_has_the_policy_that_would_have_stopped_the_beacon() {
     assert_eq!((&said["new"], &said["denied"]), (&23.into(), &23.into()));
     let text = fs::read_to_string(out.join("80-improvement.yaml")).unwrap();
     assert!(text.contains("- matchName: assets.edge.example"), "{text}");
-    assert!(!text.contains("matchPattern"), "{text}");
+    assert!(!text.contains("- matchPattern"), "{text}");
     assert!(!text.contains("name: frontend"), "{text}");
     let evidence = [
         "# Policies that would have prevented incident 1c19700300dd8a9f of shop/checkout.",
