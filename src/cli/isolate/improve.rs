@@ -115,7 +115,7 @@ impl Improving<'_> {
             }
         } else {
             let given = (given, &self.policies);
-            tighten(&self.learning, given, plan, self.quiet, self.interrupt)?
+            tighten(&self.learning, given, &plan, self.quiet, self.interrupt)?
         };
         let made = if causes.open.is_empty() {
             None

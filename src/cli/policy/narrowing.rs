@@ -42,7 +42,7 @@ impl Judging for FitJudge {
 pub(in crate::cli) fn tighten(
     learning: &Learning,
     (given, policies): (&Given, &Arc<Policies>),
-    plan: Plan,
+    plan: &Plan,
     quiet: bool,
     interrupt: &Interrupt,
 ) -> Result<Tightened, CommandError> {

@@ -85,7 +85,7 @@ impl TightenArgs {
         say(&base, &policies, self.quiet, err);
         let plan = Plan::new(&base.given.documents, &policies.any_set());
         let given = (&base.given, &policies);
-        let tightened = narrowing::tighten(&learning, given, plan, self.quiet, interrupt)?;
+        let tightened = narrowing::tighten(&learning, given, &plan, self.quiet, interrupt)?;
         let text = match self.output {
             Form::Json => sink::pretty(&forms::json(&tightened))?,
             // Where files are written, the diff is for git to show.
