@@ -89,6 +89,9 @@ impl Part {
         collector: &mut Collector,
         encoder: &mut Encoder,
     ) -> Result<(), ArchiveError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let times = self.waiting.times();
         let mut by_time: Vec<u32> = (0..times.len() as u32).collect();
         if !times.is_sorted() {

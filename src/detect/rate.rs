@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use super::account::Account;
 use super::novel::Told;
+use super::usual::{is_warm, too_young};
 use super::{Blindness, Detector, Kind, Observation, Scene, figures, gate, words};
 use crate::baseline::{DAY, Group, TICK, Tick};
 use crate::connection::PeerId;
@@ -34,8 +35,6 @@ use series::{Found, Series, Shift};
 
 /// Workloads that are followed.
 const MOST_CLIENTS: usize = 1 << 14;
-/// Age from which a workload is judged.
-const WARM: i64 = 3 * DAY;
 /// Minutes that are taken together for what lasts.
 const MINUTES: i64 = 5;
 /// Share of workloads that fall at once, from which it is the view that fell.
@@ -108,22 +107,7 @@ impl Detector for Rate {
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
-        let all = scene.model.workload_count();
-        let young = scene
-            .model
-            .workloads()
-            .filter(|(id, _)| !is_warm(*id, scene))
-            .count();
-        (young > 0).then(|| Blindness {
-            kind: Kind::Rate,
-            why: format!(
-                "{} of {} were seen for less than {} days",
-                words::number(young as u64),
-                words::count(all as u64, "workload", "workloads"),
-                WARM / DAY
-            ),
-            share: young as f64 / all as f64,
-        })
+        too_young(Kind::Rate, scene)
     }
 
     fn held(&self) -> usize {
@@ -184,10 +168,6 @@ fn inbound(tick: &Tick) -> BTreeMap<PeerId, f64> {
 /// Whether a group is part of a rate: it began, and is more than looking up a name.
 fn counts(group: &Group) -> bool {
     group.fate.is_new() && !group.is_lookup()
-}
-
-fn is_warm(client: PeerId, scene: &Scene<'_>) -> bool {
-    scene.model.readiness(client).observed >= WARM
 }
 
 fn say(mut one: Observation, client: PeerId, found: &Found, scene: &Scene<'_>) -> Observation {

@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
-use super::usual::usual;
+use super::usual::{is_warm, too_young, usual};
 use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, novel, words};
 use crate::baseline::stat::{Decayed, NegativeBinomial};
 use crate::baseline::{DAY, Group, HOUR, TICK, Tick};
@@ -31,8 +31,6 @@ use crate::connection::PeerId;
 
 /// Workloads that are followed.
 const MOST_CLIENTS: usize = 1 << 14;
-/// Age from which a workload is judged.
-const WARM: i64 = 3 * DAY;
 /// Shape of what a day is to other days: half as much, or half as much again, is common.
 const SHAPE: f64 = 4.0;
 /// What is more probable is not said.
@@ -173,19 +171,7 @@ impl Detector for Silence {
                 share: 1.0,
             });
         }
-        let all = scene.model.workload_count();
-        let young = scene.model.workloads();
-        let young = young.filter(|(id, _)| !is_warm(*id, scene)).count();
-        (young > 0).then(|| Blindness {
-            kind: Kind::Silence,
-            why: format!(
-                "{} of {} were seen for less than {} days",
-                words::number(young as u64),
-                words::count(all as u64, "workload", "workloads"),
-                WARM / DAY
-            ),
-            share: young as f64 / all as f64,
-        })
+        too_young(Kind::Silence, scene)
     }
 
     fn held(&self) -> usize {
@@ -375,10 +361,6 @@ fn sums(tick: &Tick, scene: &Scene<'_>) -> (BTreeMap<PeerId, Account>, BTreeMap<
 /// Whether a group says that its client speaks, as D6 counts.
 fn counts(group: &Group) -> bool {
     group.fate.is_new() && !group.is_lookup()
-}
-
-fn is_warm(client: PeerId, scene: &Scene<'_>) -> bool {
-    scene.model.readiness(client).observed >= WARM
 }
 
 #[cfg(test)]

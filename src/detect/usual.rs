@@ -1,12 +1,16 @@
 //! How many connections a minute are usual for a workload at a time.
 //!
 //! Owns what is made of the counts a baseline has by hour of the week: those of the hour are
-//! drawn towards the same hour of other days, and these towards all hours. What is unusual is
-//! the detectors'.
+//! drawn towards the same hour of other days, and these towards all hours; and from when on
+//! that is known. What is unusual is the detectors'.
 
+use super::{Blindness, Kind, Scene, words};
 use crate::baseline::stat::{Dispersion, Level, NegativeBinomial, expected};
-use crate::baseline::{Rates, SLOTS, slot_of};
+use crate::baseline::{DAY, Rates, SLOTS, slot_of};
+use crate::connection::PeerId;
 
+/// Age from which a workload is judged.
+const WARM: i64 = 3 * DAY;
 /// What is believed of the dispersion, before it is known, and in how many minutes.
 pub(super) const BELIEVED: (f64, f64) = (5.0, 60.0);
 
@@ -17,6 +21,28 @@ pub(super) fn usual(rates: &Rates, time: i64) -> Option<NegativeBinomial> {
     Some(NegativeBinomial {
         mean: one.mean,
         dispersion: scatter.k_predicting(one.error),
+    })
+}
+
+/// Whether a workload was seen for long enough to be judged.
+pub(super) fn is_warm(client: PeerId, scene: &Scene<'_>) -> bool {
+    scene.model.readiness(client).observed >= WARM
+}
+
+/// The workloads that were not, for whom a detector is blind.
+pub(super) fn too_young(kind: Kind, scene: &Scene<'_>) -> Option<Blindness> {
+    let all = scene.model.workload_count();
+    let young = scene.model.workloads();
+    let young = young.filter(|(id, _)| !is_warm(*id, scene)).count();
+    (young > 0).then(|| Blindness {
+        kind,
+        why: format!(
+            "{} of {} were seen for less than {} days",
+            words::number(young as u64),
+            words::count(all as u64, "workload", "workloads"),
+            WARM / DAY
+        ),
+        share: young as f64 / all as f64,
     })
 }
 

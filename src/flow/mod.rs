@@ -29,8 +29,8 @@ mod wanted;
 mod workload;
 
 pub use self::arrow::{
-    Coded, DecodeError, Encoder, NO_VALUE, ONE_WORKLOAD, RowRuns, SCHEMA_VERSION, column_type,
-    is_decoded, join, notice_schema, notices_from, notices_to, schema, split,
+    Coded, DecodeError, Encoder, MOST_NUMBERS, NO_VALUE, ONE_WORKLOAD, RowRuns, SCHEMA_VERSION,
+    column_type, is_decoded, join, notice_schema, notices_from, notices_to, schema, split,
 };
 pub use away::Away;
 pub use batch::{Dictionaries, FlowBatch, Loss, Notice, NoticeKind, Raw, RowRef};

@@ -27,10 +27,7 @@ use parquet::schema::types::ColumnDescPtr;
 use self::bounds::Bounds;
 use self::values::Values;
 use super::columns::{DICTIONARY_BYTES, FALSE_POSITIVES, LEVEL, PAGE_ROWS, level};
-use crate::flow::{Coded, NO_VALUE, RowRuns};
-
-/// Numbers of a column that are worth a dictionary.
-const MOST_NUMBERS: usize = 8 << 10;
+use crate::flow::{Coded, MOST_NUMBERS, NO_VALUE, RowRuns};
 
 /// Writes columns of row groups, one after the other.
 pub(super) struct Chunks {

@@ -19,7 +19,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 pub use decode::DecodeError;
 pub(crate) use decode::decode;
-pub use encode::{Coded, Encoder, NO_VALUE, RowRuns};
+pub use encode::{Coded, Encoder, MOST_NUMBERS, NO_VALUE, RowRuns};
 pub use joined::{join, split};
 pub(crate) use memory::Memory;
 pub use notices::{notice_schema, notices_from, notices_to};

@@ -15,6 +15,8 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, UInt32Type};
 use arrow::error::ArrowError;
 
+/// Different numbers of a column that are worth being told apart.
+pub const MOST_NUMBERS: usize = 8 << 10;
 /// The value of a row that has none.
 pub const NO_VALUE: u32 = u32::MAX;
 

@@ -19,14 +19,12 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use hashbrown::HashMap;
 
-pub use coded::{Coded, NO_VALUE, RowRuns};
+pub use coded::{Coded, MOST_NUMBERS, NO_VALUE, RowRuns};
 
 use super::joined::{join, join_into, pair};
 use super::{COLUMNS, Kind, schema};
 use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
 
-/// Numbers of a column that are worth being told apart.
-const MOST_NUMBERS: usize = 8 << 10;
 /// Numbers below it, such as ports, are looked up by themselves.
 const SMALL: u32 = 1 << 16;
 
