@@ -15,6 +15,7 @@ use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
 use crate::filter::Filters;
 use crate::flow::{BatchBuilder, FlowBatch, RowRef, Wanted};
 use crate::render::thousands;
+use crate::review::both::{BothJudge, Telling};
 use crate::review::report::{Reading, RowReader};
 use crate::source::archive::{Projection, Query};
 use crate::source::file::{
@@ -79,6 +80,16 @@ pub(super) trait Judging {
     fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]);
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch;
+}
+
+impl<T: Telling> Judging for BothJudge<T> {
+    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
+        Self::begin(self, piece, input, batches);
+    }
+
+    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
+        Self::judge(self, batch, kept)
+    }
 }
 
 /// By policies, where there are any.

@@ -6,6 +6,7 @@
 //! Does not show them, and opens no file.
 
 pub mod assert;
+pub mod both;
 pub mod broad;
 pub mod coverage;
 #[cfg(test)]

@@ -10,10 +10,8 @@ use std::sync::Arc;
 
 use super::learning::{Learning, Noting, window};
 use crate::cli::error::CommandError;
-use crate::cli::passing::Judging;
 use crate::cli::signal::Interrupt;
-use crate::engine::{Given, JudgedBatch, Policies};
-use crate::flow::FlowBatch;
+use crate::engine::{Given, Policies};
 use crate::manifest::{Document, STDIN};
 use crate::review::observed::Notes;
 use crate::review::suggest::Replayed;
@@ -23,16 +21,6 @@ use crate::review::tighten::{
 
 /// Rounds of taking back what was narrowed too far; after them everything is.
 const ROUNDS: usize = 5;
-
-impl Judging for FitJudge {
-    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        Self::begin(self, piece, input, batches);
-    }
-
-    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        Self::judge(self, batch, kept)
-    }
-}
 
 /// Narrows the rules of a plan to what accepted connections needed, and replays; `policies`
 /// are made of what was given.

@@ -12,13 +12,12 @@ use clap::{Args, ValueEnum};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::flow_filter::FlowFilterArgs;
 use crate::cli::format::Color;
-use crate::cli::passing::{self, Judging, Reads};
+use crate::cli::passing::{self, Reads};
 use crate::cli::policy_args::AgentArgs;
 use crate::cli::policy_source::{PolicySource, say_remarks};
 use crate::cli::signal::Interrupt;
 use crate::cli::{progress, sink, time_arg};
-use crate::engine::{JudgedBatch, Policies};
-use crate::flow::FlowBatch;
+use crate::engine::Policies;
 use crate::manifest::Document;
 use crate::review::simulate::Job;
 use crate::review::simulate::jobs;
@@ -186,16 +185,6 @@ pub(super) fn load(
         say_remarks(&loaded.remarks, err);
     }
     Ok((Arc::new(loaded.policies), loaded.cron_jobs))
-}
-
-impl Judging for UsageJudge {
-    fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        Self::begin(self, piece, input, batches);
-    }
-
-    fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        Self::judge(self, batch, kept)
-    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::fits::{Both, Fits};
+use super::fits::{Fits, FittingRules};
 use crate::connection::{Connection, Edge, Exchange, Peers};
 use crate::engine::Observer;
+use crate::review::both::Both;
 use crate::review::observed::{Evidence, History, Requests, Use, Why};
 use crate::review::report::bounded::Bounded;
 
@@ -19,7 +20,7 @@ const MOST_EDGES: usize = 1 << 17;
 #[derive(Debug)]
 pub struct Needed {
     fits: Arc<Fits>,
-    known: Vec<Arc<Both>>,
+    known: Vec<Arc<Both<FittingRules>>>,
     loose: Arc<BTreeSet<u32>>,
     history: Arc<History>,
     uses: Bounded<(u32, Edge), Evidence>,
@@ -87,7 +88,7 @@ impl Needed {
         need
     }
 
-    fn both(&mut self, number: u32) -> Option<Arc<Both>> {
+    fn both(&mut self, number: u32) -> Option<Arc<Both<FittingRules>>> {
         let at = number.checked_sub(1)? as usize;
         if at >= self.known.len() {
             let more = self.fits.0.after(self.known.len());
