@@ -5,6 +5,7 @@
 //! others.
 
 mod coded;
+mod places;
 mod sparse;
 
 use std::fmt::Write;
@@ -17,16 +18,13 @@ use arrow::array::{
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use hashbrown::HashMap;
 
 pub use coded::{Coded, MOST_NUMBERS, NO_VALUE, RowRuns};
 
+use self::places::{Numbers, Places};
 use super::joined::{join, join_into, pair};
 use super::{COLUMNS, Kind, schema};
 use crate::flow::{Dictionaries, Endpoint, FlowBatch, NO_TIME, Reply, StrId};
-
-/// Numbers below it, such as ports, are looked up by themselves.
-const SMALL: u32 = 1 << 16;
 
 /// Turns rows into Arrow columns. Keeps its working memory from batch to batch.
 #[derive(Debug)]
@@ -96,39 +94,6 @@ impl Encoder {
     }
 }
 
-/// Where a value of a dictionary is in the array that is being made.
-#[derive(Debug, Default)]
-struct Places {
-    places: Vec<(u32, u32)>,
-    round: u32,
-}
-
-impl Places {
-    /// Forgets everything, at no cost.
-    fn begin(&mut self) {
-        self.round = self.round.wrapping_add(1);
-        if self.round == 0 {
-            self.places.clear();
-            self.round = 1;
-        }
-    }
-
-    /// The place of an id; `add` is called for one that is new and says which it gets.
-    #[inline]
-    fn place(&mut self, id: u32, add: impl FnOnce() -> u32) -> u32 {
-        let at = id as usize;
-        if at >= self.places.len() {
-            self.places.resize(at + 1, (0, 0));
-        }
-        let (round, place) = &mut self.places[at];
-        if *round != self.round {
-            *round = self.round;
-            *place = add();
-        }
-        *place
-    }
-}
-
 struct Columns<'a> {
     /// Columns so far, in the order of [`COLUMNS`].
     made: usize,
@@ -142,42 +107,6 @@ struct Columns<'a> {
 }
 
 type Made = Result<(), ArrowError>;
-
-/// Numbers that were found, with their places.
-struct Numbers<'a> {
-    values: Vec<u32>,
-    /// By the number, for small ones.
-    small: &'a mut Places,
-    others: HashMap<u32, u32, foldhash::fast::RandomState>,
-}
-
-impl<'a> Numbers<'a> {
-    fn new(small: &'a mut Places) -> Self {
-        small.begin();
-        Self {
-            values: Vec::new(),
-            small,
-            others: HashMap::default(),
-        }
-    }
-
-    fn place(&mut self, bits: u32) -> u32 {
-        let Self {
-            values,
-            small,
-            others,
-        } = self;
-        let add = || {
-            values.push(bits);
-            values.len() as u32 - 1
-        };
-        if bits < SMALL {
-            small.place(bits, add)
-        } else {
-            *others.entry(bits).or_insert_with(add)
-        }
-    }
-}
 
 impl<'a> Columns<'a> {
     fn push(&mut self, column: Coded) {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use arrow::array::{Array, BinaryBuilder, StringBuilder, UInt64Array};
 use hashbrown::HashMap;
 
-use super::{Coded, Columns, Kind, NO_VALUE, Numbers, RowRuns};
+use super::places::Numbers;
+use super::{Coded, Columns, Kind, NO_VALUE, RowRuns};
 use crate::flow::arrow::joined::{join, pair};
 use crate::flow::arrow::{COLUMNS, leftover};
 use crate::flow::{Dictionaries, Dns, Extra, Http, L7, L7Record, ListId, Policy, StrId};
