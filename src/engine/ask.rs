@@ -3,8 +3,9 @@
 //! Owns asking policies about the side that a flow was not seen at: a flow carries both ends,
 //! and a connection passes only where both let it. What was recorded plays no part in it.
 
+use super::asking::{Holds, layer4};
 use super::event::Event;
-use super::judge::{Computed, Judge, layer4};
+use super::judge::{Computed, Judge};
 use crate::flow::RowRef;
 use crate::policy::{Cause, Direction, Question, Verdict};
 
@@ -19,7 +20,45 @@ pub struct Asked {
     pub request: Option<Verdict>,
 }
 
+/// For how long what was asked about both directions of a row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BothHold([Holds; 2]);
+
+/// The directions.
+const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
 impl Judge {
+    /// For how long what [`Self::ask`] said of both directions of a row holds of every row
+    /// between the same endpoints that asks the same; `None` where it hangs on more than
+    /// that, such as a request, or names that DNS gave.
+    pub fn both_hold(&mut self, row: RowRef<'_>) -> Option<BothHold> {
+        if matches!(Event::of(row), Event::Request { .. }) {
+            return None;
+        }
+        let [egress, ingress] = DIRECTIONS.map(|direction| {
+            let cluster = self.settled(row, direction)?;
+            let known = &self.known[cluster];
+            let is_settled = known.is_settled(row.source()) && known.is_settled(row.destination());
+            is_settled.then(|| Holds {
+                cluster,
+                generation: known.policies.generation(),
+            })
+        });
+        let both = BothHold([egress?, ingress?]);
+        self.still_both(row, both).then_some(both)
+    }
+
+    /// Whether what was said of both directions holds still, for a row that asks the same.
+    pub fn still_both(&mut self, row: RowRef<'_>, BothHold(both): BothHold) -> bool {
+        self.policies.ledger().misses() == 0
+            && DIRECTIONS.into_iter().zip(both).all(|(direction, holds)| {
+                self.known.get_mut(holds.cluster).is_some_and(|known| {
+                    known.policies.generation() == holds.generation
+                        && !known.names_missing(row, direction)
+                })
+            })
+    }
+
     /// Asks about one direction of the connection of a flow from its client. `None` where no
     /// policy is asked on that side: it is no endpoint of the cluster.
     ///

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use super::agreement::Agreement;
+use super::asking::{Asking, Holds};
 use super::changed::Changed;
 use super::cluster_policies::ClusterPolicies;
 use super::current::Current;
-use super::event::{Apart, Event};
+use super::event::Event;
 use super::known::{Known, named};
 use super::ledger::Position;
 use super::names::{Names, NamesDoubt};
@@ -18,9 +19,7 @@ use super::party::{Party, cluster};
 use super::policies::Policies;
 use super::posed::Posed;
 use super::watch::{Changes, DnsRecord, Watches};
-use crate::flow::{
-    self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, Protocol, RowRef, StrId,
-};
+use crate::flow::{self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, RowRef, StrId};
 use crate::policy::{
     BroadThresholds, Cause, Decision, Direction, Gap, IdentityIndex, Question, Verdict,
 };
@@ -338,8 +337,8 @@ impl Judge {
 
     /// Judges a row.
     pub fn judge(&mut self, row: RowRef<'_>) -> Judgement {
-        match Asked::of(row) {
-            Ok(asked) => self.answer(row, asked).0,
+        match Asking::of(row) {
+            Ok(asking) => self.answer(row, asking).0,
             Err(event) => apart(event),
         }
     }
@@ -347,13 +346,13 @@ impl Judge {
     /// Judges a row that is about a connection. Beside it for how long the same holds of
     /// every row between the same endpoints that asks the same; `None` where it hangs on
     /// more than that.
-    pub(super) fn answer(&mut self, row: RowRef<'_>, asked: Asked) -> (Judgement, Option<Holds>) {
-        let Asked {
+    pub fn answer(&mut self, row: RowRef<'_>, asking: Asking) -> (Judgement, Option<Holds>) {
+        let Asking {
             event,
             direction,
             protocol,
             port,
-        } = asked;
+        } = asking;
         let posed = self.pose(row, direction, (protocol, port));
         let Posed {
             cluster,
@@ -424,21 +423,29 @@ impl Judge {
     }
 
     /// Whether what was answered holds still, for a row that asks the same.
-    pub(super) fn holds(&mut self, row: RowRef<'_>, asked: Asked, holds: Holds) -> bool {
+    pub fn holds(&mut self, row: RowRef<'_>, asking: Asking, holds: Holds) -> bool {
         self.policies.ledger().misses() == 0
             && self.known.get_mut(holds.cluster).is_some_and(|known| {
                 known.policies.generation() == holds.generation
-                    && !known.names_missing(row, asked.direction)
+                    && !known.names_missing(row, asking.direction)
             })
     }
 
     /// Whether the cluster of a row's subject does not hang on the node.
     fn is_settled(&self, row: RowRef<'_>, direction: Direction) -> bool {
+        self.settled(row, direction).is_some()
+    }
+
+    /// The cluster of a row's subject, if it does not hang on the node.
+    pub(super) fn settled(&self, row: RowRef<'_>, direction: Direction) -> Option<usize> {
         let id = match direction {
             Direction::Ingress => row.destination(),
             Direction::Egress => row.source(),
         };
-        matches!(self.clusters.get(id.0 as usize), Some(Subject::Of(_)))
+        match self.clusters.get(id.0 as usize)? {
+            Subject::Of(at) => Some(*at),
+            _ => None,
+        }
     }
 
     /// Position of the cluster whose policies the subject is under.
@@ -485,38 +492,6 @@ impl Judge {
     }
 }
 
-/// What a row asks of policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) event: Event,
-    pub(super) direction: Direction,
-    /// IANA number, and destination port or ICMP type.
-    pub(super) protocol: u8,
-    pub(super) port: u16,
-}
-
-/// For how long an answer holds: as long as the policies of a cluster are what they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Holds {
-    cluster: usize,
-    generation: u64,
-}
-
-impl Asked {
-    /// What a row asks; the event where it asks nothing.
-    pub(super) fn of(row: RowRef<'_>) -> Result<Self, Event> {
-        let event = Event::of(row);
-        let direction = event.direction().ok_or(event)?;
-        let (protocol, port) = layer4(row).ok_or(Event::Apart(Apart::NoDecision))?;
-        Ok(Self {
-            event,
-            direction,
-            protocol,
-            port,
-        })
-    }
-}
-
 fn apart(event: Event) -> Judgement {
     Judgement {
         event,
@@ -536,21 +511,4 @@ fn seen(row: RowRef<'_>, names: &Names<'_>) -> Option<NamesSeen> {
         node: Arc::from(row.str(row.node())),
         doubt,
     })
-}
-
-/// IANA number and destination port (ICMP type) of a row.
-pub(super) fn layer4(row: RowRef<'_>) -> Option<(u8, u16)> {
-    let icmp = || {
-        let icmp = row.extra().and_then(|extra| extra.icmp)?;
-        u16::try_from(icmp.kind).ok()
-    };
-    let port = u16::try_from(row.destination_port()).ok()?;
-    let protocol = row.protocol();
-    let port = match protocol {
-        Protocol::Tcp | Protocol::Udp | Protocol::Sctp => port,
-        Protocol::Icmpv4 | Protocol::Icmpv6 => icmp()?,
-        Protocol::Vrrp | Protocol::Igmp => 0,
-        Protocol::None => return None,
-    };
-    Some((protocol.iana(), port))
 }

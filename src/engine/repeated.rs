@@ -4,8 +4,8 @@
 //! many others are about too: the same event between the same endpoints on the same port.
 //! For how long an answer holds is the judge's to say. One a thread.
 
+use super::asking::Asking;
 use super::event::{Event, Recorded};
-use super::judge::{Asked, Holds};
 use crate::connection::JudgedSide;
 use crate::flow::RowRef;
 use crate::policy::Direction;
@@ -13,13 +13,40 @@ use crate::policy::Direction;
 /// Answers that are remembered, as a power of two.
 const SLOTS_LOG: u32 = 14;
 
-/// Answers of one thread: 16 Ki of them, 2 MiB.
-#[derive(Debug, Default)]
-pub(super) struct Repeated {
+/// Says what goes with a row through the fold.
+pub trait SideJudge {
+    /// For how long that holds.
+    type Holds: Copy;
+
+    /// What goes with a row, and for how long it holds of every row between the same
+    /// endpoints that asks the same; `None` where it hangs on more than that.
+    fn side(
+        &mut self,
+        row: RowRef<'_>,
+        asking: Asking,
+    ) -> Option<(JudgedSide, Option<Self::Holds>)>;
+
+    /// Whether what was said holds still, for a row that asks the same.
+    fn holds(&mut self, row: RowRef<'_>, asking: Asking, holds: Self::Holds) -> bool;
+}
+
+/// Answers of one thread: 16 Ki of them, some 2 MiB.
+#[derive(Debug)]
+pub struct Repeated<H> {
     epoch: Option<u64>,
     /// Counts batches: places are those in what was said of one.
     batch: u64,
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<Slot<H>>>,
+}
+
+impl<H> Default for Repeated<H> {
+    fn default() -> Self {
+        Self {
+            epoch: None,
+            batch: 0,
+            slots: Vec::new(),
+        }
+    }
 }
 
 /// A question in the numbers of one epoch.
@@ -32,9 +59,9 @@ struct Key {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Slot<H> {
     key: Key,
-    holds: Holds,
+    holds: H,
     side: JudgedSide,
     /// The batch that it was said of last, and where it is among what was said of that.
     batch: u64,
@@ -43,25 +70,49 @@ struct Slot {
 
 /// An answer that was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+struct Found<H> {
     slot: usize,
-    pub(super) holds: Holds,
+    holds: H,
 }
 
-impl Repeated {
+impl<H: Copy> Repeated<H> {
+    /// Where in `said` is what a judge says of a row.
+    pub(super) fn place_of<J: SideJudge<Holds = H>>(
+        &mut self,
+        judge: &mut J,
+        row: RowRef<'_>,
+        asking: Asking,
+        said: &mut Vec<JudgedSide>,
+    ) -> Option<u32> {
+        let known = self.find(row, asking);
+        if let Some(known) = known.filter(|known| judge.holds(row, asking, known.holds)) {
+            return self.place(known, said);
+        }
+        let (side, holds) = judge.side(row, asking)?;
+        // What rows next to each other share is kept once.
+        if said.last() != Some(&side) {
+            said.push(side);
+        }
+        let place = said.len() as u32 - 1;
+        if let Some(holds) = holds {
+            self.keep(row, asking, holds, side, place);
+        }
+        Some(place)
+    }
+
     /// Begins a batch; ids of another epoch mean something else.
     pub(super) fn begin(&mut self, epoch: u64) {
         self.batch += 1;
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.slots.clear();
-            self.slots.resize(1 << SLOTS_LOG, None);
+            self.slots.resize_with(1 << SLOTS_LOG, || None);
         }
     }
 
     /// What was said of a row that asked the same.
-    pub(super) fn find(&self, row: RowRef<'_>, asked: Asked) -> Option<Found> {
-        let key = Key::of(row, asked);
+    fn find(&self, row: RowRef<'_>, asking: Asking) -> Option<Found<H>> {
+        let key = Key::of(row, asking);
         let slot = key.slot();
         let known = self.slots.get(slot)?.as_ref()?;
         (known.key == key).then_some(Found {
@@ -71,7 +122,7 @@ impl Repeated {
     }
 
     /// Where in `said` an answer is; it is put there if it was not said of this batch yet.
-    pub(super) fn place(&mut self, found: Found, said: &mut Vec<JudgedSide>) -> Option<u32> {
+    fn place(&mut self, found: Found<H>, said: &mut Vec<JudgedSide>) -> Option<u32> {
         let slot = self.slots.get_mut(found.slot)?.as_mut()?;
         if slot.batch != self.batch {
             slot.batch = self.batch;
@@ -82,15 +133,8 @@ impl Repeated {
     }
 
     /// Remembers an answer.
-    pub(super) fn keep(
-        &mut self,
-        row: RowRef<'_>,
-        asked: Asked,
-        holds: Holds,
-        side: JudgedSide,
-        place: u32,
-    ) {
-        let key = Key::of(row, asked);
+    fn keep(&mut self, row: RowRef<'_>, asking: Asking, holds: H, side: JudgedSide, place: u32) {
+        let key = Key::of(row, asking);
         if let Some(slot) = self.slots.get_mut(key.slot()) {
             *slot = Some(Slot {
                 key,
@@ -104,10 +148,10 @@ impl Repeated {
 }
 
 impl Key {
-    fn of(row: RowRef<'_>, asked: Asked) -> Self {
-        let rest = u32::from(asked.port) << 16
-            | u32::from(asked.protocol) << 8
-            | u32::from(number(asked.event));
+    fn of(row: RowRef<'_>, asking: Asking) -> Self {
+        let rest = u32::from(asking.port) << 16
+            | u32::from(asking.protocol) << 8
+            | u32::from(number(asking.event));
         Self {
             source: row.source().0,
             destination: row.destination().0,

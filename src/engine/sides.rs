@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::agreement::Agreement;
-use super::judge::{Asked, Judge, Judgement};
+use super::asking::{Asking, Holds};
+use super::judge::{Judge, Judgement};
 use super::policies::Policies;
-use super::repeated::Repeated;
+use super::repeated::{Repeated, SideJudge};
 use crate::connection::{Computed, JudgedSide};
 use crate::flow::{FlowBatch, NO_TIME, RowRef};
 
@@ -65,21 +66,31 @@ impl JudgedBatch {
         }
     }
 
-    /// A batch with what `side` says of the rows for which `kept` says yes; an empty one
-    /// keeps all.
+    /// A batch with what a judge says of the rows for which `kept` says yes; an empty one
+    /// keeps all. What was said before of a row that asks the same is not asked again.
     #[must_use]
-    pub fn by(
+    pub fn repeating<J: SideJudge>(
         batch: impl Into<Arc<FlowBatch>>,
         kept: Vec<bool>,
-        mut side: impl FnMut(RowRef<'_>) -> Option<JudgedSide>,
+        judge: &mut J,
+        repeated: &mut Repeated<J::Holds>,
     ) -> Self {
         let batch = batch.into();
+        repeated.begin(batch.dictionaries().epoch());
+        let mut said = Vec::new();
         let mut sides = Vec::with_capacity(batch.len());
         for row in batch.rows() {
             let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            sides.push(takes_part.then(|| side(row)).flatten());
+            let asking = takes_part.then(|| Asking::of(row).ok()).flatten();
+            let place = asking.and_then(|asking| repeated.place_of(judge, row, asking, &mut said));
+            sides.push(place.map_or(0, |place| place + 1));
         }
-        Self::judged(batch, sides, kept)
+        Self {
+            batch,
+            said,
+            sides,
+            kept,
+        }
     }
 
     /// Leaves out the rows for which `kept` says no.
@@ -120,7 +131,7 @@ impl JudgedBatch {
 /// Judges batches; one a thread.
 pub struct BatchJudge {
     judge: Judge,
-    repeated: Repeated,
+    repeated: Repeated<Holds>,
 }
 
 impl BatchJudge {
@@ -141,53 +152,30 @@ impl BatchJudge {
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        self.repeated.begin(batch.dictionaries().epoch());
-        let mut said = Vec::new();
-        let mut sides = Vec::with_capacity(batch.len());
-        for row in batch.rows() {
-            let takes_part = kept.get(row.index()).copied().unwrap_or(true);
-            let asked = takes_part.then(|| Asked::of(row).ok()).flatten();
-            let place = asked.and_then(|asked| self.place_of(row, asked, &mut said));
-            sides.push(place.map_or(0, |place| place + 1));
-        }
-        self.judge.end_of(&batch);
-        JudgedBatch {
-            batch: batch.into(),
-            said,
-            sides,
-            kept,
-        }
+        let judged = JudgedBatch::repeating(batch, kept, &mut self.judge, &mut self.repeated);
+        self.judge.end_of(&judged.batch);
+        judged
+    }
+}
+
+impl SideJudge for Judge {
+    type Holds = Holds;
+
+    fn side(&mut self, row: RowRef<'_>, asking: Asking) -> Option<(JudgedSide, Option<Holds>)> {
+        let (judgement, holds) = self.answer(row, asking);
+        let side = self.marked(&judgement, 0)?;
+        Some((side, holds))
     }
 
-    /// Where in `said` is what the policies say of a row.
-    fn place_of(
-        &mut self,
-        row: RowRef<'_>,
-        asked: Asked,
-        said: &mut Vec<JudgedSide>,
-    ) -> Option<u32> {
-        let Self {
-            judge, repeated, ..
-        } = self;
-        let known = repeated.find(row, asked);
-        if let Some(known) = known.filter(|known| judge.holds(row, asked, known.holds)) {
-            return repeated.place(known, said);
-        }
-        let (judgement, holds) = judge.answer(row, asked);
-        let side = judge.side(&judgement, 0)?;
-        said.push(side);
-        let place = said.len() as u32 - 1;
-        if let Some(holds) = holds {
-            repeated.keep(row, asked, holds, side, place);
-        }
-        Some(place)
+    fn holds(&mut self, row: RowRef<'_>, asking: Asking, holds: Holds) -> bool {
+        Self::holds(self, row, asking, holds)
     }
 }
 
 impl Judge {
     /// What goes with a row through the fold, with a mark; `None` where policies were not
     /// asked.
-    pub fn side(&mut self, judgement: &Judgement, mark: u32) -> Option<JudgedSide> {
+    pub fn marked(&mut self, judgement: &Judgement, mark: u32) -> Option<JudgedSide> {
         let computed = judgement.computed.as_ref()?;
         let agreement = judgement.agreement;
         Some(JudgedSide {
@@ -255,10 +243,10 @@ mod tests {
             let kept: Vec<bool> = (0..batch.len()).map(|row| row % 7 != 3).collect();
             let found = whole.judge(batch.clone(), kept.clone());
             for row in batch.rows() {
-                let asked = Asked::of(row).ok().filter(|_| kept[row.index()]);
-                let expected = asked.and_then(|asked| {
-                    let (judgement, _) = single.judge.answer(row, asked);
-                    single.judge.side(&judgement, 0)
+                let asking = Asking::of(row).ok().filter(|_| kept[row.index()]);
+                let expected = asking.and_then(|asking| {
+                    let (judgement, _) = single.judge.answer(row, asking);
+                    single.judge.marked(&judgement, 0)
                 });
                 assert_eq!(found.side(row.index()), expected);
                 judged += usize::from(expected.is_some());

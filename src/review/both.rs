@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use super::marks::{Marker, Marks};
 use crate::connection::JudgedSide;
-use crate::engine::{Asked, Judge, JudgedBatch, Policies};
+use crate::engine::{
+    Asked, Asking, BothHold, Holds, Judge, JudgedBatch, Policies, Repeated, SideJudge,
+};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::Direction;
 
@@ -23,7 +25,8 @@ pub trait Telling: Debug + Default {
     /// As it is told.
     type Told: Clone + Debug + Eq + Hash;
 
-    /// What is told of what was asked about a flow.
+    /// What is told of what was asked about a flow. Where the flow is no request, that is the
+    /// same for all flows that asked the same.
     fn told(&mut self, judge: &mut Judge, row: RowRef<'_>, asked: &Asked) -> Option<Self::Told>;
 }
 
@@ -42,6 +45,11 @@ impl<T: Telling> Default for AllTold<T> {
 
 /// Judges batches; one a thread.
 pub struct BothJudge<T: Telling> {
+    asker: Asker<T>,
+    repeated: Repeated<(Holds, BothHold)>,
+}
+
+struct Asker<T: Telling> {
     judge: Judge,
     marker: Marker<Both<T>>,
     telling: T,
@@ -52,33 +60,50 @@ impl<T: Telling> BothJudge<T> {
     #[must_use]
     pub fn new(policies: Arc<Policies>, all: &AllTold<T>) -> Self {
         Self {
-            judge: Judge::new(policies),
-            marker: Marker::new(all.0.clone()),
-            telling: T::default(),
+            asker: Asker {
+                judge: Judge::new(policies),
+                marker: Marker::new(all.0.clone()),
+                telling: T::default(),
+            },
+            repeated: Repeated::default(),
         }
     }
 
     /// Begins a piece of an input, of which these are all batches.
     pub fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        self.judge.begin(piece, input, batches);
+        self.asker.judge.begin(piece, input, batches);
     }
 
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        let judged = JudgedBatch::by(batch, kept, |row| self.side(row));
-        self.judge.end_of(&judged.batch);
+        let judged = JudgedBatch::repeating(batch, kept, &mut self.asker, &mut self.repeated);
+        self.asker.judge.end_of(&judged.batch);
         judged
     }
+}
 
-    fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
-        let judgement = self.judge.judge(row);
+impl<T: Telling> SideJudge for Asker<T> {
+    type Holds = (Holds, BothHold);
+
+    fn side(
+        &mut self,
+        row: RowRef<'_>,
+        asking: Asking,
+    ) -> Option<(JudgedSide, Option<Self::Holds>)> {
+        let (judgement, holds) = self.judge.answer(row, asking);
         judgement.computed.as_ref()?;
         let both = DIRECTIONS.map(|direction| {
             let asked = self.judge.ask(row, direction)?;
             self.telling.told(&mut self.judge, row, &asked)
         });
         let mark = self.marker.mark(both);
-        self.judge.side(&judgement, mark)
+        let side = self.judge.marked(&judgement, mark)?;
+        let both = self.judge.both_hold(row);
+        Some((side, holds.zip(both)))
+    }
+
+    fn holds(&mut self, row: RowRef<'_>, asking: Asking, (own, both): Self::Holds) -> bool {
+        self.judge.holds(row, asking, own) && self.judge.still_both(row, both)
     }
 }

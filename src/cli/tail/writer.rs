@@ -196,7 +196,7 @@ impl BatchWriter {
                 Some(judged) => {
                     let judgement = judged.judge.judge(row);
                     if self.watched {
-                        text.sides.push(judged.judge.side(&judgement, 0));
+                        text.sides.push(judged.judge.marked(&judgement, 0));
                     }
                     if !kept {
                         continue;

@@ -12,7 +12,9 @@ use hashbrown::HashMap;
 
 use super::answer::Answer;
 use crate::connection::{Computed, JudgedSide};
-use crate::engine::{Asked, Judge, JudgedBatch, Policies};
+use crate::engine::{
+    Asked, Asking, BothHold, Holds, Judge, JudgedBatch, Policies, Repeated, SideJudge,
+};
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Question, Verdict};
 
@@ -71,11 +73,20 @@ struct Told {
 
 /// Judges batches by two sets; one a thread.
 pub struct PairJudge {
+    pair: Pair,
+    repeated: Repeated<PairHolds>,
+}
+
+struct Pair {
     base: Half,
     head: Half,
     cases: Arc<Cases>,
     known: HashMap<Key, u32, RandomState>,
 }
+
+/// For how long a case holds: that of the first set beside what was recorded, then both
+/// directions under both.
+type PairHolds = (Holds, [BothHold; 2]);
 
 /// One of the sets.
 struct Half {
@@ -165,44 +176,72 @@ impl PairJudge {
     #[must_use]
     pub fn new(base: Arc<Policies>, head: Arc<Policies>, cases: Arc<Cases>) -> Self {
         Self {
-            base: Half::new(base),
-            head: Half::new(head),
-            cases,
-            known: HashMap::default(),
+            pair: Pair {
+                base: Half::new(base),
+                head: Half::new(head),
+                cases,
+                known: HashMap::default(),
+            },
+            repeated: Repeated::default(),
         }
     }
 
     /// Begins a piece of an input, of which these are all batches.
     pub fn begin(&mut self, piece: u64, input: usize, batches: &[FlowBatch]) {
-        self.base.judge.begin(piece, input, batches);
-        self.head.judge.begin(piece, input, batches);
+        self.pair.base.judge.begin(piece, input, batches);
+        self.pair.head.judge.begin(piece, input, batches);
     }
 
     /// Judges the rows for which `kept` says yes; an empty one keeps all.
     #[must_use]
     pub fn judge(&mut self, batch: FlowBatch, kept: Vec<bool>) -> JudgedBatch {
-        let judged = JudgedBatch::by(batch, kept, |row| self.side(row));
-        self.base.judge.end_of(&judged.batch);
-        self.head.judge.end_of(&judged.batch);
+        let judged = JudgedBatch::repeating(batch, kept, &mut self.pair, &mut self.repeated);
+        self.pair.base.judge.end_of(&judged.batch);
+        self.pair.head.judge.end_of(&judged.batch);
         judged
     }
+}
+
+impl SideJudge for Pair {
+    type Holds = PairHolds;
 
     /// The side is that of the first set, with the number of the case.
-    fn side(&mut self, row: RowRef<'_>) -> Option<JudgedSide> {
-        let judgement = self.base.judge.judge(row);
+    fn side(&mut self, row: RowRef<'_>, asking: Asking) -> Option<(JudgedSide, Option<PairHolds>)> {
+        let (judgement, holds) = self.base.judge.answer(row, asking);
         judgement.computed.as_ref()?;
         let key = [self.base.told(row), self.head.told(row)];
-        let mark = if let Some(known) = self.known.get(&key) {
-            *known
-        } else {
-            let sets = [&*self.base.policies, &*self.head.policies];
-            let number = self.cases.number(&key, sets);
-            if self.known.len() < MOST_CASES {
-                self.known.insert(key, number);
-            }
-            number
-        };
-        self.base.judge.side(&judgement, mark)
+        let mark = self.mark(&key);
+        let side = self.base.judge.marked(&judgement, mark)?;
+        let holds = holds.and_then(|holds| {
+            let both = [
+                self.base.judge.both_hold(row)?,
+                self.head.judge.both_hold(row)?,
+            ];
+            Some((holds, both))
+        });
+        Some((side, holds))
+    }
+
+    fn holds(&mut self, row: RowRef<'_>, asking: Asking, (own, both): PairHolds) -> bool {
+        let [base, head] = both;
+        self.base.judge.holds(row, asking, own)
+            && self.base.judge.still_both(row, base)
+            && self.head.judge.still_both(row, head)
+    }
+}
+
+impl Pair {
+    /// The number of a case.
+    fn mark(&mut self, key: &Key) -> u32 {
+        if let Some(known) = self.known.get(key) {
+            return *known;
+        }
+        let sets = [&*self.base.policies, &*self.head.policies];
+        let number = self.cases.number(key, sets);
+        if self.known.len() < MOST_CASES {
+            self.known.insert(*key, number);
+        }
+        number
     }
 }
 
