@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 
 use super::sink::say;
 use crate::flow::FlowBatch;
-use crate::source::archive::{Archive, Query, Scan};
+use crate::source::archive::{Ahead, Archive, Query};
 use crate::source::file::{Chunk, ChunkReader, Input, Skips};
 
 /// Bytes of a row in memory, about.
@@ -37,7 +37,7 @@ impl Piece {
 /// The input that is being read.
 enum Current {
     Text(ChunkReader<Box<dyn Read + Send>>),
-    Rows(Box<Scan>, u64),
+    Rows(Ahead, u64),
 }
 
 /// The pieces of all inputs, one input after the other. Archives are asked for `query`.
@@ -94,7 +94,7 @@ pub(super) fn say_skips(inputs: &[Input], skips: &[(u64, Skips)], err: &mut dyn 
 fn open(input: &Input, query: &Query) -> Result<Current, String> {
     if let Input::Archive(folder) = input {
         let archive = Archive::open(folder).map_err(|error| error.to_string())?;
-        return Ok(Current::Rows(Box::new(archive.scan(query)), 0));
+        return Ok(Current::Rows(archive.scan_ahead(query), 0));
     }
     let reader = input.open().map_err(|error| error.to_string())?;
     Ok(Current::Text(if input.is_stream() {

@@ -5,7 +5,7 @@
 
 use super::asking::{Holds, layer4};
 use super::event::Event;
-use super::judge::{Computed, Judge};
+use super::judge::{Computed, Judge, is_repeatable};
 use crate::flow::RowRef;
 use crate::policy::{Cause, Direction, Question, Verdict};
 
@@ -30,9 +30,9 @@ const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 impl Judge {
     /// For how long what [`Self::ask`] said of both directions of a row holds of every row
     /// between the same endpoints that asks the same; `None` where it hangs on more than
-    /// that, such as a request, or names that DNS gave.
+    /// that, such as names that DNS gave.
     pub fn both_hold(&mut self, row: RowRef<'_>) -> Option<BothHold> {
-        if matches!(Event::of(row), Event::Request { .. }) {
+        if !is_repeatable(row, Event::of(row)) {
             return None;
         }
         let [egress, ingress] = DIRECTIONS.map(|direction| {

@@ -18,6 +18,7 @@ use super::names::{Names, NamesDoubt};
 use super::party::{Party, cluster};
 use super::policies::Policies;
 use super::posed::Posed;
+use super::request::RequestIds;
 use super::watch::{Changes, DnsRecord, Watches};
 use crate::flow::{self, Endpoint, FlowBatch, L7, L7Record, L7Type, ListId, RowRef, StrId};
 use crate::policy::{
@@ -281,18 +282,13 @@ impl Judge {
         };
         let seconds = seconds.max(i64::from(self.policies.options().min_ttl));
         let until = time.saturating_add(seconds.saturating_mul(1_000_000_000));
-        let name: Arc<str> = row
-            .str(dns.query)
-            .trim_end_matches('.')
-            .to_ascii_lowercase()
-            .into();
+        let name = row.str(dns.query).trim_end_matches('.');
+        let name = name.to_ascii_lowercase();
+        let (node, at) = (row.str(row.node()), self.at_of(row));
         for address in row.dictionaries().list(dns.ips) {
             if let Ok(address) = address.parse() {
-                let node = Arc::from(row.str(row.node()));
-                let at = self.at_of(row);
-                self.policies
-                    .ledger()
-                    .resolve((node, address), name.clone(), (time, until), at);
+                let ledger = self.policies.ledger();
+                ledger.resolve((node, address), &name, (time, until), at);
             }
         }
     }
@@ -391,7 +387,7 @@ impl Judge {
         if changed.is_some() {
             agreement = Agreement::ChangedSince;
         }
-        let repeats = !matches!(event, Event::Request { .. })
+        let repeats = is_repeatable(row, event)
             && !misses
             && !matches!(agreement, Agreement::Drift | Agreement::ChangedSince)
             && known.is_settled(row.source())
@@ -490,6 +486,11 @@ impl Judge {
         }
         at
     }
+}
+
+/// Whether all that a row says beyond who asks whom can be remembered.
+pub(super) fn is_repeatable(row: RowRef<'_>, event: Event) -> bool {
+    !matches!(event, Event::Request { .. }) || RequestIds::of(row).is_some()
 }
 
 fn apart(event: Event) -> Judgement {

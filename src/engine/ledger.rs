@@ -13,16 +13,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::answers::{Answers, Told};
 use super::cluster_policies::Who;
 use super::watch::{Changes, Watches};
 use crate::flow::FlowBatch;
 use crate::policy::Direction;
 
-/// Addresses whose names are remembered; beyond that the oldest half is forgotten, and
-/// their flows are unknown again.
-const MOST_ADDRESSES: usize = 1 << 17;
-/// Names remembered for one address.
-const MOST_NAMES: usize = 64;
 /// Subjects whose missing policies are remembered; beyond that all of them miss one.
 const MOST_SUBJECTS: usize = 1 << 18;
 /// Policies remembered that one subject misses; what is beyond that is never given.
@@ -47,20 +43,9 @@ pub struct Ledger {
     /// How often a policy was missed that was not before.
     misses: AtomicU64,
     missing: RwLock<Missing>,
-    names: RwLock<Names>,
-    /// Answers were forgotten to make room.
-    forgot: AtomicBool,
+    names: RwLock<Answers>,
     /// What is recorded of the DNS of nodes, by input, after the pieces that are published.
     watches: Mutex<HashMap<usize, Watches, RandomState>>,
-}
-
-/// Names of an address at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    /// Those it has.
-    pub(super) names: Vec<Arc<str>>,
-    /// It had another before, which an open connection may keep; or it is not known whether.
-    pub(super) other: bool,
 }
 
 #[derive(Debug, Default)]
@@ -68,9 +53,6 @@ struct Published {
     next: u64,
     ahead: Vec<u64>,
 }
-
-/// Answers by node and address.
-type Names = HashMap<(Arc<str>, IpAddr), Vec<Answer>, RandomState>;
 
 /// Policies that Hubble named and nobody gave.
 #[derive(Debug, Default)]
@@ -95,16 +77,6 @@ struct Miss {
     policy: Option<[Arc<str>; 3]>,
     /// Where it was named first.
     at: Position,
-}
-
-/// A name that DNS gave for an address on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Answer {
-    at: Position,
-    name: Arc<str>,
-    /// Nanoseconds since 1970 UTC: from when to when it holds.
-    from: i64,
-    until: i64,
 }
 
 impl Ledger {
@@ -144,58 +116,23 @@ impl Ledger {
     /// Says that DNS gave an address for a name on a node, for as long as it may be kept.
     pub(super) fn resolve(
         &self,
-        (node, address): (Arc<str>, IpAddr),
-        name: Arc<str>,
-        (from, until): (i64, i64),
+        (node, address): (&str, IpAddr),
+        name: &str,
+        times: (i64, i64),
         at: Position,
     ) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if names.len() >= MOST_ADDRESSES {
-            self.forgot.store(true, Ordering::Release);
-            let mut firsts: Vec<Position> = names
-                .values()
-                .filter_map(|answers| answers.last().map(|answer| answer.at))
-                .collect();
-            firsts.sort_unstable();
-            let middle = firsts[firsts.len() / 2];
-            names.retain(|_, answers| answers.last().is_some_and(|answer| answer.at > middle));
-        }
-        let answers = names.entry((node, address)).or_default();
-        if answers.len() >= MOST_NAMES {
-            self.forgot.store(true, Ordering::Release);
-            answers.remove(0);
-        }
-        answers.push(Answer {
-            at,
-            name,
-            from,
-            until,
-        });
+        names.add(node, address, name, times, at);
         self.any_names.store(true, Ordering::Release);
     }
 
     /// Names an address had on a node at a time, by answers that came before.
     pub(super) fn names(&self, node: &str, address: IpAddr, time: i64, at: Position) -> Told {
-        let mut told = Told {
-            other: self.forgot.load(Ordering::Acquire),
-            ..Told::default()
-        };
         if !self.any_names.load(Ordering::Acquire) {
-            return told;
+            return Told::default();
         }
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let answers = || {
-            let known = names.get(&(Arc::from(node), address));
-            known.into_iter().flatten().filter(|answer| answer.at < at)
-        };
-        told.names = answers()
-            .filter(|answer| (answer.from..=answer.until).contains(&time))
-            .map(|answer| answer.name.clone())
-            .collect();
-        told.names.sort();
-        told.names.dedup();
-        told.other |= answers().any(|answer| !told.names.contains(&answer.name));
-        told
+        names.told(node, address, time, at)
     }
 
     /// Goes over the piece of an input, of which these are all batches, after every piece
@@ -363,7 +300,7 @@ mod tests {
     fn a_name_holds_after_its_answer_and_for_its_time() {
         let ledger = Ledger::default();
         let address: IpAddr = "9.9.9.9".parse().unwrap();
-        ledger.resolve(("n".into(), address), "a.test".into(), (100, 160), at(0, 4));
+        ledger.resolve(("n", address), "a.test", (100, 160), at(0, 4));
         let names = |node: &str, time, position| ledger.names(node, address, time, position);
         assert_eq!(names("n", 120, at(0, 5)).names, [Arc::from("a.test")]);
         assert!(!names("n", 120, at(0, 5)).other);

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod alter;
+mod answers;
 mod ask;
 mod asking;
 mod changed;

@@ -6,12 +6,13 @@
 
 use super::asking::Asking;
 use super::event::{Event, Recorded};
+use super::request::RequestIds;
 use crate::connection::JudgedSide;
 use crate::flow::RowRef;
 use crate::policy::Direction;
 
 /// Answers that are remembered, as a power of two.
-const SLOTS_LOG: u32 = 14;
+const SLOTS_LOG: u32 = 15;
 
 /// Says what goes with a row through the fold.
 pub trait SideJudge {
@@ -30,7 +31,7 @@ pub trait SideJudge {
     fn holds(&mut self, row: RowRef<'_>, asking: Asking, holds: Self::Holds) -> bool;
 }
 
-/// Answers of one thread: 16 Ki of them, some 2 MiB.
+/// Answers of one thread: 32 Ki of them, some 6 MiB.
 #[derive(Debug)]
 pub struct Repeated<H> {
     epoch: Option<u64>,
@@ -56,6 +57,8 @@ struct Key {
     destination: u32,
     /// Port, protocol, event.
     rest: u32,
+    /// Of a request what it says; only those are remembered that say no more.
+    request: Option<RequestIds>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,16 +155,25 @@ impl Key {
         let rest = u32::from(asking.port) << 16
             | u32::from(asking.protocol) << 8
             | u32::from(number(asking.event));
+        let request = matches!(asking.event, Event::Request { .. });
         Self {
             source: row.source().0,
             destination: row.destination().0,
             rest,
+            request: request.then(|| RequestIds::of(row)).flatten(),
         }
     }
 
     fn slot(self) -> usize {
         let ends = u64::from(self.source) << 32 | u64::from(self.destination);
-        let mixed = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.rest);
+        let asked = match self.request {
+            None => 0,
+            Some(RequestIds::Dns(name)) => u64::from(name.0) << 32,
+            Some(RequestIds::Http(method, url)) => {
+                u64::from(url.0) << 32 | u64::from(method.0).rotate_left(16)
+            }
+        };
+        let mixed = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.rest) ^ asked;
         let hash = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
         (hash >> (64 - SLOTS_LOG)) as usize
     }

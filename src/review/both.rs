@@ -25,8 +25,8 @@ pub trait Telling: Debug + Default {
     /// As it is told.
     type Told: Clone + Debug + Eq + Hash;
 
-    /// What is told of what was asked about a flow. Where the flow is no request, that is the
-    /// same for all flows that asked the same.
+    /// What is told of what was asked about a flow: the same of all flows that asked the
+    /// same.
     fn told(&mut self, judge: &mut Judge, row: RowRef<'_>, asked: &Asked) -> Option<Self::Told>;
 }
 

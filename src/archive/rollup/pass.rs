@@ -123,7 +123,7 @@ pub(super) fn run_some(
             projection: projection.clone(),
             wanted: wanted.clone(),
         };
-        for batch in archive.scan(&query) {
+        for batch in archive.scan_ahead(&query) {
             if is_over() {
                 return Err(RollupError::Interrupted);
             }

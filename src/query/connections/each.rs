@@ -41,7 +41,7 @@ pub(super) fn fold(session: &Session) -> Result<File, QueryError> {
         failed: None,
     };
     let mut pass = Pass::new(FoldOptions::default());
-    for batch in session.archive.scan(&query) {
+    for batch in session.archive.scan_ahead(&query) {
         let batch = batch?;
         let kept = choosing.kept(&batch);
         pass.push(0, JudgedBatch::unjudged(batch).keeping(kept), &mut each);

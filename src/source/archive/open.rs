@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::ahead::Ahead;
 use super::error::ArchiveError;
 use super::query::Query;
 use super::scan::Scan;
@@ -88,6 +89,12 @@ impl Archive {
     #[must_use]
     pub fn scan(&self, query: &Query) -> Scan {
         Scan::new(&self.folder, &self.manifest, query)
+    }
+
+    /// The same, read ahead on a thread of its own.
+    #[must_use]
+    pub fn scan_ahead(&self, query: &Query) -> Ahead {
+        Ahead::new(self.scan(query))
     }
 
     /// What was seen of a time: the spans of nodes, with the holes that notices tell. A

@@ -93,6 +93,11 @@ impl Scan {
         self.read.load(Ordering::Relaxed)
     }
 
+    /// Counts the bytes read.
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
+    }
+
     /// Rows of the files that are read, at most.
     #[must_use]
     pub fn most_rows(&self) -> u64 {

@@ -14,7 +14,7 @@ use super::chunk::{Chunk, ChunkReader};
 use super::decode::{LineDecoder, PieceReport};
 use super::open::Input;
 use crate::flow::{BatchBuilder, FlowBatch, Raw, tuple_hash};
-use crate::source::archive::{Archive, Query, Scan};
+use crate::source::archive::{Ahead, Archive, Query};
 use crate::source::merge::WATERMARK_DELAY;
 use crate::source::sort::{DEFAULT_MEMORY, ExternalSorter, Sorted, order_key};
 use crate::source::spill::SpillError;
@@ -79,7 +79,7 @@ enum Reader {
     Backward(BackwardReader),
     Sorted(Box<Sorted>),
     /// With the bytes that were read before.
-    Archive(Box<Scan>, u64),
+    Archive(Ahead, u64),
 }
 
 /// What a reader gives at once.
@@ -188,7 +188,7 @@ impl Source {
             Input::Stdin => None,
             Input::Archive(folder) => {
                 let archive = Archive::open(folder).map_err(|error| error.to_string())?;
-                return Ok(Reader::Archive(Box::new(archive.scan(query)), 0));
+                return Ok(Reader::Archive(archive.scan_ahead(query), 0));
             }
         };
         match (self.way, path) {
