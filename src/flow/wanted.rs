@@ -21,6 +21,10 @@ pub enum Wanted {
     Number(&'static str, Vec<i64>),
     /// The list of a column has more than one item.
     Several(&'static str),
+    /// A column says nothing.
+    Missing(&'static str),
+    /// `is_reply` is this, or says nothing.
+    Reply(bool),
 }
 
 impl Default for Wanted {
@@ -77,7 +81,9 @@ impl Wanted {
             Self::Text(column, _)
             | Self::Prefix(column, _)
             | Self::Number(column, _)
-            | Self::Several(column) => [*column].into(),
+            | Self::Several(column)
+            | Self::Missing(column) => [*column].into(),
+            Self::Reply(_) => ["is_reply"].into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns from when somebody could have been reached, until when somebody could have gone on
 //! towards the target, and which connections count by that. The rule is told in `mod`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -107,26 +108,20 @@ impl Frontier {
     }
 
     /// What has to hold of the columns of every flow of the next hop, where flows say the
-    /// namespaces of pods.
+    /// namespaces of pods: who was reached opens a connection, or who went on takes one.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        let mut namespaces: Vec<String> = self
-            .out
-            .keys()
-            .chain(self.inward.keys())
-            .filter_map(|peer| match peer {
-                Peer::Workload { namespace, .. } => Some(namespace.to_string()),
-                _ => None,
-            })
-            .collect();
-        namespaces.sort();
-        namespaces.dedup();
-        if namespaces.iter().any(String::is_empty) {
+        let (out, inward) = (Names::of(&self.out), Names::of(&self.inward));
+        let (Some(out), Some(inward)) = (out, inward) else {
             return Wanted::default();
-        }
+        };
+        let sent = |names: Wanted| Wanted::all([names, Wanted::Reply(false)]);
+        let back = |names: Wanted| Wanted::all([names, Wanted::Reply(true)]);
         Wanted::any([
-            Wanted::Text("source_namespace", namespaces.clone()),
-            Wanted::Text("destination_namespace", namespaces),
+            sent(out.at(&SOURCE)),
+            back(out.at(&DESTINATION)),
+            sent(inward.at(&DESTINATION)),
+            back(inward.at(&SOURCE)),
         ])
     }
 
@@ -143,6 +138,58 @@ impl Frontier {
             left: self.inward.get(&peer).copied(),
             own: self.own.contains(&peer),
         }
+    }
+}
+
+/// The columns of an end: its namespace, its first workload, all of them.
+type End = [&'static str; 3];
+const SOURCE: End = ["source_namespace", "source_workload", "source_workloads"];
+const DESTINATION: End = [
+    "destination_namespace",
+    "destination_workload",
+    "destination_workloads",
+];
+
+/// Workloads by their namespaces.
+struct Names(BTreeMap<String, Vec<String>>);
+
+impl Names {
+    /// `None` where one has no namespace.
+    fn of(peers: &HashMap<Peer, i64, RandomState>) -> Option<Self> {
+        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for peer in peers.keys() {
+            let Peer::Workload {
+                namespace, name, ..
+            } = peer
+            else {
+                continue;
+            };
+            let names = names.entry(namespace.to_string()).or_default();
+            names.push(name.to_string());
+        }
+        if names.contains_key("") {
+            return None;
+        }
+        for names in names.values_mut() {
+            names.sort();
+            names.dedup();
+        }
+        Some(Self(names))
+    }
+
+    /// One of them is at an end. A workload's name begins what its Jobs and ReplicaSets are
+    /// called; one that no flow names is told by the pod.
+    fn at(&self, [namespace, workload, workloads]: &End) -> Wanted {
+        Wanted::any(self.0.iter().map(|(of, names)| {
+            Wanted::all([
+                Wanted::Text(namespace, vec![of.clone()]),
+                Wanted::any([
+                    Wanted::Prefix(workload, names.clone()),
+                    Wanted::Missing(workload),
+                    Wanted::Several(workloads),
+                ]),
+            ])
+        }))
     }
 }
 

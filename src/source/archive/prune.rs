@@ -88,6 +88,13 @@ impl<'a> Pruner<'a> {
             Wanted::All(parts) => parts.iter().all(|part| self.by_statistics(group, part)),
             Wanted::Any(parts) => parts.iter().any(|part| self.by_statistics(group, part)),
             Wanted::Several(_) => !self.has_one_workload(),
+            Wanted::Missing(column) => {
+                let nulls = chunk(column)
+                    .and_then(|chunk| chunk.statistics())
+                    .and_then(Statistics::null_count_opt);
+                nulls != Some(0)
+            }
+            Wanted::Reply(_) => true,
             Wanted::Text(column, _) | Wanted::Prefix(column, _) | Wanted::Number(column, _) => {
                 let Some(chunk) = chunk(column) else {
                     return true;
@@ -141,6 +148,7 @@ impl<'a> Pruner<'a> {
                 let rows = self.rows(group);
                 self.has_one_workload().then(|| vec![false; rows])
             }
+            Wanted::Missing(_) | Wanted::Reply(_) => None,
             Wanted::Text(column, _) | Wanted::Prefix(column, _) | Wanted::Number(column, _) => {
                 self.pages_of(group, column, wanted)
             }
@@ -242,6 +250,20 @@ pub(super) fn rows(record: &RecordBatch, wanted: &Wanted) -> Vec<bool> {
         }),
         // A comma of an item only makes it look like two.
         Wanted::Several(column) => text_rows(record, column, |text| text.contains(',')),
+        Wanted::Missing(column) => match record.column_by_name(column) {
+            Some(column) => (0..all).map(|row| column.is_null(row)).collect(),
+            None => vec![true; all],
+        },
+        Wanted::Reply(reply) => {
+            let column = record.column_by_name("is_reply");
+            match column.and_then(|column| column.as_boolean_opt()) {
+                Some(replies) => replies
+                    .iter()
+                    .map(|is| is.is_none_or(|is| is == *reply))
+                    .collect(),
+                None => vec![true; all],
+            }
+        }
     }
 }
 
@@ -320,6 +342,10 @@ fn number_between(wanted: &Wanted, least: Option<i32>, most: Option<i32>) -> boo
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, StringArray};
+
     use super::*;
 
     #[test]
@@ -336,6 +362,28 @@ mod tests {
         assert!(text_between(&prefix("web"), None, Some(b"x")));
         let text = Wanted::Text("source_pod", vec!["web".to_owned()]);
         assert!(!text_between(&text, Some(b"web-1"), Some(b"web-9")));
+    }
+
+    /// Guarantees: what says nothing may be anything, and a column that is not there says
+    /// nothing.
+    #[test]
+    fn rows_that_say_nothing_are_missing_and_may_be_replies() {
+        let workloads = StringArray::from(vec![Some("web"), None, Some("db"), None]);
+        let replies = BooleanArray::from(vec![Some(false), Some(true), None, Some(true)]);
+        let record = RecordBatch::try_from_iter([
+            ("source_workload", Arc::new(workloads) as Arc<dyn Array>),
+            ("is_reply", Arc::new(replies)),
+        ])
+        .unwrap();
+        let of = |wanted| rows(&record, &wanted);
+        let missing = Wanted::Missing("source_workload");
+        assert_eq!(of(missing), [false, true, false, true]);
+        assert_eq!(of(Wanted::Missing("destination_workload")), [true; 4]);
+        assert_eq!(of(Wanted::Reply(false)), [true, false, true, false]);
+        assert_eq!(of(Wanted::Reply(true)), [false, true, true, true]);
+        let (_, others, _) = record.into_parts();
+        let other = RecordBatch::try_from_iter([("time", others[0].clone())]).unwrap();
+        assert_eq!(rows(&other, &Wanted::Reply(true)), [true; 4]);
     }
 
     #[test]
