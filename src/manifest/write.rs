@@ -77,6 +77,18 @@ impl Block {
         Content::Quoted(text.into()).into()
     }
 
+    /// `true` or `false`.
+    #[must_use]
+    pub fn flag(flag: bool) -> Self {
+        Content::Word(flag.to_string()).into()
+    }
+
+    /// A list of texts.
+    #[must_use]
+    pub fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::list(items.into_iter().map(Self::text))
+    }
+
     /// A mapping.
     #[must_use]
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
