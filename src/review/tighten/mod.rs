@@ -25,10 +25,11 @@ pub use narrow::Narrowing;
 pub use needed::{Need, Needed};
 
 /// Loose rules of a set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     loose: Vec<loose::Loose>,
     left: Vec<LeftAlone>,
+    closing: bool,
 }
 
 /// Texts of files by name.
@@ -71,20 +72,33 @@ impl Plan {
     #[must_use]
     pub fn new(documents: &[Document], set: &PolicySet) -> Self {
         let (loose, left) = loose::loose(documents, set);
-        Self { loose, left }
+        Self {
+            loose,
+            left,
+            closing: false,
+        }
     }
 
-    /// Of these rules alone.
+    /// Of these rules alone, and of those with these indices in the set.
     #[must_use]
-    pub fn only(mut self, rules: &[Rule]) -> Self {
+    pub fn only(mut self, rules: &[Rule], more: &BTreeSet<u32>) -> Self {
         let is_meant = |id: &ObjectId, line: u32| {
             let policy = id.short();
             rules
                 .iter()
                 .any(|rule| rule.line == line && *rule.policy == *policy)
         };
-        self.loose.retain(|one| is_meant(&one.id, one.line));
+        self.loose
+            .retain(|one| more.contains(&one.rule) || is_meant(&one.id, one.line));
         self.left.retain(|one| is_meant(&one.id, one.line));
+        self
+    }
+
+    /// Rules that nothing accepted needed let nobody pass any more, instead of staying as they
+    /// are.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.closing = true;
         self
     }
 
@@ -123,7 +137,12 @@ impl Plan {
         let (mut made, mut left) = (Vec::new(), self.left.clone());
         for one in &self.loose {
             let uses = need.uses.get(&one.rule).map_or(&[][..], Vec::as_slice);
-            match narrow::narrow(one, uses, &around) {
+            let made_of = if uses.is_empty() && self.closing {
+                narrow::close(one, &around)
+            } else {
+                narrow::narrow(one, uses, &around)
+            };
+            match made_of {
                 Ok(narrowing) => made.push(narrowing),
                 Err(mut why) => {
                     let spared = need.spared.get(&one.rule).copied().unwrap_or_default();

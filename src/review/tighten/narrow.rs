@@ -169,6 +169,66 @@ pub(super) fn narrow(
     })
 }
 
+/// A loose element that lets nobody pass. It stays, as its list may be what cuts off whom the
+/// policy selects; a list of no peers is nobody, where no list is everybody.
+///
+/// # Errors
+/// [`LeftAlone`] with the reason.
+pub(super) fn close(loose: &Loose, around: &Surroundings<'_>) -> Result<Narrowing, LeftAlone> {
+    let document = &around.documents[loose.document];
+    let keys = peer_keys(&loose.node);
+    if keys.len() > 1 {
+        return Err(LeftAlone {
+            id: loose.id.clone(),
+            file: document.file.clone(),
+            line: loose.line,
+            why: "it names peers of several kinds".to_owned(),
+        });
+    }
+    let name = match loose.direction {
+        Direction::Ingress => "fromEndpoints",
+        Direction::Egress => "toEndpoints",
+    };
+    let mut work = Work {
+        loose,
+        home: &Home {
+            cluster: around.cluster.clone(),
+            namespace: None,
+        },
+        patches: Vec::new(),
+        said: Vec::new(),
+        shown: vec!["nobody, as nothing accepted needed it".to_owned()],
+    };
+    work.say();
+    let (path, value) = (work.path(), Block::list([]));
+    work.patches.push(match keys.first() {
+        None => Patch::Add {
+            path,
+            key: name.to_owned(),
+            value,
+        },
+        Some(old) => Patch::Set {
+            path,
+            key: (*old).to_owned(),
+            name: name.to_owned(),
+            value,
+        },
+    });
+    Ok(Narrowing {
+        id: loose.id.clone(),
+        file: document.file.clone(),
+        line: loose.line,
+        direction: loose.direction,
+        loose: work.said,
+        evidence: Evidence::default(),
+        peers: work.shown,
+        rule: loose.rule,
+        document: loose.document,
+        patches: work.patches,
+        element: loose.element,
+    })
+}
+
 fn unnamed(one: &Use) -> Use {
     let mut one = one.clone();
     if matches!(one.server, Peer::Name(_))
