@@ -5,6 +5,8 @@
 //! and the agents take what is made, and that files stay what they were but for what is
 //! narrowed. Does not prove that real clusters behave so.
 
+mod kubernetes;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::fs;
@@ -461,34 +463,56 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
     }
 }
 
-/// Guarantees: whoever no flow shows gets a policy only where that is asked for, and then one
-/// that lets nothing pass.
+/// Guarantees: whoever no flow shows gets a policy that lets nothing pass, but jobs and whom
+/// nothing is seen near only where that is asked for.
 #[test]
-fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
+fn a_workload_that_only_manifests_show_is_closed_if_it_is_always_there() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ledger, namespace: shop}\n\
         spec:\n  selector: {matchLabels: {app: ledger}}\n  template:\n    metadata: {labels: {app: ledger}}\n\
         \x20   spec: {containers: [{name: ledger, image: ledger}]}\n";
     fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
-    let run = |flags: &str| {
+    let job = manifest
+        .replace("apps/v1", "batch/v1")
+        .replace("Deployment", "Job")
+        .replace("ledger", "yearly");
+    fs::write(folder.path().join("yearly.yaml"), job).unwrap();
+    let alone = manifest.replace("namespace: shop", "namespace: archive");
+    fs::write(folder.path().join("alone.yaml"), alone).unwrap();
+    let run = |who: &str, flags: &str| {
         flowwatch()
-            .args("policy suggest -q --from-scratch -w shop/ledger")
+            .args("policy suggest -q --from-scratch -w")
+            .arg(who)
             .path(folder.path())
             .args(flags)
             .args("--flows samples/shop.jsonl.gz")
             .run()
             .exit(0)
     };
-    assert_eq!(
-        run("").text(),
-        "# nothing to suggest for shop/ledger: no flow shows it\n"
-    );
-    let ran = run("--unseen");
-    for part in [
-        "# Only manifests show it",
-        "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
-    ] {
-        assert!(ran.text().contains(part), "{part}\n{}", ran.text());
+    let closed = [
+        ("shop/ledger", ""),
+        ("shop/yearly", "--unseen"),
+        ("archive/ledger", "--unseen"),
+    ];
+    for (who, flags) in closed {
+        let ran = run(who, flags);
+        for part in [
+            "# Only manifests show it",
+            "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
+        ] {
+            assert!(ran.text().contains(part), "{part}\n{}", ran.text());
+        }
+    }
+    let open = [
+        ("shop/ledger", "--seen-only"),
+        ("shop/yearly", ""),
+        ("archive/ledger", ""),
+    ];
+    for (who, flags) in open {
+        assert_eq!(
+            run(who, flags).text(),
+            format!("# nothing to suggest for {who}: no flow shows it\n")
+        );
     }
 }
 

@@ -120,10 +120,7 @@ impl Improving<'_> {
         };
         let plan = all.only(&causes.rules, &behind).closing();
         let tightened = if plan.is_empty() {
-            Tightened {
-                left: plan.left().to_vec(),
-                ..Tightened::default()
-            }
+            Tightened::default()
         } else {
             let given = (given, &self.policies);
             tighten(&self.learning, given, &plan, self.quiet, self.interrupt)?

@@ -5,6 +5,7 @@
 //! but for the narrowed elements, or it is left alone. Reads no flows and writes no files.
 
 mod fits;
+mod kubernetes;
 mod loose;
 mod narrow;
 mod needed;
@@ -28,7 +29,6 @@ pub use needed::{Need, Needed};
 #[derive(Clone, Debug)]
 pub struct Plan {
     loose: Vec<loose::Loose>,
-    left: Vec<LeftAlone>,
     closing: bool,
 }
 
@@ -71,10 +71,8 @@ impl Plan {
     /// The loose rules of a set, whose objects are among the documents.
     #[must_use]
     pub fn new(documents: &[Document], set: &PolicySet) -> Self {
-        let (loose, left) = loose::loose(documents, set);
         Self {
-            loose,
-            left,
+            loose: loose::loose(documents, set),
             closing: false,
         }
     }
@@ -88,9 +86,9 @@ impl Plan {
                 .iter()
                 .any(|rule| rule.line == line && *rule.policy == *policy)
         };
-        self.loose
-            .retain(|one| more.contains(&one.rule) || is_meant(&one.id, one.line));
-        self.left.retain(|one| is_meant(&one.id, one.line));
+        self.loose.retain(|one| {
+            one.rules().any(|rule| more.contains(&rule)) || is_meant(&one.id, one.line)
+        });
         self
     }
 
@@ -108,16 +106,22 @@ impl Plan {
         self.loose.is_empty()
     }
 
-    /// Loose rules that are left alone whatever they were needed for, and why.
-    #[must_use]
-    pub fn left(&self) -> &[LeftAlone] {
-        &self.left
-    }
-
     /// Their indices in the set.
     #[must_use]
     pub fn rules(&self) -> BTreeSet<u32> {
-        self.loose.iter().map(|one| one.rule).collect()
+        self.loose.iter().flat_map(loose::Loose::rules).collect()
+    }
+
+    /// What is needed, by the first rule of each element: peers of a NetworkPolicy are rules
+    /// of their own.
+    #[must_use]
+    pub fn gathered(&self, mut need: Need) -> Need {
+        for one in &self.loose {
+            for other in &one.others {
+                need.merge(one.rule, *other);
+            }
+        }
+        need
     }
 
     /// What each becomes, of what it was needed for.
@@ -134,7 +138,7 @@ impl Plan {
             lets_host_in: policies.options().allow_localhost != AllowLocalhost::Policy,
             documents,
         };
-        let (mut made, mut left) = (Vec::new(), self.left.clone());
+        let (mut made, mut left) = (Vec::new(), Vec::new());
         for one in &self.loose {
             let uses = need.uses.get(&one.rule).map_or(&[][..], Vec::as_slice);
             let made_of = if uses.is_empty() && self.closing {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::kubernetes;
 use super::loose::{LeftAlone, Loose, Peers, Ports, Wide, at, peer_keys, range};
 use crate::connection::Peer;
 use crate::flow::counted;
@@ -18,7 +19,7 @@ use crate::review::observed::{
 };
 
 /// Peers of one element that a person still reads.
-const MOST_PEERS: usize = 40;
+pub(super) const MOST_PEERS: usize = 40;
 
 /// A rule and what it becomes.
 #[derive(Clone, Debug)]
@@ -93,9 +94,10 @@ pub(super) fn narrow(
     if peer_keys(&loose.node).len() > 1 {
         return Err(left("it names peers of several kinds".to_owned()));
     }
+    let is_kubernetes = loose.id.kind == ObjectKind::NetworkPolicy;
     let home = Home {
         cluster: around.cluster.clone(),
-        namespace: (loose.id.kind == ObjectKind::CiliumNetworkPolicy)
+        namespace: (loose.id.kind != ObjectKind::CiliumClusterwideNetworkPolicy)
             .then(|| loose.id.namespace.clone()),
     };
     let naming = Naming {
@@ -148,7 +150,21 @@ pub(super) fn narrow(
         said: Vec::new(),
         shown: Vec::new(),
     };
-    work.write(terms, &uses).map_err(left)?;
+    if is_kubernetes {
+        let element = kubernetes::Element {
+            node: &loose.node,
+            peers: &loose.peers,
+            ports: &loose.ports,
+            direction: loose.direction,
+            list: &loose.list,
+            element: loose.element,
+            namespace: &loose.id.namespace,
+        };
+        work.said = element.said();
+        (work.patches, work.shown) = element.write(&terms, &uses).map_err(left)?;
+    } else {
+        work.write(terms, &uses).map_err(left)?;
+    }
     if work.patches.is_empty() {
         return Err(left(
             "what it was needed for is as wide as it is".to_owned(),
@@ -177,12 +193,19 @@ pub(super) fn narrow(
 pub(super) fn close(loose: &Loose, around: &Surroundings<'_>) -> Result<Narrowing, LeftAlone> {
     let document = &around.documents[loose.document];
     let keys = peer_keys(&loose.node);
-    if keys.len() > 1 {
+    let why = match loose.id.kind {
+        ObjectKind::NetworkPolicy => {
+            "nothing accepted needed it, and a NetworkPolicy has no form for nobody: delete it"
+        }
+        _ if keys.len() > 1 => "it names peers of several kinds",
+        _ => "",
+    };
+    if !why.is_empty() {
         return Err(LeftAlone {
             id: loose.id.clone(),
             file: document.file.clone(),
             line: loose.line,
-            why: "it names peers of several kinds".to_owned(),
+            why: why.to_owned(),
         });
     }
     let name = match loose.direction {
@@ -552,14 +575,14 @@ impl Work<'_> {
 }
 
 /// A value on one line.
-fn short(node: &Node) -> String {
+pub(super) fn short(node: &Node) -> String {
     match node.as_str() {
         Some(text) => text.to_owned(),
         None => serde_json::Value::from(node).to_string(),
     }
 }
 
-fn named(term: &Term) -> String {
+pub(super) fn named(term: &Term) -> String {
     match term {
         Term::Pods {
             namespace,
