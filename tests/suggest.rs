@@ -340,8 +340,7 @@ spec:
     toPorts:
     - ports:
       - {port: '8000', endPort: 8999, protocol: TCP} # a range
-  egress:
-  - toEndpoints: [{}]
+  egress: [{toEndpoints: [{}]}] # on one line
 ---
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
@@ -349,8 +348,7 @@ metadata: {name: database, namespace: payments}
 spec:
   endpointSelector: {matchLabels: {app: database}}
   ingress:
-  - &from
-    fromEndpoints: [{}]
+  - fromEndpoints: &from [{}]
   egress:
   - {}
 ";
@@ -570,9 +568,10 @@ fn files_stay_what_they_were_but_for_what_is_narrowed() {
         "# The shop's rules; keep the comments.\n",
         "  # everybody, for now\n  - fromEndpoints:\n    # too much\n    - matchLabels:\n        app: checkout\n        k8s:io.kubernetes.pod.namespace: shop\n",
         "    - ports:\n      # a range\n      - port: '8080'\n        protocol: TCP\n",
-        "  - toEndpoints:\n    - matchLabels:\n        app: database\n    toPorts:\n    - ports:\n      - port: '5432'\n        protocol: TCP\n",
-        // What has an anchor is left alone.
-        "  - &from\n    fromEndpoints: [{}]\n",
+        // Braces stay braces.
+        "  egress: [{toEndpoints: [{matchLabels: {app: database}}], toPorts: [{ports: [{port: '5432', protocol: TCP}]}]}] # on one line\n",
+        // A value with an anchor is left alone.
+        "  - fromEndpoints: &from [{}]\n",
     ] {
         assert!(written.contains(part), "{part}\n{written}");
     }

@@ -265,7 +265,7 @@ fn comments(lines: &[String], column: usize, text: &mut String) {
 }
 
 /// A text as a scalar: plain where that reads as the same text, everywhere.
-fn scalar(text: &str, layout: Layout) -> String {
+pub(super) fn scalar(text: &str, layout: Layout) -> String {
     if is_plain(text) {
         text.to_owned()
     } else {
@@ -293,7 +293,7 @@ fn is_word(text: &str) -> bool {
     WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
-fn quoted(text: &str, layout: Layout) -> String {
+pub(super) fn quoted(text: &str, layout: Layout) -> String {
     let simple = text
         .chars()
         .all(|one| !one.is_control() && one != '\'' && !matches!(one, '\u{feff}' | '\u{85}'));
