@@ -1,6 +1,6 @@
 //! Recordings kept as they were decoded, for whoever reads them again.
 //!
-//! Owns the bound: flows that are together larger than [`MOST_BYTES`] are forgotten, and
+//! Owns the bound, and whose judge looks at a piece again: flows that are together larger than [`MOST_BYTES`] are forgotten, and
 //! their files are read again. Does not know what is made of them (`passing`).
 
 use std::collections::BTreeSet;
@@ -15,6 +15,9 @@ const MOST_BYTES: usize = 512 << 20;
 pub(super) const ROW_BYTES: usize = 200;
 /// Bytes of what only some rows have, about, with the lists in it.
 const EXTRA_BYTES: usize = size_of::<Extra>() + 64;
+
+/// Judges that a thread keeps of pieces that were decoded before.
+const MOST_JUDGES: usize = 8;
 
 /// A place to keep what is read.
 #[derive(Debug, Default)]
@@ -137,6 +140,44 @@ impl Holder {
     }
 }
 
+/// Judges of one thread. Whoever decodes judges in one's own words, all the time; pieces that
+/// are held were decoded by several, and what a judge remembers is of one of them.
+pub(super) struct Judges<J> {
+    make: Arc<dyn Fn() -> J + Send + Sync>,
+    /// By the epoch of dictionaries, the newest last.
+    all: Vec<(u64, J)>,
+}
+
+impl<J> Judges<J> {
+    pub(super) fn new(make: Arc<dyn Fn() -> J + Send + Sync>) -> Self {
+        Self {
+            make,
+            all: Vec::new(),
+        }
+    }
+
+    /// The one that goes through all epochs.
+    pub(super) fn own(&mut self) -> &mut J {
+        self.of(0)
+    }
+
+    /// The one of an epoch.
+    pub(super) fn of(&mut self, epoch: u64) -> &mut J {
+        let known = self.all.iter().position(|(of, _)| *of == epoch);
+        let at = known.unwrap_or_else(|| {
+            let judge = if self.all.len() < MOST_JUDGES {
+                (self.make)()
+            } else {
+                // It forgets what is of another epoch by itself.
+                self.all.remove(0).1
+            };
+            self.all.push((epoch, judge));
+            self.all.len() - 1
+        });
+        &mut self.all[at].1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +215,21 @@ mod tests {
             .collect();
         assert_eq!(steps, [1, 11, 20]);
         assert!(held.holder(Vec::new()).is_none());
+    }
+
+    /// Guarantees: each epoch keeps its judge, and there are not more than the bound.
+    #[test]
+    fn every_epoch_has_a_judge_as_long_as_there_is_room() {
+        let made = std::sync::atomic::AtomicUsize::new(0);
+        let mut judges = Judges::new(Arc::new(move || {
+            made.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+        }));
+        let first = *judges.of(7);
+        assert_ne!(*judges.of(8), first);
+        assert_eq!(*judges.of(7), first);
+        for epoch in 100..200 {
+            assert!(*judges.of(epoch) < MOST_JUDGES);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 
 use super::error::CommandError;
-use super::held::{Held, HeldPiece, HeldStep, Holder, ROW_BYTES};
+use super::held::{Held, HeldPiece, HeldStep, Holder, Judges, ROW_BYTES};
 use super::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
@@ -24,10 +24,6 @@ use crate::source::file::{
     Chunk, Input, LineDecoder, PieceReport, Series, Skips, Step, Turn, dictionary_bytes, ordered,
     threads,
 };
-
-/// Judges that a thread keeps of pieces that were decoded before: each remembers what it
-/// said in the words of one decoder.
-const MOST_JUDGES: usize = 8;
 
 /// One step of reading, with the number of its piece.
 enum Work {
@@ -174,35 +170,7 @@ pub(super) fn read<J: Judging + 'static, O: Observer>(
             None => plan.filters.wanted(),
         },
     };
-    let held = plan.held.as_ref().and_then(|held| held.whole());
-    let mut pieces = 0;
-    let mut number = move || {
-        pieces += 1;
-        pieces - 1
-    };
-    let (starts, work): (Vec<Option<i64>>, Box<dyn Iterator<Item = Work> + Send>) = match held {
-        Some(whole) => {
-            let steps = (0..whole.steps.len()).map({
-                let whole = whole.clone();
-                move |at| match whole.steps[at].clone() {
-                    HeldStep::Piece(piece) => Work::Held(number(), piece),
-                    HeldStep::Ended(input) => Work::Other(Step::Ended(input)),
-                    HeldStep::Sorted(input, report) => Work::Other(Step::Sorted(input, report)),
-                }
-            });
-            (whole.starts.clone(), Box::new(steps))
-        }
-        None => {
-            let series = Series::new(&plan.inputs, query);
-            let starts = series.starts().collect();
-            let steps = series.map(move |step| match step {
-                Step::Piece(input, chunk) => Work::Piece(number(), input, chunk),
-                Step::Rows(input, batch, bytes) => Work::Rows(number(), input, batch, bytes),
-                step => Work::Other(step),
-            });
-            (starts, Box::new(steps))
-        }
-    };
+    let (starts, work) = steps(plan, query);
     let mut pass = Pass::new(FoldOptions {
         opened: plan.for_detection,
         ..FoldOptions::default()
@@ -272,6 +240,33 @@ pub(super) fn read<J: Judging + 'static, O: Observer>(
         held.keep(holder);
     }
     state.finish(&plan.inputs)
+}
+
+/// All steps of reading with the numbers of their pieces, and when each input begins: those
+/// that are held, where they are.
+fn steps(plan: &Reads, query: Query) -> (Vec<Option<i64>>, Box<dyn Iterator<Item = Work> + Send>) {
+    let mut pieces = 0;
+    let mut number = move || {
+        pieces += 1;
+        pieces - 1
+    };
+    if let Some(whole) = plan.held.as_ref().and_then(|held| held.whole()) {
+        let starts = whole.starts.clone();
+        let steps = (0..whole.steps.len()).map(move |at| match whole.steps[at].clone() {
+            HeldStep::Piece(piece) => Work::Held(number(), piece),
+            HeldStep::Ended(input) => Work::Other(Step::Ended(input)),
+            HeldStep::Sorted(input, report) => Work::Other(Step::Sorted(input, report)),
+        });
+        return (starts, Box::new(steps));
+    }
+    let series = Series::new(&plan.inputs, query);
+    let starts = series.starts().collect();
+    let steps = series.map(move |step| match step {
+        Step::Piece(input, chunk) => Work::Piece(number(), input, chunk),
+        Step::Rows(input, batch, bytes) => Work::Rows(number(), input, batch, bytes),
+        step => Work::Other(step),
+    });
+    (starts, Box::new(steps))
 }
 
 struct State<O> {
@@ -352,45 +347,6 @@ struct Worker<J> {
     times: (i64, i64),
     rows: RowReader,
     judges: Judges<J>,
-}
-
-/// Judges of one thread. Whoever decodes judges in one's own words, all the time; pieces that
-/// are held were decoded by several, and what a judge remembers is of one of them.
-struct Judges<J> {
-    make: Arc<dyn Fn() -> J + Send + Sync>,
-    /// By the epoch of dictionaries, the newest last.
-    all: Vec<(u64, J)>,
-}
-
-impl<J> Judges<J> {
-    fn new(make: Arc<dyn Fn() -> J + Send + Sync>) -> Self {
-        Self {
-            make,
-            all: Vec::new(),
-        }
-    }
-
-    /// The one that has gone through all epochs.
-    fn own(&mut self) -> &mut J {
-        self.of(0)
-    }
-
-    fn of(&mut self, epoch: u64) -> &mut J {
-        let at = match self.all.iter().position(|(of, _)| *of == epoch) {
-            Some(at) => at,
-            None => {
-                let judge = if self.all.len() < MOST_JUDGES {
-                    (self.make)()
-                } else {
-                    // It forgets what is of another epoch by itself.
-                    self.all.remove(0).1
-                };
-                self.all.push((epoch, judge));
-                self.all.len() - 1
-            }
-        };
-        &mut self.all[at].1
-    }
 }
 
 impl<J: Judging> Worker<J> {

@@ -61,10 +61,8 @@ impl Braces<'_> {
 
     /// A list gets items after one of its own.
     pub(super) fn insert(&self, item: &Outline, items: &[Block]) -> String {
-        let new: String = items
-            .iter()
-            .map(|one| format!(", {}", self.value(one)))
-            .collect();
+        let items: Vec<String> = items.iter().map(|one| self.value(one)).collect();
+        let new = format!(", {}", items.join(", "));
         self.splice(item.end, item.end, &new)
     }
 

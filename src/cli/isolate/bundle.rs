@@ -142,20 +142,22 @@ fn permitted(parts: &Parts<'_>) -> Option<Reach> {
 /// Who the target is, as policies see it: each set of labels once, and each address with the
 /// names that flows show of it.
 fn subjects(target: &Target, known: &Known, names: &SharedNames) -> Vec<Subject> {
-    let named = |is_meant: &dyn Fn(&(&IpAddr, &BTreeSet<Arc<str>>)) -> bool| {
-        let meant = names.iter().filter(is_meant).take(MOST_ADDRESSES);
-        let subjects = meant.map(|(address, names)| Subject::named(*address, names.clone()));
-        subjects.collect::<Vec<_>>()
+    let named = |is_meant: &dyn Fn(IpAddr, &BTreeSet<Arc<str>>) -> bool| {
+        let all = names
+            .iter()
+            .filter(|(address, names)| is_meant(**address, names));
+        let subjects = all.map(|(address, names)| Subject::named(*address, names.clone()));
+        subjects.take(MOST_ADDRESSES).collect::<Vec<_>>()
     };
     match target {
         Target::Address(prefix) => {
-            let mut subjects = named(&|(address, _)| prefix.contains(*address));
+            let mut subjects = named(&|address, _| prefix.contains(&address));
             if subjects.is_empty() || prefix.prefix_len() < prefix.max_prefix_len() {
                 subjects.push(Subject::address(prefix.addr()));
             }
             return subjects;
         }
-        Target::Name(name) => return named(&|(_, names)| names.contains(name)),
+        Target::Name(name) => return named(&|_, names| names.contains(name)),
         _ => {}
     }
     let mut subjects: Vec<Subject> = Vec::new();

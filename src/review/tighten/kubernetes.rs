@@ -102,7 +102,7 @@ pub(super) struct Element<'a> {
     pub(super) direction: Direction,
     /// From the object to the list it is in, and its place there.
     pub(super) list: &'a [Step],
-    pub(super) element: usize,
+    pub(super) place: usize,
     pub(super) namespace: &'a Arc<str>,
 }
 
@@ -185,7 +185,7 @@ impl Element<'_> {
         if !others.is_empty() {
             patches.push(Patch::Insert {
                 path: self.list.to_vec(),
-                after: self.element,
+                after: self.place,
                 items: others,
             });
         }
@@ -216,7 +216,7 @@ impl Element<'_> {
 
     fn path(&self) -> Vec<Step> {
         let mut path = self.list.to_vec();
-        path.push(Step::Item(self.element));
+        path.push(Step::Item(self.place));
         path
     }
 

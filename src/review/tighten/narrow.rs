@@ -157,7 +157,7 @@ pub(super) fn narrow(
             ports: &loose.ports,
             direction: loose.direction,
             list: &loose.list,
-            element: loose.element,
+            place: loose.element,
             namespace: &loose.id.namespace,
         };
         work.said = element.said();
