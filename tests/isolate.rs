@@ -1,5 +1,6 @@
 //! `flowwatch isolate` as a person runs it, and its policies before Cilium's engine.
 
+mod improvement;
 mod oracle;
 
 use std::fs;

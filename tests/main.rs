@@ -14,6 +14,7 @@
 mod agreement;
 mod analytics;
 mod analyze;
+mod apiserver;
 mod archive;
 mod churn;
 mod conformance;

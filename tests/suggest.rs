@@ -5,6 +5,8 @@
 //! and the agents take what is made, and that files stay what they were but for what is
 //! narrowed. Does not prove that real clusters behave so.
 
+mod kubernetes;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::fs;
@@ -19,7 +21,9 @@ use flowwatch::manifest;
 use flowwatch::policy::{AdmissionOutcome, admit};
 use flowwatch::review::observed::{History, Learner, Notes, Usage, Use};
 use flowwatch::review::simulate::{Cases, PairJudge};
-use flowwatch::review::suggest::{Ask, Materials, Replay, Replayed, Settled, documents, settle};
+use flowwatch::review::suggest::{
+    Ask, Materials, Replay, Replayed, Settled, Unseen, documents, settle,
+};
 use flowwatch::synth::{Preset, Settings, Traffic};
 
 use serde_json::Value;
@@ -161,7 +165,7 @@ struct Measured {
 }
 
 /// Learns from the quiet hours, without any policy that was there, and lets the intruder try.
-fn measure(recording: &Recording, quiet: i64, unseen: bool) -> Measured {
+fn measure(recording: &Recording, quiet: i64, unseen: Unseen) -> Measured {
     let quiet_until = START + quiet * HOUR;
     let notes = Notes::default();
     let usage = recording.usage(recording.before(quiet_until), &notes);
@@ -303,17 +307,17 @@ fn holds(name: &str, measured: &Measured) {
 #[test]
 fn what_was_used_passes_and_an_intruders_new_edges_do_not() {
     let recording = Recording::new(Preset::Xs, 3, 1, "");
-    holds("XS", &measure(&recording, 1, false));
+    holds("XS", &measure(&recording, 1, Unseen::Standing));
 }
 
 /// The same on a larger cluster, thinned: a third of its workloads do nothing in the hour.
 #[test]
 fn the_same_holds_on_a_larger_cluster() {
     let recording = Recording::new(Preset::S, 5, 1, "users: {calls: 0.2}\n");
-    holds("S", &measure(&recording, 1, false));
-    // Of all of them where those that nobody saw get a policy too.
-    let measured = measure(&recording, 1, true);
-    holds("S, unseen too", &measured);
+    holds("S, seen only", &measure(&recording, 1, Unseen::LeftOut));
+    // Of all of them where those of whom nothing was seen get a policy too.
+    let measured = measure(&recording, 1, Unseen::Standing);
+    holds("S", &measured);
     let (new, denied, _) = measured.edges;
     assert!(denied * 100 >= new * 95, "{denied} of {new}");
 }
@@ -336,8 +340,7 @@ spec:
     toPorts:
     - ports:
       - {port: '8000', endPort: 8999, protocol: TCP} # a range
-  egress:
-  - toEndpoints: [{}]
+  egress: [{toEndpoints: [{}]}] # on one line
 ---
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
@@ -345,8 +348,7 @@ metadata: {name: database, namespace: payments}
 spec:
   endpointSelector: {matchLabels: {app: database}}
   ingress:
-  - &from
-    fromEndpoints: [{}]
+  - fromEndpoints: &from [{}]
   egress:
   - {}
 ";
@@ -359,7 +361,7 @@ fn some(folder: &Path) {
 }
 
 /// Policies of the samples, with those of one namespace loose.
-fn loose(folder: &Path) {
+pub fn loose(folder: &Path) {
     some(folder);
     fs::write(folder.join("payments.yaml"), LOOSE).unwrap();
 }
@@ -459,34 +461,56 @@ fn nothing_to_suggest_is_an_outcome_in_every_form() {
     }
 }
 
-/// Guarantees: whoever no flow shows gets a policy only where that is asked for, and then one
-/// that lets nothing pass.
+/// Guarantees: whoever no flow shows gets a policy that lets nothing pass, but jobs and whom
+/// nothing is seen near only where that is asked for.
 #[test]
-fn a_workload_that_only_manifests_show_gets_a_policy_where_it_is_asked_for() {
+fn a_workload_that_only_manifests_show_is_closed_if_it_is_always_there() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ledger, namespace: shop}\n\
         spec:\n  selector: {matchLabels: {app: ledger}}\n  template:\n    metadata: {labels: {app: ledger}}\n\
         \x20   spec: {containers: [{name: ledger, image: ledger}]}\n";
     fs::write(folder.path().join("ledger.yaml"), manifest).unwrap();
-    let run = |flags: &str| {
+    let job = manifest
+        .replace("apps/v1", "batch/v1")
+        .replace("Deployment", "Job")
+        .replace("ledger", "yearly");
+    fs::write(folder.path().join("yearly.yaml"), job).unwrap();
+    let alone = manifest.replace("namespace: shop", "namespace: archive");
+    fs::write(folder.path().join("alone.yaml"), alone).unwrap();
+    let run = |who: &str, flags: &str| {
         flowwatch()
-            .args("policy suggest -q --from-scratch -w shop/ledger")
+            .args("policy suggest -q --from-scratch -w")
+            .arg(who)
             .path(folder.path())
             .args(flags)
             .args("--flows samples/shop.jsonl.gz")
             .run()
             .exit(0)
     };
-    assert_eq!(
-        run("").text(),
-        "# nothing to suggest for shop/ledger: no flow shows it\n"
-    );
-    let ran = run("--unseen");
-    for part in [
-        "# Only manifests show it",
-        "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
-    ] {
-        assert!(ran.text().contains(part), "{part}\n{}", ran.text());
+    let closed = [
+        ("shop/ledger", ""),
+        ("shop/yearly", "--unseen"),
+        ("archive/ledger", "--unseen"),
+    ];
+    for (who, flags) in closed {
+        let ran = run(who, flags);
+        for part in [
+            "# Only manifests show it",
+            "  ingress:\n    # nothing came in\n    - {}\n  egress:\n    # nothing went out\n    - {}\n",
+        ] {
+            assert!(ran.text().contains(part), "{part}\n{}", ran.text());
+        }
+    }
+    let open = [
+        ("shop/ledger", "--seen-only"),
+        ("shop/yearly", ""),
+        ("archive/ledger", ""),
+    ];
+    for (who, flags) in open {
+        assert_eq!(
+            run(who, flags).text(),
+            format!("# nothing to suggest for {who}: no flow shows it\n")
+        );
     }
 }
 
@@ -544,9 +568,10 @@ fn files_stay_what_they_were_but_for_what_is_narrowed() {
         "# The shop's rules; keep the comments.\n",
         "  # everybody, for now\n  - fromEndpoints:\n    # too much\n    - matchLabels:\n        app: checkout\n        k8s:io.kubernetes.pod.namespace: shop\n",
         "    - ports:\n      # a range\n      - port: '8080'\n        protocol: TCP\n",
-        "  - toEndpoints:\n    - matchLabels:\n        app: database\n    toPorts:\n    - ports:\n      - port: '5432'\n        protocol: TCP\n",
-        // What has an anchor is left alone.
-        "  - &from\n    fromEndpoints: [{}]\n",
+        // Braces stay braces.
+        "  egress: [{toEndpoints: [{matchLabels: {app: database}}], toPorts: [{ports: [{port: '5432', protocol: TCP}]}]}] # on one line\n",
+        // A value with an anchor is left alone.
+        "  - fromEndpoints: &from [{}]\n",
     ] {
         assert!(written.contains(part), "{part}\n{written}");
     }

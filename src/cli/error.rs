@@ -45,10 +45,14 @@ pub(super) enum CommandError {
 }
 
 impl From<OpenError> for CommandError {
-    /// Manifests where recordings belong are a mistake of who typed it.
+    /// Manifests where recordings belong are a mistake of who typed it. Commands take
+    /// recordings by `--flows`; for others see `fold::open_named`.
     fn from(error: OpenError) -> Self {
         if error.is_usage() {
-            UsageError::new(error.to_string()).into()
+            UsageError::new(format!(
+                "{error}: --flows takes every path behind it; put policies before --flows, or give them by --policies where the command has that"
+            ))
+            .into()
         } else {
             Self::failed(error)
         }

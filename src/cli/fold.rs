@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::error::CommandError;
+use super::error::{CommandError, UsageError};
 use super::pieces::{Piece, pieces, say_skips};
 use super::signal::Interrupt;
 use super::sink::say;
@@ -36,12 +36,27 @@ const NEEDED: [Field; 5] = [
     Field::Labels,
 ];
 
-/// Opens what `paths` name: files, directories of recordings, - for standard input.
+/// Opens what `paths` of `--flows` name: files, directories of recordings, - for standard
+/// input.
 ///
 /// # Errors
-/// [`CommandError`] for a path that does not exist.
+/// [`CommandError`] for a path that does not exist, and for policies.
 pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Input>, CommandError> {
     Ok(inputs(paths)?)
+}
+
+/// The same of arguments that have no flag.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_named(paths: &[PathBuf]) -> Result<Vec<Input>, CommandError> {
+    inputs(paths).map_err(|error| {
+        if error.is_usage() {
+            UsageError::new(format!("{error}: give policies by --policies")).into()
+        } else {
+            error.into()
+        }
+    })
 }
 
 /// Folds all of `inputs`; what was skipped or is missing in them is said, unless `quiet`.

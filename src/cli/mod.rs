@@ -12,6 +12,7 @@ pub mod flow_filter;
 mod fold;
 mod format;
 mod generate;
+mod held;
 mod incident;
 mod isolate;
 mod passing;

@@ -5,10 +5,12 @@
 //! connections the observer's.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
 use super::error::CommandError;
+use super::held::{Held, HeldPiece, HeldStep, Holder, Judges, ROW_BYTES};
 use super::signal::Interrupt;
 use crate::connection::FoldOptions;
 use crate::engine::{BatchJudge, JudgedBatch, Observer, Pass, UNUSED_COLUMNS};
@@ -23,13 +25,12 @@ use crate::source::file::{
     threads,
 };
 
-/// Bytes of a row of an archive in memory, about.
-const ROW_BYTES: usize = 200;
-
 /// One step of reading, with the number of its piece.
 enum Work {
     Piece(u64, usize, Chunk),
     Rows(u64, usize, Box<FlowBatch>, u64),
+    /// A piece that was decoded before.
+    Held(u64, HeldPiece),
     Other(Step),
 }
 
@@ -64,6 +65,9 @@ pub(super) struct Reads {
     pub(super) narrow: Option<Wanted>,
     /// Every column is kept, for whoever writes the flows down.
     pub(super) whole: bool,
+    /// Where flows are kept for the next time the same is read; what is there is not read
+    /// from its files again.
+    pub(super) held: Option<Arc<Held>>,
 }
 
 /// Who judges batches; one a thread.
@@ -143,7 +147,7 @@ pub(super) fn whole(reading: &Reading) -> Result<(), CommandError> {
 
 /// Reads all of the inputs, or until the person has had enough. What the observer has then
 /// is complete; the pass tells who the peers are.
-pub(super) fn read<J: Judging, O: Observer>(
+pub(super) fn read<J: Judging + 'static, O: Observer>(
     plan: &Reads,
     judge: impl Fn() -> J + Send + Sync + 'static,
     observer: O,
@@ -166,7 +170,7 @@ pub(super) fn read<J: Judging, O: Observer>(
             None => plan.filters.wanted(),
         },
     };
-    let series = Series::new(&plan.inputs, query);
+    let (starts, work) = steps(plan, query);
     let mut pass = Pass::new(FoldOptions {
         opened: plan.for_detection,
         ..FoldOptions::default()
@@ -180,31 +184,23 @@ pub(super) fn read<J: Judging, O: Observer>(
         observer,
         skips: vec![(0, Skips::default()); plan.inputs.len()],
         times,
+        holder: None,
     };
-    for (input, start) in series.starts().enumerate() {
+    for (input, start) in starts.iter().enumerate() {
         if let Some(start) = start {
-            state.pass.open(input, start);
+            state.pass.open(input, *start);
         }
     }
-    let mut pieces = 0;
-    let work = series.map(move |step| match step {
-        Step::Piece(input, chunk) => {
-            pieces += 1;
-            Work::Piece(pieces - 1, input, chunk)
-        }
-        Step::Rows(input, batch, bytes) => {
-            pieces += 1;
-            Work::Rows(pieces - 1, input, batch, bytes)
-        }
-        step => Work::Other(step),
-    });
+    state.holder = plan.held.as_ref().and_then(|held| held.holder(starts));
     let filters = plan.filters.clone();
+    let judge: Arc<dyn Fn() -> J + Send + Sync> = Arc::new(judge);
     ordered(
         threads(),
         work,
         |work| match work {
             Work::Piece(_, _, chunk) => chunk.bytes.len(),
             Work::Rows(_, _, batch, _) => batch.len() * ROW_BYTES,
+            Work::Held(_, piece) => piece.rows() * ROW_BYTES,
             Work::Other(_) => 0,
         },
         move || {
@@ -213,7 +209,7 @@ pub(super) fn read<J: Judging, O: Observer>(
                 filters: filters.clone(),
                 times,
                 rows: RowReader::default(),
-                judge: judge(),
+                judges: Judges::new(judge.clone()),
             };
             move |work| match work {
                 Work::Piece(number, input, chunk) => {
@@ -222,6 +218,7 @@ pub(super) fn read<J: Judging, O: Observer>(
                 Work::Rows(number, input, batch, bytes) => {
                     Done::Piece(Box::new(worker.rows(number, input, *batch, bytes)))
                 }
+                Work::Held(number, piece) => Done::Piece(Box::new(worker.held(number, piece))),
                 Work::Other(step) => Done::Other(step),
             }
         },
@@ -236,7 +233,40 @@ pub(super) fn read<J: Judging, O: Observer>(
             ControlFlow::Continue(())
         },
     );
+    if let (Some(held), Some(holder)) = (&plan.held, state.holder.take())
+        && !state.reading.interrupted
+        && state.reading.failed.is_empty()
+    {
+        held.keep(holder);
+    }
     state.finish(&plan.inputs)
+}
+
+/// All steps of reading with the numbers of their pieces, and when each input begins: those
+/// that are held, where they are.
+fn steps(plan: &Reads, query: Query) -> (Vec<Option<i64>>, Box<dyn Iterator<Item = Work> + Send>) {
+    let mut pieces = 0;
+    let mut number = move || {
+        pieces += 1;
+        pieces - 1
+    };
+    if let Some(whole) = plan.held.as_ref().and_then(|held| held.whole()) {
+        let starts = whole.starts.clone();
+        let steps = (0..whole.steps.len()).map(move |at| match whole.steps[at].clone() {
+            HeldStep::Piece(piece) => Work::Held(number(), piece),
+            HeldStep::Ended(input) => Work::Other(Step::Ended(input)),
+            HeldStep::Sorted(input, report) => Work::Other(Step::Sorted(input, report)),
+        });
+        return (starts, Box::new(steps));
+    }
+    let series = Series::new(&plan.inputs, query);
+    let starts = series.starts().collect();
+    let steps = series.map(move |step| match step {
+        Step::Piece(input, chunk) => Work::Piece(number(), input, chunk),
+        Step::Rows(input, batch, bytes) => Work::Rows(number(), input, batch, bytes),
+        step => Work::Other(step),
+    });
+    (starts, Box::new(steps))
 }
 
 struct State<O> {
@@ -246,10 +276,23 @@ struct State<O> {
     /// Lines and skips of each input.
     skips: Vec<(u64, Skips)>,
     times: (i64, i64),
+    /// Keeps what comes for the next time, where that is wanted.
+    holder: Option<Holder>,
 }
 
 impl<O: Observer> State<O> {
     fn take(&mut self, done: Done, progress: &ProgressBar) {
+        if let Some(holder) = &mut self.holder {
+            match &done {
+                Done::Piece(piece) => holder.piece(|| HeldPiece {
+                    input: piece.input,
+                    bytes: piece.bytes,
+                    report: piece.report.clone(),
+                    batches: piece.batches.iter().map(|one| one.batch.clone()).collect(),
+                }),
+                Done::Other(step) => holder.step(step),
+            }
+        }
         match done {
             Done::Piece(piece) => {
                 for batch in &piece.batches {
@@ -303,14 +346,14 @@ struct Worker<J> {
     filters: Filters,
     times: (i64, i64),
     rows: RowReader,
-    judge: J,
+    judges: Judges<J>,
 }
 
 impl<J: Judging> Worker<J> {
     fn piece(&mut self, number: u64, input: usize, chunk: &Chunk) -> DonePiece {
         let mut held: Vec<FlowBatch> = Vec::new();
         let report = self.decoder.decode(chunk, |_, batch| held.push(batch));
-        let (reading, batches) = self.judge(number, input, held);
+        let (reading, batches) = self.judge(number, input, held, None);
         DonePiece {
             input,
             bytes: chunk.bytes.len() as u64,
@@ -322,11 +365,25 @@ impl<J: Judging> Worker<J> {
 
     /// The same for rows of an archive, which are decoded.
     fn rows(&mut self, number: u64, input: usize, batch: FlowBatch, bytes: u64) -> DonePiece {
-        let (reading, batches) = self.judge(number, input, vec![batch]);
+        let (reading, batches) = self.judge(number, input, vec![batch], None);
         DonePiece {
             input,
             bytes,
             report: PieceReport::default(),
+            reading,
+            batches,
+        }
+    }
+
+    /// The same for what was decoded before, by whichever thread.
+    fn held(&mut self, number: u64, piece: HeldPiece) -> DonePiece {
+        let epoch = piece.batches.first().map(|one| one.dictionaries().epoch());
+        let batches = piece.batches.iter().map(|one| FlowBatch::clone(one));
+        let (reading, batches) = self.judge(number, piece.input, batches.collect(), epoch);
+        DonePiece {
+            input: piece.input,
+            bytes: piece.bytes,
+            report: piece.report,
             reading,
             batches,
         }
@@ -337,31 +394,39 @@ impl<J: Judging> Worker<J> {
         number: u64,
         input: usize,
         held: Vec<FlowBatch>,
+        epoch: Option<u64>,
     ) -> (Reading, Vec<JudgedBatch>) {
         let mut reading = Reading::default();
-        self.judge.begin(number, input, &held);
+        let judge = match epoch {
+            Some(epoch) => self.judges.of(epoch),
+            None => self.judges.own(),
+        };
+        judge.begin(number, input, &held);
         let mut batches = Vec::with_capacity(held.len());
         for batch in held {
-            let kept = self.kept(&batch);
+            let kept = kept(&batch, &mut self.filters, self.times, judge);
             self.rows.batch(&batch, &kept, &mut reading);
-            batches.push(self.judge.judge(batch, kept));
+            batches.push(judge.judge(batch, kept));
         }
         (reading, batches)
     }
+}
 
-    /// Which rows take part; empty for all.
-    fn kept(&mut self, batch: &FlowBatch) -> Vec<bool> {
-        if !J::CHOOSES && self.filters.is_empty() && self.times == (i64::MIN, i64::MAX) {
-            return Vec::new();
-        }
-        let times = self.times.0..=self.times.1;
-        batch
-            .rows()
-            .map(|row| {
-                times.contains(&row.time().unwrap_or(0))
-                    && self.filters.matches(row)
-                    && self.judge.takes(row)
-            })
-            .collect()
+/// Which rows take part; empty for all.
+fn kept<J: Judging>(
+    batch: &FlowBatch,
+    filters: &mut Filters,
+    times: (i64, i64),
+    judge: &mut J,
+) -> Vec<bool> {
+    if !J::CHOOSES && filters.is_empty() && times == (i64::MIN, i64::MAX) {
+        return Vec::new();
     }
+    let times = times.0..=times.1;
+    batch
+        .rows()
+        .map(|row| {
+            times.contains(&row.time().unwrap_or(0)) && filters.matches(row) && judge.takes(row)
+        })
+        .collect()
 }

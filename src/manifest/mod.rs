@@ -3,6 +3,7 @@
 //! Owns text to values with their places, objects out of documents and lists, and which
 //! files of a tree are read. What an object means is `policy`'s and `inventory`'s.
 
+mod braces;
 #[cfg(test)]
 mod budget_tests;
 mod compose;

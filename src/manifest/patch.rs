@@ -6,6 +6,7 @@
 //! cannot be changed without touching something else is left alone, and why is said. Adding
 //! to the end of a list of a file of our own is `edit`'s.
 
+use super::braces::Braces;
 use super::outline::{Outline, OutlineKey, Outlined, Written, column, outline};
 use super::read::whole;
 use super::split::parts;
@@ -68,11 +69,11 @@ pub enum PatchError {
     /// What is to be changed is not there, or is taken over by a merge key.
     #[error("'{0}' is not written where it is to be changed")]
     NotThere(String),
-    /// It is an alias, or inside of something that has an anchor or a tag.
-    #[error("'{0}' has an anchor, a tag or an alias: others may mean the same lines")]
+    /// It has an anchor, or is inside of something that has one and that others mean too.
+    #[error("'{0}' has an anchor or a tag: others may mean the same lines")]
     Shared(String),
-    /// It is written in braces.
-    #[error("'{0}' is written in braces")]
+    /// It is written in braces, with comments that have no place in the new ones.
+    #[error("'{0}' is written in braces, and something between them would be lost")]
     Braces(String),
     /// It does not begin its line.
     #[error("'{0}' does not begin its line")]
@@ -137,12 +138,12 @@ fn applied(
         .find(|part| part.index == index)
         .ok_or(PatchError::Unreadable)?;
     let outlined = outline(part.text).ok_or(PatchError::Unreadable)?;
-    let new = Site {
+    let site = Site {
         text: part.text,
         outlined: &outlined,
         layout: outlined.layout(part.text),
-    }
-    .apply(one)?;
+    };
+    let new = site.apply(one)?;
     let end = part.start + part.text.len();
     let written = format!("{}{new}{}", &text[..part.start], &text[end..]);
     // The one thing that counts: everything is as it was, but for the edit.
@@ -158,10 +159,13 @@ fn applied(
                 }
                 at == *again && root.says_the_same(other)
             });
+    let what = one.what().to_owned();
     if same {
         Ok((written, after))
+    } else if site.is_marked(one.path()) {
+        Err(PatchError::Shared(what))
     } else {
-        Err(PatchError::Changes(one.what().to_owned()))
+        Err(PatchError::Changes(what))
     }
 }
 
@@ -289,13 +293,25 @@ impl Site<'_> {
         }
     }
 
-    /// The value at a path. Nothing on the way may be shared with others.
+    fn braces(&self) -> Braces<'_> {
+        Braces {
+            text: self.text,
+            outlined: self.outlined,
+            layout: self.layout,
+        }
+    }
+
+    /// Whether something on the way has an anchor or a tag.
+    fn is_marked(&self, path: &[Step]) -> bool {
+        let found = |steps: usize| self.find(&path[..steps], "");
+        (0..=path.len()).any(|steps| found(steps).is_ok_and(|at| at.marked))
+    }
+
+    /// The value at a path. An anchor on the way stays; that nobody else means what is below
+    /// it shows when the result is read again.
     fn find(&self, path: &[Step], what: &str) -> Result<&Outline, PatchError> {
         let mut at = &self.outlined.root;
         for step in path {
-            if at.marked {
-                return Err(PatchError::Shared(what.to_owned()));
-            }
             let missing = || match step {
                 Step::Key(key) => PatchError::NotThere(key.clone()),
                 Step::Item(_) => PatchError::NotThere(what.to_owned()),
@@ -312,12 +328,6 @@ impl Site<'_> {
                 _ => return Err(missing()),
             };
         }
-        if at.marked {
-            return Err(PatchError::Shared(what.to_owned()));
-        }
-        if at.flow {
-            return Err(PatchError::Braces(what.to_owned()));
-        }
         Ok(at)
     }
 
@@ -330,12 +340,16 @@ impl Site<'_> {
         let Written::Map(entries) = &map.kind else {
             return Err(PatchError::NotThere(key.to_owned()));
         };
-        let (own, old) = entries
+        let entry = entries
             .iter()
             .find(|(own, _)| own.name.as_deref() == Some(key))
             .ok_or_else(|| PatchError::NotThere(key.to_owned()))?;
-        if is_shared(old) {
+        let (own, old) = entry;
+        if has_anchor(old) {
             return Err(PatchError::Shared(key.to_owned()));
+        }
+        if map.flow {
+            return self.braces().set(entry, (key, name), value);
         }
         self.begins_line(own, key)?;
         let end = self.line_end(old.end.max(own.end + 1));
@@ -377,6 +391,9 @@ impl Site<'_> {
         let Written::Map(entries) = &map.kind else {
             return Err(PatchError::NotThere(key.to_owned()));
         };
+        if map.flow {
+            return self.braces().add(map, entries, key, value);
+        }
         let (first, _) = entries
             .first()
             .ok_or_else(|| PatchError::NotThere(key.to_owned()))?;
@@ -398,6 +415,9 @@ impl Site<'_> {
         let item = known
             .get(after)
             .ok_or_else(|| PatchError::NotThere(what.to_owned()))?;
+        if list.flow {
+            return Ok(self.braces().insert(item, items));
+        }
         let at = column(self.text, list.start);
         if self.text.as_bytes().get(list.start) != Some(&b'-')
             || !self.text[..list.start].ends_with(&" ".repeat(at))
@@ -457,17 +477,18 @@ impl Site<'_> {
     }
 }
 
-/// Whether it, or something in it, has an anchor or is an alias.
-fn is_shared(outline: &Outline) -> bool {
-    outline.marked
-        || match &outline.kind {
-            Written::Scalar => false,
-            Written::Alias => true,
-            Written::List(items) => items.iter().any(is_shared),
-            Written::Map(entries) => entries
-                .iter()
-                .any(|(key, value)| key.name.is_none() || is_shared(value)),
-        }
+/// Whether it, or something in it, has an anchor or a tag, which would be gone with it. An
+/// alias takes nothing from others.
+fn has_anchor(outline: &Outline) -> bool {
+    match &outline.kind {
+        Written::Alias => false,
+        _ if outline.marked => true,
+        Written::Scalar => false,
+        Written::List(items) => items.iter().any(has_anchor),
+        Written::Map(entries) => entries
+            .iter()
+            .any(|(key, value)| key.name.is_none() || has_anchor(value)),
+    }
 }
 
 #[cfg(test)]
@@ -599,20 +620,16 @@ other: 1
                 PatchError::Shared("fromEntities".to_owned()),
             ),
             (
-                "a: &peers [all]\nspec:\n  ingress:\n    - fromEntities: *peers\n",
+                "spec:\n  ingress:\n    - fromEntities: &peers [all]\na: *peers\n",
                 PatchError::Shared("fromEntities".to_owned()),
             ),
             (
-                "spec:\n  ingress:\n    - {fromEntities: [all]}\n",
+                "spec:\n  ingress:\n    - {fromEntities: [\n      all, # why\n      ]}\n",
                 PatchError::Braces("fromEntities".to_owned()),
             ),
             (
                 "a: &e {fromEntities: [all]}\nspec:\n  ingress:\n    - <<: *e\n",
                 PatchError::NotThere("fromEntities".to_owned()),
-            ),
-            (
-                "{\"spec\": {\"ingress\": [{\"fromEntities\": [\"all\"]}]}}",
-                PatchError::Braces("fromEntities".to_owned()),
             ),
         ] {
             let one = set(
@@ -623,6 +640,60 @@ other: 1
             );
             assert_eq!(patch(text, (0, None), &[one]), Err(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn braces_and_anchors_stay_where_nothing_else_hangs_on_them() {
+        for (text, wanted) in [
+            (
+                "spec:\n  ingress:\n    - {fromEntities: [all], x: 1} # why\n",
+                "spec:\n  ingress:\n    - {fromEndpoints: [{matchLabels: {app: web}}], x: 1} # why\n",
+            ),
+            (
+                "{\"spec\": {\"ingress\": [{\"fromEntities\": [\"all\"]}]}}",
+                "{\"spec\": {\"ingress\": [{\"fromEndpoints\": [{\"matchLabels\": {\"app\": \"web\"}}]}]}}",
+            ),
+            (
+                "spec: &s\n  ingress:\n    - &one\n      fromEntities: [all]\n",
+                "spec: &s\n  ingress:\n    - &one\n      fromEndpoints:\n        - matchLabels:\n            app: web\n",
+            ),
+            (
+                "a: &peers [all]\nspec:\n  ingress:\n    - fromEntities: *peers\n",
+                "a: &peers [all]\nspec:\n  ingress:\n    - fromEndpoints:\n        - matchLabels:\n            app: web\n",
+            ),
+        ] {
+            let one = set(
+                &["spec", "ingress", "0"],
+                "fromEntities",
+                "fromEndpoints",
+                web(),
+            );
+            assert_eq!(patch(text, (0, None), &[one]).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn keys_and_items_are_added_in_braces() {
+        let add = |at: &[&str]| Patch::Add {
+            path: path(at),
+            key: "k8s:x".to_owned(),
+            value: Block::list([Block::quoted("80"), Block::flag(true)]),
+        };
+        let insert = Patch::Insert {
+            path: path(&["spec", "ingress"]),
+            after: 0,
+            items: vec![Block::map([("toPorts", Block::list([]))])],
+        };
+        let text = "spec: {ingress: [{}, {a: 1 , }], egress: 2}\n";
+        let patches = [
+            add(&["spec", "ingress", "1"]),
+            add(&["spec", "ingress", "0"]),
+            insert,
+        ];
+        assert_eq!(
+            patch(text, (0, None), &patches).unwrap(),
+            "spec: {ingress: [{\"k8s:x\": [\"80\", true]}, {toPorts: []}, {a: 1, \"k8s:x\": [\"80\", true] , }], egress: 2}\n"
+        );
     }
 
     #[test]

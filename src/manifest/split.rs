@@ -50,11 +50,12 @@ pub fn document_text(text: &str, index: usize) -> Option<String> {
     let part = parts(text).find(|part| part.index == index)?;
     let text = part.text.strip_prefix('\u{feff}').unwrap_or(part.text);
     let text = text.replace("\r\n", "\n");
-    let has_marker = text.split('\n').any(|line| is_marker(line, 0));
+    let marks = |line: &str| line.starts_with("---") && is_marker(line, 0);
+    let has_marker = text.split('\n').any(marks);
     let mut out = String::with_capacity(text.len() + 1);
     let mut inside = !has_marker;
     for line in text.trim_end().split('\n') {
-        let line = if !inside && is_marker(line, 0) {
+        let line = if !inside && marks(line) {
             inside = true;
             let rest = line[3..].trim_start();
             if rest.is_empty() {
@@ -108,6 +109,9 @@ mod tests {
         assert_eq!(document_text(text, 0).unwrap(), "# ours\na: 1\n");
         assert_eq!(document_text(text, 1).unwrap(), "# second\nb: |\n  %x\n");
         assert_eq!(document_text("a: 1", 0).unwrap(), "a: 1\n");
+        // A space behind three letters makes no marker of them.
+        let nested = "a:\n  b:\n    c: 1\nkey d: 2\n";
+        assert_eq!(document_text(nested, 0).unwrap(), nested);
         assert_eq!(document_text(text, 9), None);
     }
 

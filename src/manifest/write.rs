@@ -77,6 +77,18 @@ impl Block {
         Content::Quoted(text.into()).into()
     }
 
+    /// `true` or `false`.
+    #[must_use]
+    pub fn flag(flag: bool) -> Self {
+        Content::Word(flag.to_string()).into()
+    }
+
+    /// A list of texts.
+    #[must_use]
+    pub fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::list(items.into_iter().map(Self::text))
+    }
+
     /// A mapping.
     #[must_use]
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
@@ -253,7 +265,7 @@ fn comments(lines: &[String], column: usize, text: &mut String) {
 }
 
 /// A text as a scalar: plain where that reads as the same text, everywhere.
-fn scalar(text: &str, layout: Layout) -> String {
+pub(super) fn scalar(text: &str, layout: Layout) -> String {
     if is_plain(text) {
         text.to_owned()
     } else {
@@ -281,7 +293,7 @@ fn is_word(text: &str) -> bool {
     WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
-fn quoted(text: &str, layout: Layout) -> String {
+pub(super) fn quoted(text: &str, layout: Layout) -> String {
     let simple = text
         .chars()
         .all(|one| !one.is_control() && one != '\'' && !matches!(one, '\u{feff}' | '\u{85}'));

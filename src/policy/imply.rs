@@ -92,6 +92,11 @@ fn implies(asked: &Requirement, wanted: &Requirement) -> bool {
     if asked.key != wanted.key || is_prefix_key(asked) {
         return asked == wanted;
     }
+    implies_of_label(asked, wanted)
+}
+
+/// The same of two requirements about the same label, whatever their keys say of sources.
+pub(super) fn implies_of_label(asked: &Requirement, wanted: &Requirement) -> bool {
     let wants = |value| wanted.values.contains(value);
     match (asked.operator, wanted.operator) {
         (Operator::In, Operator::In) => asked.values.iter().all(wants),
@@ -115,6 +120,12 @@ fn contradict(one: &Requirement, other: &Requirement) -> bool {
     if one.key != other.key || is_prefix_key(one) {
         return false;
     }
+    contradict_of_label(one, other)
+}
+
+/// Whether no label fits two requirements about it, as far as the first says; to be asked
+/// both ways.
+pub(super) fn contradict_of_label(one: &Requirement, other: &Requirement) -> bool {
     let both = |value| other.values.contains(value);
     match (one.operator, other.operator) {
         (Operator::In, Operator::In) => !one.values.iter().any(both),

@@ -270,6 +270,16 @@ pub fn summary(suggested: &Suggested) -> Vec<String> {
             counted(workloads, "workload", "workloads")
         ));
     }
+    let drafts = suggested.settled.drafts.iter();
+    let quiet = drafts
+        .filter(|draft| draft.quiet && !draft.is_empty())
+        .count();
+    if quiet > 0 {
+        lines.push(format!(
+            "{} nothing pass, as nothing accepted was seen of whom they are for; --seen-only leaves them out",
+            counted(quiet as u64, "of them lets", "of them let")
+        ));
+    }
     let learned = learned(suggested);
     lines.push(
         learned

@@ -133,12 +133,13 @@ pub(super) fn withdrawn(why: &Withdrawn) -> String {
     }
 }
 
-/// A length as an argument, not longer than it is.
+/// A length as an argument, not longer than it is. Below a minute it is exact: what is shown
+/// is rounded, and half a second less than that would look like a mistake.
 fn accepted_window(nanos: i64) -> String {
     const SECOND: i64 = 1_000_000_000;
     match nanos / SECOND {
-        0 => format!("{}ms", nanos / 1_000_000),
-        seconds @ 1..60 => format!("{seconds}s"),
+        seconds @ 1..60 if nanos % SECOND == 0 => format!("{seconds}s"),
+        0..60 => format!("{}ms", nanos / 1_000_000),
         seconds @ 60..3_600 => format!("{}m", seconds / 60),
         seconds => format!("{}h", seconds / 3_600),
     }

@@ -216,9 +216,13 @@ impl Known {
         } else {
             said.join(", ")
         };
+        let said = match target {
+            // These say what they are.
+            Target::Identity(_) | Target::Node(_) => target.to_string(),
+            _ => format!("{} {target}", target.kind()),
+        };
         format!(
-            "nobody is known of {} {target}: give the manifests, or flows that show it; known are {known}",
-            target.kind()
+            "nobody is known of {said}: give the manifests, or flows that show it; known are {known}"
         )
     }
 

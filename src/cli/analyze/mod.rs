@@ -27,7 +27,6 @@ use crate::finding::Alert;
 use crate::render::report as forms;
 use crate::render::thousands;
 use crate::review::report::{DropCause, Gatherer, Report};
-use crate::source::file::inputs;
 
 /// Columns where there is no terminal to ask.
 const WIDTH: usize = 120;
@@ -173,7 +172,7 @@ impl AnalyzeArgs {
             )
             .into());
         }
-        let inputs = inputs(&paths)?;
+        let inputs = crate::cli::fold::open_named(&paths)?;
         let (policies, remarks) = match loaded.map(LoadedPolicies::whole).transpose()? {
             Some(loaded) => (Some(Arc::new(loaded.policies)), loaded.remarks),
             None => (None, Vec::new()),

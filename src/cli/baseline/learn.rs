@@ -22,7 +22,6 @@ use super::named;
 use crate::baseline::{Baseline, DAY, Held, Shadow, Stage, statistics_path};
 use crate::detect::words;
 use crate::engine::{BatchJudge, Detection, Policies, Shadowing};
-use crate::source::file::inputs;
 
 /// Arguments of `baseline learn`.
 #[derive(Args)]
@@ -166,7 +165,7 @@ impl LearnArgs {
         Ok(Reads {
             since: time_arg::bound("since", self.since.as_deref(), now)?,
             until: time_arg::bound("until", self.until.as_deref(), now)?,
-            inputs: inputs(&paths)?,
+            inputs: crate::cli::fold::open_named(&paths)?,
             filters,
             judged,
             for_detection: true,

@@ -2,6 +2,8 @@
 //!
 //! Owns which pages there are and what they are made of. Their words are `render`'s.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,9 +24,12 @@ use crate::respond::record::{
 };
 use crate::respond::scope::{radius, timeline};
 use crate::respond::snapshot::{others, snapshots};
-use crate::respond::{Known, Target};
+use crate::respond::{Known, SharedNames, Target};
 use crate::review::assert::People;
 use crate::review::reach::{Reach, Subject, reach};
+
+/// Addresses of a target outside that are asked about.
+const MOST_ADDRESSES: usize = 64;
 
 /// What a bundle is made of.
 pub(super) struct Parts<'a> {
@@ -119,7 +124,7 @@ pub(super) fn names(paths: &[PathBuf]) -> Vec<String> {
 /// Whom the policies let the target reach, and who may reach it.
 fn permitted(parts: &Parts<'_>) -> Option<Reach> {
     let known = &parts.read.known;
-    let subjects = subjects(&parts.plan.target, known);
+    let subjects = subjects(&parts.plan.target, known, &parts.read.watched.names);
     if subjects.is_empty() {
         return None;
     }
@@ -134,10 +139,26 @@ fn permitted(parts: &Parts<'_>) -> Option<Reach> {
     Some(reach(&subjects, parts.policies, &people))
 }
 
-/// Who the target is, as policies see it: each set of labels once.
-fn subjects(target: &Target, known: &Known) -> Vec<Subject> {
-    if let Target::Address(prefix) = target {
-        return vec![Subject::address(prefix.addr())];
+/// Who the target is, as policies see it: each set of labels once, and each address with the
+/// names that flows show of it.
+fn subjects(target: &Target, known: &Known, names: &SharedNames) -> Vec<Subject> {
+    let named = |is_meant: &dyn Fn(IpAddr, &BTreeSet<Arc<str>>) -> bool| {
+        let all = names
+            .iter()
+            .filter(|(address, names)| is_meant(**address, names));
+        let subjects = all.map(|(address, names)| Subject::named(*address, names.clone()));
+        subjects.take(MOST_ADDRESSES).collect::<Vec<_>>()
+    };
+    match target {
+        Target::Address(prefix) => {
+            let mut subjects = named(&|address, _| prefix.contains(&address));
+            if subjects.is_empty() || prefix.prefix_len() < prefix.max_prefix_len() {
+                subjects.push(Subject::address(prefix.addr()));
+            }
+            return subjects;
+        }
+        Target::Name(name) => return named(&|_, names| names.contains(name)),
+        _ => {}
     }
     let mut subjects: Vec<Subject> = Vec::new();
     for pod in known.meant(target).filter(|pod| !pod.host_network) {

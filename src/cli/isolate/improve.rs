@@ -5,6 +5,7 @@
 //! `respond::improvement`'s, how rules are narrowed and policies made `policy`'s. Reads
 //! nothing where there is nothing to prevent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Read, Resolved};
@@ -19,10 +20,10 @@ use crate::respond::improvement::{
     Nothing, Prevented, Prevention, began, beside, by_names, causes, changed, prevented, reasons,
     why,
 };
-use crate::review::observed::History;
+use crate::review::observed::{History, Use};
 use crate::review::simulate::{Cases, Change, Gatherer, PairJudge, Simulation};
 use crate::review::suggest::{self, Ask, Draft, Replayed, Suggested};
-use crate::review::tighten::{self as narrow, Plan, Texts, Tightened};
+use crate::review::tighten::{self as narrow, FitJudge, Fits, Needed, Plan, Texts, Tightened};
 use crate::review::trace::Link;
 use crate::source::file::Input;
 
@@ -64,12 +65,14 @@ pub(super) fn improve(
         learning: Learning {
             reads: Reads {
                 until: Some(start - 1),
+                held: Some(Arc::default()),
                 ..reads(resolved)
             },
             history: Arc::new(history),
         },
         since: Reads {
             since: Some(start.max(resolved.tracing.since.unwrap_or(i64::MIN))),
+            held: Some(Arc::default()),
             ..reads(resolved)
         },
         start,
@@ -107,12 +110,17 @@ impl Improving<'_> {
     fn improve(&self, links: &[&Link]) -> Result<Result<Prevention, Nothing>, CommandError> {
         let given = &self.before.given;
         let causes = causes(links);
-        let plan = Plan::new(&given.documents, &self.policies.any_set()).only(&causes.rules);
+        let all = Plan::new(&given.documents, &self.policies.any_set());
+        let named = all.clone().only(&causes.rules, &BTreeSet::new());
+        // A verdict names the rules that decided; others that are as loose may stand behind.
+        let behind = if all.rules() == named.rules() {
+            BTreeSet::new()
+        } else {
+            self.behind(&all, links)?
+        };
+        let plan = all.only(&causes.rules, &behind).closing();
         let tightened = if plan.is_empty() {
-            Tightened {
-                left: plan.left().to_vec(),
-                ..Tightened::default()
-            }
+            Tightened::default()
         } else {
             let given = (given, &self.policies);
             tighten(&self.learning, given, &plan, self.quiet, self.interrupt)?
@@ -199,10 +207,36 @@ impl Improving<'_> {
         }))
     }
 
+    /// The loose rules that let links pass, where no other rule does: all of them have to be
+    /// narrowed for any of it to be stopped.
+    fn behind(&self, plan: &Plan, links: &[&Link]) -> Result<BTreeSet<u32>, CommandError> {
+        let fits = Arc::<Fits>::default();
+        let (policies, shared) = (self.policies.clone(), fits.clone());
+        let bar = progress::bar(&self.since.inputs, !self.quiet);
+        let (reading, pass, needed) = passing::read(
+            &self.since,
+            move || FitJudge::new(policies.clone(), &shared),
+            Needed::new(fits, Arc::new(plan.rules()), Arc::new(History::new(false))),
+            &bar,
+            self.interrupt,
+        );
+        bar.finish_and_clear();
+        passing::whole(&reading)?;
+        let is_one = |one: &Use| {
+            links.iter().any(|link| {
+                (&one.client, &one.server) == (&link.client, &link.server)
+                    && (one.port, one.protocol) == (link.port, link.protocol)
+            })
+        };
+        let uses = needed.finish(pass.peers()).uses.into_iter();
+        let of_links = uses.filter(|(_, uses)| uses.iter().any(is_one));
+        Ok(of_links.map(|(rule, _)| rule).collect())
+    }
+
     /// Policies for workloads about which none decides.
     fn suggest(
         &self,
-        open: &std::collections::BTreeSet<(Arc<str>, Arc<str>, crate::policy::Direction)>,
+        open: &BTreeSet<(Arc<str>, Arc<str>, crate::policy::Direction)>,
     ) -> Result<Suggested, CommandError> {
         let mut directions: Vec<_> = open.iter().map(|(.., direction)| *direction).collect();
         directions.sort();

@@ -80,6 +80,8 @@ impl LearningArgs {
                 since: time_arg::bound("since", self.since.as_deref(), now)?,
                 until: time_arg::bound("until", self.until.as_deref(), now)?,
                 judged: true,
+                // Whoever learns replays what it made of it.
+                held: Some(Arc::default()),
                 ..Reads::default()
             },
             history: Arc::new(history),
@@ -116,7 +118,7 @@ impl Learning {
     /// # Errors
     /// [`CommandError`] for what cannot be read, and when `interrupt` happened before the end:
     /// half of a recording is not what was asked for.
-    pub(super) fn read<J: Judging, O: Observer>(
+    pub(super) fn read<J: Judging + 'static, O: Observer>(
         &self,
         judge: impl Fn() -> J + Send + Sync + 'static,
         observer: O,

@@ -44,7 +44,7 @@ pub(in crate::cli) fn tighten(
         quiet,
         interrupt,
     )?;
-    let need = needed.finish(pass.peers());
+    let need = plan.gathered(needed.finish(pass.peers()));
     let cluster = notes.cluster();
     let directory = notes.directory(policies, cluster.as_deref());
     let cluster = cluster.unwrap_or_default();

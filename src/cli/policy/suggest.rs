@@ -17,7 +17,7 @@ use crate::cli::sink;
 use crate::manifest::is_policy_kind;
 use crate::policy::Direction;
 use crate::render::suggest as forms;
-use crate::review::suggest::{Ask, Draft, Suggested};
+use crate::review::suggest::{Ask, Draft, Suggested, Unseen};
 
 /// Arguments of `policy suggest`.
 #[derive(Args)]
@@ -38,7 +38,11 @@ pub(super) struct SuggestArgs {
     /// As if there were no policies: what is suggested is to replace them
     #[arg(long, conflicts_with = "dropped")]
     from_scratch: bool,
-    /// Also for workloads that only manifests show: policies that let nothing pass
+    /// Not for workloads of which nothing accepted was seen; otherwise those that manifests
+    /// show get policies that let nothing pass, but for jobs and namespaces without any flow
+    #[arg(long, conflicts_with_all = ["dropped", "unseen"])]
+    seen_only: bool,
+    /// For jobs and in namespaces without any flow, too
     #[arg(long, conflicts_with = "dropped")]
     unseen: bool,
     /// Only one direction
@@ -166,7 +170,11 @@ impl SuggestArgs {
             }),
             http: !self.no_paths,
             dropped: self.dropped,
-            unseen: self.unseen,
+            unseen: match (self.seen_only || self.dropped, self.unseen) {
+                (true, _) => Unseen::LeftOut,
+                (false, true) => Unseen::All,
+                (false, false) => Unseen::Standing,
+            },
         }
     }
 

@@ -27,7 +27,7 @@ use super::policy_args::PolicyArgs;
 use super::policy_source::say_remarks;
 use super::signal::Interrupt;
 use crate::archive::{Keep, Pace, SEAL_BYTES, WRITE_EVERY, WriterOptions};
-use crate::source::file::{Input, inputs};
+use crate::source::file::Input;
 
 /// Arguments of `record`.
 #[derive(Args)]
@@ -126,7 +126,7 @@ impl RecordArgs {
             };
             return live::run(plan, err, interrupt);
         }
-        let inputs = inputs(&paths)?;
+        let inputs = crate::cli::fold::open_named(&paths)?;
         let own = self.archive.canonicalize().ok();
         for input in &inputs {
             if let Input::Archive(path) = input

@@ -21,7 +21,7 @@ use super::sink::say;
 use crate::manifest::{self, LoadOptions};
 use crate::redact::{Key, Kind, Mapper, Tally, redact_objects};
 use crate::render::thousands;
-use crate::source::file::{Input, inputs};
+use crate::source::file::Input;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +75,7 @@ impl RedactArgs {
         err: &mut dyn Write,
         interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
-        let sources = inputs(&self.files)?;
+        let sources = crate::cli::fold::open_named(&self.files)?;
         if !self.files.is_empty() && self.out.is_none() {
             return Err(UsageError::new("--out says where the flows go").into());
         }

@@ -96,7 +96,9 @@ impl Source {
 /// others are read; manifests are refused at once.
 fn named(path: &PathBuf) -> Result<Vec<Input>, UsageError> {
     match inputs(std::slice::from_ref(path)) {
-        Err(error) if error.is_usage() => Err(UsageError::new(error.to_string())),
+        Err(error) if error.is_usage() => Err(UsageError::new(format!(
+            "{error}: give policies by --policies"
+        ))),
         Err(_) => Ok(vec![Input::File(path.clone())]),
         found => Ok(found.unwrap_or_default()),
     }

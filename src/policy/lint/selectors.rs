@@ -3,6 +3,7 @@
 //! Owns three-valued answers: what is not known may be so, and a check then keeps quiet.
 
 use crate::inventory::Label;
+use crate::policy::imply::{contradict_of_label, implies_of_label};
 use crate::policy::selector::{LabelSelector, Operator, Requirement, Source};
 
 /// Label of the namespace an endpoint is in.
@@ -73,16 +74,14 @@ pub(super) fn disjoint(a: &LabelSelector, b: &LabelSelector) -> bool {
 }
 
 /// Whether everything that `narrow` selects is selected by `wide` too, as far as the text
-/// of both says.
+/// of both says: labels are told apart by their names, and not by where they are from.
 pub(super) fn within(narrow: &LabelSelector, wide: &LabelSelector) -> bool {
     wide.requirements()
         .filter(|requirement| !is_unwritten(requirement))
         .all(|wanted| {
-            narrow.requirements().any(|asked| {
-                asked.key.name == wanted.key.name
-                    && asked.operator == wanted.operator
-                    && asked.values == wanted.values
-            })
+            narrow
+                .requirements()
+                .any(|asked| asked.key.name == wanted.key.name && implies_of_label(asked, wanted))
         })
 }
 
@@ -101,13 +100,7 @@ fn contradict(a: &Requirement, b: &Requirement) -> bool {
     if a.key.name != b.key.name || !same_source {
         return false;
     }
-    let both = |value| b.values.contains(value);
-    match (a.operator, b.operator) {
-        (Operator::In, Operator::In) => !a.values.iter().any(both),
-        (Operator::In, Operator::NotIn) => a.values.iter().all(both),
-        (Operator::In | Operator::Exists, Operator::DoesNotExist) => true,
-        _ => false,
-    }
+    contradict_of_label(a, b)
 }
 
 #[cfg(test)]

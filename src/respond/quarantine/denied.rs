@@ -10,7 +10,7 @@ use super::manifest::{Draft, no_default_deny, selector_key, subject};
 use super::pattern::Pattern;
 use super::plan::{Manifest, Plan};
 use super::selectors::everyone_but;
-use super::yaml::Yaml;
+use crate::manifest::{Block, Layout};
 use crate::policy::{Direction, ObjectId, ObjectKind};
 
 /// Who is to be denied beside what a plan denies.
@@ -37,7 +37,7 @@ impl Denied {
         self.prefixes.dedup();
     }
 
-    fn list(&self, direction: Direction) -> Yaml {
+    fn list(&self, direction: Direction) -> Block {
         let (endpoints, entities, prefixes) = match direction {
             Direction::Ingress => ("fromEndpoints", "fromEntities", "fromCIDRSet"),
             Direction::Egress => ("toEndpoints", "toEntities", "toCIDRSet"),
@@ -45,18 +45,18 @@ impl Denied {
         let mut rules = Vec::new();
         if self.pods {
             let pods = everyone_but(&[], None).unwrap_or_default();
-            rules.push(Yaml::map([(endpoints, Yaml::list(pods))]));
+            rules.push(Block::map([(endpoints, Block::list(pods))]));
         }
         if !self.entities.is_empty() {
-            let list = Yaml::texts(self.entities.iter().copied());
-            rules.push(Yaml::map([(entities, list)]));
+            let list = Block::texts(self.entities.iter().copied());
+            rules.push(Block::map([(entities, list)]));
         }
         if !self.prefixes.is_empty() {
-            let cidr = |prefix: &IpNet| Yaml::map([("cidr", Yaml::text(&prefix.to_string()))]);
-            let list = Yaml::list(self.prefixes.iter().map(cidr));
-            rules.push(Yaml::map([(prefixes, list)]));
+            let cidr = |prefix: &IpNet| Block::map([("cidr", Block::text(prefix.to_string()))]);
+            let list = Block::list(self.prefixes.iter().map(cidr));
+            rules.push(Block::map([(prefixes, list)]));
         }
-        Yaml::list(rules)
+        Block::list(rules)
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn rules(direction: Direction, denied: &Denied) -> String {
         Direction::Ingress => "ingressDeny",
         Direction::Egress => "egressDeny",
     };
-    Yaml::map([(list, denied.list(direction))]).document()
+    Block::map([(list, denied.list(direction))]).document(Layout::default())
 }
 
 /// A policy that denies more to whom a plan's policies select.
@@ -98,11 +98,14 @@ pub(super) fn denying(plan: &Plan, inward: &Denied, outward: &Denied) -> Manifes
             spec.push((list.to_owned(), denied.list(direction)));
         }
     }
-    let document = Yaml::map([
-        ("apiVersion", Yaml::text("cilium.io/v2")),
-        ("kind", Yaml::text("CiliumClusterwideNetworkPolicy")),
-        ("metadata", Yaml::map([("name", Yaml::text(&draft.name))])),
-        ("spec", Yaml::Map(spec)),
+    let document = Block::map([
+        ("apiVersion", Block::text("cilium.io/v2")),
+        ("kind", Block::text("CiliumClusterwideNetworkPolicy")),
+        (
+            "metadata",
+            Block::map([("name", Block::text(draft.name.clone()))]),
+        ),
+        ("spec", Block::map(spec)),
     ]);
     Manifest {
         object: ObjectId {
@@ -110,6 +113,6 @@ pub(super) fn denying(plan: &Plan, inward: &Denied, outward: &Denied) -> Manifes
             namespace: Arc::default(),
             name: draft.name.as_str().into(),
         },
-        text: document.document(),
+        text: document.document(Layout::default()),
     }
 }

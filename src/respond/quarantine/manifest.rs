@@ -18,8 +18,8 @@ use super::pattern::Pattern;
 use super::plan::{Manifest, PlanError, Subjects};
 use super::selectors::{NAMESPACE, everyone_but, expressions, labels, requirement};
 use super::words::wrapped;
-use super::yaml::Yaml;
 use super::{EXPIRES, FORENSICS, INCIDENT, PREFIX, QUARANTINE};
+use crate::manifest::{Block, Layout};
 use crate::policy::{ObjectId, ObjectKind};
 use crate::respond::Target;
 
@@ -133,23 +133,26 @@ impl Destination {
 /// [`PlanError::TooManyKept`].
 pub(super) fn write(draft: &Draft<'_>) -> Result<Manifest, PlanError> {
     let (kind, namespace) = kind(draft);
-    let mut metadata = vec![("name".to_owned(), Yaml::text(&draft.name))];
+    let mut metadata = vec![("name".to_owned(), Block::text(draft.name.clone()))];
     if !namespace.is_empty() {
-        metadata.push(("namespace".to_owned(), Yaml::text(&namespace)));
+        metadata.push(("namespace".to_owned(), Block::text(namespace.to_string())));
     }
     metadata.push((
         "labels".to_owned(),
-        Yaml::map([(INCIDENT, Yaml::text(draft.incident))]),
+        Block::map([(INCIDENT, Block::text(draft.incident.to_string()))]),
     ));
     metadata.push((
         "annotations".to_owned(),
-        Yaml::map([
-            (EXPIRES.to_owned(), Yaml::text(&draft.expires.to_string())),
+        Block::map([
+            (EXPIRES.to_owned(), Block::text(draft.expires.to_string())),
             (
                 format!("{PREFIX}target"),
-                Yaml::text(&draft.target.to_string()),
+                Block::text(draft.target.to_string()),
             ),
-            (format!("{PREFIX}pattern"), Yaml::text(draft.pattern.name())),
+            (
+                format!("{PREFIX}pattern"),
+                Block::text(draft.pattern.name()),
+            ),
         ]),
     ));
     let version = if kind == ObjectKind::NetworkPolicy {
@@ -157,14 +160,14 @@ pub(super) fn write(draft: &Draft<'_>) -> Result<Manifest, PlanError> {
     } else {
         "cilium.io/v2"
     };
-    let document = Yaml::map([
-        ("apiVersion", Yaml::text(version)),
-        ("kind", Yaml::text(kind.name())),
-        ("metadata", Yaml::Map(metadata)),
-        ("spec", Yaml::Map(spec(draft)?)),
+    let document = Block::map([
+        ("apiVersion", Block::text(version)),
+        ("kind", Block::text(kind.name())),
+        ("metadata", Block::map(metadata)),
+        ("spec", Block::map(spec(draft)?)),
     ]);
     let mut text = wrapped(&lead(draft), "# ");
-    text.push_str(&document.document());
+    text.push_str(&document.document(Layout::default()));
     Ok(Manifest {
         object: ObjectId {
             kind,
@@ -177,23 +180,23 @@ pub(super) fn write(draft: &Draft<'_>) -> Result<Manifest, PlanError> {
 
 /// What `kubectl delete -f` needs to find the object.
 pub(super) fn rollback(object: &ObjectId) -> String {
-    let mut metadata = vec![("name", Yaml::text(&object.name))];
+    let mut metadata = vec![("name", Block::text(object.name.to_string()))];
     if !object.namespace.is_empty() {
-        metadata.push(("namespace", Yaml::text(&object.namespace)));
+        metadata.push(("namespace", Block::text(object.namespace.to_string())));
     }
     let version = if object.kind == ObjectKind::NetworkPolicy {
         "networking.k8s.io/v1"
     } else {
         "cilium.io/v2"
     };
-    let document = Yaml::map([
-        ("apiVersion", Yaml::text(version)),
-        ("kind", Yaml::text(object.kind.name())),
-        ("metadata", Yaml::map(metadata)),
+    let document = Block::map([
+        ("apiVersion", Block::text(version)),
+        ("kind", Block::text(object.kind.name())),
+        ("metadata", Block::map(metadata)),
     ]);
     format!(
         "# Names what is to be deleted: kubectl delete -f. Never apply it.\n{}",
-        document.document()
+        document.document(Layout::default())
     )
 }
 
@@ -219,18 +222,21 @@ fn kind(draft: &Draft<'_>) -> (ObjectKind, Arc<str>) {
     }
 }
 
-type Spec = Vec<(String, Yaml)>;
+type Spec = Vec<(String, Block)>;
 
 fn spec(draft: &Draft<'_>) -> Result<Spec, PlanError> {
     if draft.pattern == Pattern::KubernetesDenyAll {
         return Ok(vec![
             ("podSelector".to_owned(), subject(draft)),
-            ("policyTypes".to_owned(), Yaml::texts(["Ingress", "Egress"])),
+            (
+                "policyTypes".to_owned(),
+                Block::texts(["Ingress", "Egress"]),
+            ),
         ]);
     }
     let mut spec: Spec = vec![(
         "description".to_owned(),
-        Yaml::text(&format!(
+        Block::text(format!(
             "{} of {} for incident {}",
             draft.pattern, draft.target, draft.incident
         )),
@@ -271,20 +277,20 @@ pub(super) fn selector_key(pattern: Pattern) -> &'static str {
 }
 
 /// Without it a list of rules turns on default deny, which cuts what was never meant.
-pub(super) fn no_default_deny() -> (String, Yaml) {
-    let off = Yaml::map([
-        ("ingress", Yaml::Flag(false)),
-        ("egress", Yaml::Flag(false)),
+pub(super) fn no_default_deny() -> (String, Block) {
+    let off = Block::map([
+        ("ingress", Block::flag(false)),
+        ("egress", Block::flag(false)),
     ]);
     ("enableDefaultDeny".to_owned(), off)
 }
 
 /// Whom the policy selects.
-pub(super) fn subject(draft: &Draft<'_>) -> Yaml {
+pub(super) fn subject(draft: &Draft<'_>) -> Block {
     match draft.subjects {
         Subjects::Labelled { key } => labels([((*key).to_owned(), draft.incident.to_string())]),
         Subjects::Node => labels([(QUARANTINE.to_owned(), draft.incident.to_string())]),
-        Subjects::Everybody => Yaml::map::<&str>([]),
+        Subjects::Everybody => Block::map::<&str>([]),
         Subjects::Own {
             namespace,
             labels: own,
@@ -298,7 +304,7 @@ pub(super) fn subject(draft: &Draft<'_>) -> Yaml {
                 wanted.push((NAMESPACE.to_owned(), namespace.to_string()));
             }
             if wanted.is_empty() {
-                Yaml::map::<&str>([])
+                Block::map::<&str>([])
             } else {
                 labels(wanted)
             }
@@ -313,13 +319,14 @@ fn cut(draft: &Draft<'_>, spec: &mut Spec) {
     match destination {
         Destination::Outside { prefixes, .. } => {
             let list = || {
-                Yaml::list(
+                Block::list(
                     prefixes
                         .iter()
-                        .map(|prefix| Yaml::map([("cidr", Yaml::text(&prefix.to_string()))])),
+                        .map(|prefix| Block::map([("cidr", Block::text(prefix.to_string()))])),
                 )
             };
-            let rules = |key: &str, list: Yaml| Yaml::list([Yaml::map([(key.to_owned(), list)])]);
+            let rules =
+                |key: &str, list: Block| Block::list([Block::map([(key.to_owned(), list)])]);
             spec.push(("ingressDeny".to_owned(), rules("fromCIDRSet", list())));
             spec.push(("egressDeny".to_owned(), rules("toCIDRSet", list())));
         }
@@ -332,54 +339,40 @@ fn cut(draft: &Draft<'_>, spec: &mut Spec) {
                 .map(|(key, value)| (key.to_string(), value.to_string()))
                 .collect();
             wanted.push((NAMESPACE.to_owned(), namespace.to_string()));
-            let rule = Yaml::map([("toEndpoints", Yaml::list([labels(wanted)]))]);
-            spec.push(("egressDeny".to_owned(), Yaml::list([rule])));
+            let rule = Block::map([("toEndpoints", Block::list([labels(wanted)]))]);
+            spec.push(("egressDeny".to_owned(), Block::list([rule])));
         }
     }
 }
 
-fn deny_inward(pods: Vec<Yaml>, spec: &mut Spec) {
-    let rules = Yaml::List(vec![
-        (
-            "Pods of this cluster and of others.",
-            Yaml::map([("fromEndpoints", Yaml::list(pods))]),
-        ),
-        (
-            "Everybody else but the node's own host, whose probes would fail: the container\nwould be restarted, and what it has in memory lost.",
-            Yaml::map([("fromEntities", Yaml::texts(CALLERS))]),
-        ),
-    ]);
+fn deny_inward(pods: Vec<Block>, spec: &mut Spec) {
+    let rules = Block::list([Block::map([("fromEndpoints", Block::list(pods))]).commented(["Pods of this cluster and of others.".to_owned()]), Block::map([("fromEntities", Block::texts(CALLERS))]).commented(["Everybody else but the node's own host, whose probes would fail: the container\nwould be restarted, and what it has in memory lost.".to_owned()])]);
     spec.push(("ingressDeny".to_owned(), rules));
 }
 
-fn deny_outward(pods: Vec<Yaml>, spec: &mut Spec) {
-    let rules = Yaml::List(vec![
-        (
-            "Pods of this cluster and of others, DNS among them.",
-            Yaml::map([("toEndpoints", Yaml::list(pods))]),
-        ),
-        (
-            "Everybody else, the node's own host and its metadata service too.",
-            Yaml::map([("toEntities", Yaml::texts(CALLED))]),
-        ),
+fn deny_outward(pods: Vec<Block>, spec: &mut Spec) {
+    let rules = Block::list([
+        Block::map([("toEndpoints", Block::list(pods))])
+            .commented(["Pods of this cluster and of others, DNS among them.".to_owned()]),
+        Block::map([("toEntities", Block::texts(CALLED))]).commented([
+            "Everybody else, the node's own host and its metadata service too.".to_owned(),
+        ]),
     ]);
     spec.push(("egressDeny".to_owned(), rules));
 }
 
 /// A pod with the label for it is not denied; that alone would not let it in.
 fn forensics(spec: &mut Spec, outward: bool) {
-    let pod = || Yaml::list([labels([(FORENSICS.to_owned(), "true".to_owned())])]);
+    let pod = || Block::list([labels([(FORENSICS.to_owned(), "true".to_owned())])]);
     spec.push((
         "ingress".to_owned(),
-        Yaml::List(vec![(
-            "The pod that looks at it.",
-            Yaml::map([("fromEndpoints", pod())]),
-        )]),
+        Block::list([Block::map([("fromEndpoints", pod())])
+            .commented(["The pod that looks at it.".to_owned()])]),
     ));
     if outward {
         spec.push((
             "egress".to_owned(),
-            Yaml::list([Yaml::map([("toEndpoints", pod())])]),
+            Block::list([Block::map([("toEndpoints", pod())])]),
         ));
     }
 }
@@ -387,7 +380,7 @@ fn forensics(spec: &mut Spec, outward: bool) {
 /// A host is left its API server, other nodes and health checks: without these nobody can
 /// manage it any more. An API server outside has the label of the world, too.
 fn node(spec: &mut Spec) -> Result<(), PlanError> {
-    let peers = || -> Result<Vec<Yaml>, PlanError> {
+    let peers = || -> Result<Vec<Block>, PlanError> {
         let mut peers = everyone_but(&[], None)?;
         for world in WORLDS {
             peers.push(expressions([
@@ -397,10 +390,10 @@ fn node(spec: &mut Spec) -> Result<(), PlanError> {
         }
         Ok(peers)
     };
-    let inward = Yaml::map([("fromEndpoints", Yaml::list(peers()?))]);
-    let outward = Yaml::map([("toEndpoints", Yaml::list(peers()?))]);
-    spec.push(("ingressDeny".to_owned(), Yaml::list([inward])));
-    spec.push(("egressDeny".to_owned(), Yaml::list([outward])));
+    let inward = Block::map([("fromEndpoints", Block::list(peers()?))]);
+    let outward = Block::map([("toEndpoints", Block::list(peers()?))]);
+    spec.push(("ingressDeny".to_owned(), Block::list([inward])));
+    spec.push(("egressDeny".to_owned(), Block::list([outward])));
     Ok(())
 }
 

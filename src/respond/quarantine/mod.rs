@@ -17,7 +17,6 @@ mod proof;
 mod selectors;
 mod steps;
 mod words;
-mod yaml;
 
 pub use label::{IncidentError, incident_id};
 pub use manifest::{Destination, Kept};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::FORENSICS;
 use super::manifest::Kept;
 use super::plan::PlanError;
-use super::yaml::Yaml;
+use crate::manifest::Block;
 
 /// Selectors that one list may have.
 const MOST_SELECTORS: usize = 64;
@@ -21,7 +21,7 @@ pub(super) type Requirement = (String, &'static str, Vec<String>);
 
 /// Selectors of all pods but those that are kept and the one for forensics. Each is all that
 /// is asked together; a pod is denied if one of them fits.
-pub(super) fn everyone_but(kept: &[Kept], cluster: Option<&str>) -> Result<Vec<Yaml>, PlanError> {
+pub(super) fn everyone_but(kept: &[Kept], cluster: Option<&str>) -> Result<Vec<Block>, PlanError> {
     // The one value that is let in: any other one is denied, as is none.
     let forensics = requirement(FORENSICS, "NotIn", &["true"]);
     let any_cluster = requirement(CLUSTER, "Exists", &[]);
@@ -92,26 +92,26 @@ pub(super) fn requirement(key: &str, operator: &'static str, values: &[&str]) ->
     (key.to_owned(), operator, values)
 }
 
-pub(super) fn expressions(requirements: impl IntoIterator<Item = Requirement>) -> Yaml {
+pub(super) fn expressions(requirements: impl IntoIterator<Item = Requirement>) -> Block {
     let list = requirements.into_iter().map(|(key, operator, values)| {
         let mut map = vec![
-            ("key".to_owned(), Yaml::Text(key)),
-            ("operator".to_owned(), Yaml::text(operator)),
+            ("key".to_owned(), Block::text(key)),
+            ("operator".to_owned(), Block::text(operator)),
         ];
         if !values.is_empty() {
             map.push((
                 "values".to_owned(),
-                Yaml::texts(values.iter().map(String::as_str)),
+                Block::texts(values.iter().map(String::as_str)),
             ));
         }
-        Yaml::Map(map)
+        Block::map(map)
     });
-    Yaml::map([("matchExpressions", Yaml::list(list))])
+    Block::map([("matchExpressions", Block::list(list))])
 }
 
-pub(super) fn labels(wanted: impl IntoIterator<Item = (String, String)>) -> Yaml {
+pub(super) fn labels(wanted: impl IntoIterator<Item = (String, String)>) -> Block {
     let wanted = wanted
         .into_iter()
-        .map(|(key, value)| (key, Yaml::Text(value)));
-    Yaml::map([("matchLabels", Yaml::map(wanted))])
+        .map(|(key, value)| (key, Block::text(value)));
+    Block::map([("matchLabels", Block::map(wanted))])
 }

@@ -4,12 +4,13 @@
 //! of them is the caller's. Bounded: edges beyond the bound are counted, and whoever would
 //! make a policy of the rest must say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::evidence::Evidence;
 use super::excluded::{History, Why};
 use super::request::{Requests, pattern};
+use super::roster::{WorkloadKey, key_of};
 use crate::connection::{Connection, Edge, Exchange, ExchangeKind, Peer, PeerId, Peers};
 use crate::engine::Observer;
 use crate::flow::Protocol;
@@ -27,6 +28,7 @@ pub struct Learner {
     uses: Bounded<Edge, Sums>,
     names: Bounded<(PeerId, PeerId), Names>,
     left_out: BTreeMap<Why, u64>,
+    unclear: BTreeSet<PeerId>,
     connections: u64,
 }
 
@@ -49,6 +51,9 @@ pub struct Usage {
     pub connections: u64,
     /// Accepted connections on edges that are not told apart.
     pub beyond: u64,
+    /// Workloads of connections that may be needed, although they are not accepted: it is not
+    /// certain what they are, or they failed.
+    pub unclear: BTreeSet<WorkloadKey>,
 }
 
 /// An edge that was used.
@@ -88,6 +93,7 @@ impl Learner {
             uses: Bounded::new(MOST_EDGES),
             names: Bounded::new(MOST_EDGES),
             left_out: BTreeMap::new(),
+            unclear: BTreeSet::new(),
             connections: 0,
         }
     }
@@ -124,6 +130,11 @@ impl Learner {
             left_out: self.left_out,
             connections: self.connections,
             beyond,
+            unclear: self
+                .unclear
+                .into_iter()
+                .filter_map(|peer| key_of(peers.get(peer)))
+                .collect(),
         }
     }
 }
@@ -134,6 +145,10 @@ impl Observer for Learner {
         self.connections += weight;
         if let Err(why) = self.history.connection(connection, peers) {
             *self.left_out.entry(why).or_default() += weight;
+            if !why.is_unwanted() {
+                let Edge { client, server, .. } = connection.edge;
+                self.unclear.extend([client, server]);
+            }
             return;
         }
         let Some(sums) = self.uses.entry(connection.edge, weight, Sums::default) else {

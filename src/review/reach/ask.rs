@@ -137,7 +137,10 @@ impl Asking<'_, '_> {
                 self.take(Whom::Entity(entity), answer);
             }
         }
-        self.outside(subject);
+        // What is outside and calls outside is nobody's here.
+        if subject.is_endpoint {
+            self.outside(subject);
+        }
         self.possible(subject);
         if self.asked > MOST_QUESTIONS {
             self.limits.push(format!(

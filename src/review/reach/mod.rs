@@ -98,11 +98,18 @@ impl Subject {
     /// An address outside, of which no name is known.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
+        Self::named(address, [])
+    }
+
+    /// An address outside with all the names it has.
+    #[must_use]
+    pub fn named(address: IpAddr, names: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self {
             name: address.to_string(),
             identity: Identity {
                 number: UNNUMBERED,
                 address: Some(address),
+                names: names.into_iter().collect(),
                 names_complete: true,
                 ..Identity::default()
             },

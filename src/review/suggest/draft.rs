@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::dropped::Needs;
 use super::repair::{DraftName, NODES};
-use super::{Ask, Draft, Repairs, SIDES, Side, Skipped};
+use super::{Ask, Draft, Repairs, SIDES, Side, Skipped, Unseen};
 use crate::baseline::{Readiness, Stage};
 use crate::connection::Peer;
 use crate::engine::{ClusterPolicies, Policies};
@@ -144,6 +144,11 @@ impl<'a> ByEnd<'a> {
         by_end.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a workload is at an end of any.
+    fn has(&self, key: &WorkloadKey) -> bool {
+        self.clients.contains_key(key) || self.servers.contains_key(key)
+    }
+
     /// Names that any of these asked for.
     fn names(&self, members: &BTreeSet<WorkloadKey>) -> Names {
         let mut names = Names::default();
@@ -171,7 +176,8 @@ impl Materials<'_> {
             .count()
     }
 
-    fn is_asked_for(&self, (cluster, namespace, name): &WorkloadKey, member: &Member) -> bool {
+    fn is_asked_for(&self, key: &WorkloadKey, member: &Member) -> bool {
+        let (cluster, namespace, name) = key;
         if cluster != self.cluster {
             return false;
         }
@@ -185,8 +191,20 @@ impl Materials<'_> {
             return true;
         }
         let everybody = namespaces.is_empty() && workloads.is_empty();
-        let is_seen = member.pods > 0 || self.ask.unseen;
+        let is_seen = member.pods > 0 || self.closes(key, member);
         everybody && is_seen && (self.ask.dropped || !SYSTEM.contains(&&**namespace))
+    }
+
+    /// Whether a workload of which nothing accepted was seen gets a policy all the same.
+    fn closes(&self, key: &WorkloadKey, member: &Member) -> bool {
+        match self.ask.unseen {
+            Unseen::LeftOut => false,
+            Unseen::All => true,
+            Unseen::Standing => {
+                let mut near = self.directory.of_namespace(&key.0, &key.1);
+                !is_job(member) && near.any(|(_, other)| other.pods > 0)
+            }
+        }
     }
 
     /// In which directions a workload gets a policy: those in which none turns on default
@@ -213,7 +231,7 @@ impl Materials<'_> {
                 Ok(wanted)
             };
         }
-        if member.pods == 0 && !self.ask.unseen {
+        if member.pods == 0 && !self.closes(key, member) {
             return Err(Some("no flow shows it".to_owned()));
         }
         let covered = covered(member, cluster);
@@ -224,9 +242,11 @@ impl Materials<'_> {
                 "policies select it already: `flowwatch policy tighten` narrows them".to_owned()
             }));
         }
-        let seen = SIDES.iter().any(|side| !by_end.of(key, *side).is_empty());
-        if !seen && member.pods > 0 {
-            return Err(Some("no accepted connection of it was seen".to_owned()));
+        if member.pods > 0 && !by_end.has(key) {
+            let unclear = self.usage.unclear.contains(key) || self.usage.beyond > 0;
+            if unclear || !self.closes(key, member) {
+                return Err(Some("no accepted connection of it was seen".to_owned()));
+            }
         }
         Ok(wanted)
     }
@@ -251,9 +271,10 @@ impl Materials<'_> {
             members: members.iter().cloned().collect(),
             sides: [None, None],
             adds: self.ask.dropped,
+            quiet: !members.iter().any(|member| by_end.has(member)),
             readiness: Readiness::default(),
             newest: None,
-            notes: notes(members, self.directory),
+            notes: notes(members, self.directory, by_end),
             withheld: Vec::new(),
         };
         let mut all: BTreeMap<usize, &Use> = BTreeMap::new();
@@ -386,7 +407,15 @@ fn covered(member: &Member, cluster: &ClusterPolicies) -> [bool; 2] {
     covered
 }
 
-fn notes(members: &BTreeSet<WorkloadKey>, directory: &Directory) -> Vec<String> {
+fn is_job(member: &Member) -> bool {
+    matches!(&*member.kind, "CronJob" | "Job")
+}
+
+fn notes(
+    members: &BTreeSet<WorkloadKey>,
+    directory: &Directory,
+    by_end: &ByEnd<'_>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     if members.len() > 1 {
         let names: Vec<&str> = members.iter().map(|(_, _, name)| &**name).collect();
@@ -397,13 +426,19 @@ fn notes(members: &BTreeSet<WorkloadKey>, directory: &Directory) -> Vec<String> 
     }
     let is_unseen = |key| directory.get(key).is_some_and(|member| member.pods == 0);
     if members.iter().all(is_unseen) {
-        notes.push("Only manifests show it: nothing of it is known to be needed.".to_owned());
+        notes.push(
+            "Only manifests show it: nothing of it is known to be needed. Leave this out if it does something rarely."
+                .to_owned(),
+        );
+    } else if !members.iter().any(|key| by_end.has(key)) {
+        notes.push(
+            "All that flows show of it is denied or flagged: nothing of it is known to be needed."
+                .to_owned(),
+        );
     }
-    let jobs = members.iter().filter(|key| {
-        directory
-            .get(key)
-            .is_some_and(|member| matches!(&*member.kind, "CronJob" | "Job"))
-    });
+    let jobs = members
+        .iter()
+        .filter(|key| directory.get(key).is_some_and(is_job));
     for (_, _, name) in jobs {
         notes.push(format!(
             "{name} is a job: what a run does that was not seen is denied."

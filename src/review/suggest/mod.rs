@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::baseline::Readiness;
 use crate::flow::counted;
-use crate::manifest::{Block, Content, Layout};
+use crate::manifest::{Block, Layout};
 use crate::policy::{Direction, ObjectId};
 use crate::review::observed::{Evidence, Home, Rule, Selector, Why, WorkloadKey, labels};
 use crate::review::report::Seen;
@@ -44,8 +44,20 @@ pub struct Ask {
     pub http: bool,
     /// For denied connections instead of workloads without a policy.
     pub dropped: bool,
-    /// Also for workloads that only manifests show: nothing passes.
-    pub unseen: bool,
+    /// Which workloads of which nothing accepted was seen get one, that lets nothing pass.
+    pub unseen: Unseen,
+}
+
+/// Workloads that manifests show and of which nothing accepted was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// They get no policy.
+    #[default]
+    LeftOut,
+    /// Those get one that are always there: no jobs, and in namespaces that flows show.
+    Standing,
+    /// All get one.
+    All,
 }
 
 /// A policy as it would be.
@@ -61,6 +73,8 @@ pub struct Draft {
     pub sides: [Option<Side>; 2],
     /// It only adds what is allowed and turns on no default deny.
     pub adds: bool,
+    /// Nothing accepted was seen of any member: it lets nothing pass.
+    pub quiet: bool,
     /// How far what was seen is.
     pub readiness: Readiness,
     /// When its newest edge was first seen, and when it was last seen itself.
@@ -261,8 +275,8 @@ impl Draft {
             spec.push((
                 "enableDefaultDeny",
                 Block::map([
-                    ("ingress", Content::Word("false".to_owned()).into()),
-                    ("egress", Content::Word("false".to_owned()).into()),
+                    ("ingress", Block::flag(false)),
+                    ("egress", Block::flag(false)),
                 ]),
             ));
         }

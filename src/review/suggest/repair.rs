@@ -139,6 +139,7 @@ mod tests {
             members: vec![("c".into(), "shop".into(), "web".into())],
             sides: [None, Some(Side::default())],
             adds: false,
+            quiet: false,
             readiness: Readiness::default(),
             newest: None,
             notes: Vec::new(),

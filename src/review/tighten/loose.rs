@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::kubernetes;
 use crate::manifest::{Document, Node, Step, Value};
 use crate::policy::{BroadThresholds, Direction, ObjectId, ObjectKind, PolicySet, Section};
 use crate::review::simulate::named;
@@ -58,6 +59,8 @@ pub(super) enum Ports {
 pub(super) struct Loose {
     /// Index of its rule in the set.
     pub(super) rule: u32,
+    /// Those of its other peers, where each is a rule by itself.
+    pub(super) others: Vec<u32>,
     pub(super) id: ObjectId,
     /// Of the document, in the list that was given.
     pub(super) document: usize,
@@ -71,7 +74,14 @@ pub(super) struct Loose {
     pub(super) node: Node,
 }
 
-/// A loose element that is not looked at, and why.
+impl Loose {
+    /// All of its rules.
+    pub(super) fn rules(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.rule).chain(self.others.iter().copied())
+    }
+}
+
+/// A loose element that is not narrowed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftAlone {
     /// Its policy.
@@ -103,10 +113,9 @@ const PEER_KEYS: [&str; 14] = [
 ];
 const WIDE_ENTITIES: [&str; 5] = ["all", "cluster", "world", "world-ipv4", "world-ipv6"];
 
-/// The loose elements of allow rules, and those that are left alone at once.
-pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec<LeftAlone>) {
+/// The loose elements of allow rules.
+pub(super) fn loose(documents: &[Document], set: &PolicySet) -> Vec<Loose> {
     let mut found = Vec::new();
-    let mut left = Vec::new();
     // Of several of one name the first.
     let mut by_id: BTreeMap<ObjectId, usize> = BTreeMap::new();
     for (at, document) in documents.iter().enumerate() {
@@ -126,17 +135,6 @@ pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec
         let Some((id, document)) = by_id.get_key_value(&object.id) else {
             continue;
         };
-        if object.id.kind == ObjectKind::NetworkPolicy {
-            if BroadThresholds::default().is_broad(entry) {
-                left.push(LeftAlone {
-                    id: id.clone(),
-                    file: object.file.clone(),
-                    line: entry.rule.at.line,
-                    why: "it is a NetworkPolicy, of which nothing is narrowed".to_owned(),
-                });
-            }
-            continue;
-        }
         let mut list = match entry.rule.spec {
             None => vec![Step::Key("spec".to_owned())],
             Some(at) => vec![Step::Key("specs".to_owned()), Step::Item(at as usize)],
@@ -149,12 +147,34 @@ pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec
         else {
             continue;
         };
-        let (peers, ports) = (peers(node), ports(node));
+        let is_kubernetes = object.id.kind == ObjectKind::NetworkPolicy;
+        let (peers, ports) = if is_kubernetes {
+            (kubernetes::peers(node, direction), kubernetes::ports(node))
+        } else {
+            (peers(node), ports(node))
+        };
         if peers == Peers::Tight && ports == Ports::Tight {
+            continue;
+        }
+        if let (Some(peer), Ports::Tight, Peers::Items { items, .. }) =
+            (entry.rule.peer, &ports, &peers)
+            && !items.contains(&(peer as usize))
+        {
+            // A peer beside loose ones stays, with its ports.
+            continue;
+        }
+        let before = found.last_mut().filter(|one: &&mut Loose| {
+            is_kubernetes
+                && one.document == *document
+                && (&one.list, one.element) == (&list, element)
+        });
+        if let Some(before) = before {
+            before.others.push(index as u32);
             continue;
         }
         found.push(Loose {
             rule: index as u32,
+            others: Vec::new(),
             id: id.clone(),
             document: *document,
             list,
@@ -166,7 +186,7 @@ pub(super) fn loose(documents: &[Document], set: &PolicySet) -> (Vec<Loose>, Vec
             node: node.clone(),
         });
     }
-    (found, left)
+    found
 }
 
 pub(super) fn at<'a>(root: &'a Node, path: &[Step]) -> Option<&'a Node> {
@@ -238,7 +258,7 @@ fn wide(key: &str, item: &Node) -> Option<Wide> {
     }
 }
 
-fn prefix(text: &str) -> Option<Wide> {
+pub(super) fn prefix(text: &str) -> Option<Wide> {
     let prefix: IpNet = text.parse().ok()?;
     match prefix.prefix_len() {
         0 => Some(Wide::World),

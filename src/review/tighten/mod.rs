@@ -5,6 +5,7 @@
 //! but for the narrowed elements, or it is left alone. Reads no flows and writes no files.
 
 mod fits;
+mod kubernetes;
 mod loose;
 mod narrow;
 mod needed;
@@ -25,10 +26,10 @@ pub use narrow::Narrowing;
 pub use needed::{Need, Needed};
 
 /// Loose rules of a set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     loose: Vec<loose::Loose>,
-    left: Vec<LeftAlone>,
+    closing: bool,
 }
 
 /// Texts of files by name.
@@ -70,21 +71,32 @@ impl Plan {
     /// The loose rules of a set, whose objects are among the documents.
     #[must_use]
     pub fn new(documents: &[Document], set: &PolicySet) -> Self {
-        let (loose, left) = loose::loose(documents, set);
-        Self { loose, left }
+        Self {
+            loose: loose::loose(documents, set),
+            closing: false,
+        }
     }
 
-    /// Of these rules alone.
+    /// Of these rules alone, and of those with these indices in the set.
     #[must_use]
-    pub fn only(mut self, rules: &[Rule]) -> Self {
+    pub fn only(mut self, rules: &[Rule], more: &BTreeSet<u32>) -> Self {
         let is_meant = |id: &ObjectId, line: u32| {
             let policy = id.short();
             rules
                 .iter()
                 .any(|rule| rule.line == line && *rule.policy == *policy)
         };
-        self.loose.retain(|one| is_meant(&one.id, one.line));
-        self.left.retain(|one| is_meant(&one.id, one.line));
+        self.loose.retain(|one| {
+            one.rules().any(|rule| more.contains(&rule)) || is_meant(&one.id, one.line)
+        });
+        self
+    }
+
+    /// Rules that nothing accepted needed let nobody pass any more, instead of staying as they
+    /// are.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.closing = true;
         self
     }
 
@@ -94,16 +106,22 @@ impl Plan {
         self.loose.is_empty()
     }
 
-    /// Loose rules that are left alone whatever they were needed for, and why.
-    #[must_use]
-    pub fn left(&self) -> &[LeftAlone] {
-        &self.left
-    }
-
     /// Their indices in the set.
     #[must_use]
     pub fn rules(&self) -> BTreeSet<u32> {
-        self.loose.iter().map(|one| one.rule).collect()
+        self.loose.iter().flat_map(loose::Loose::rules).collect()
+    }
+
+    /// What is needed, by the first rule of each element: peers of a NetworkPolicy are rules
+    /// of their own.
+    #[must_use]
+    pub fn gathered(&self, mut need: Need) -> Need {
+        for one in &self.loose {
+            for other in &one.others {
+                need.merge(one.rule, *other);
+            }
+        }
+        need
     }
 
     /// What each becomes, of what it was needed for.
@@ -120,10 +138,15 @@ impl Plan {
             lets_host_in: policies.options().allow_localhost != AllowLocalhost::Policy,
             documents,
         };
-        let (mut made, mut left) = (Vec::new(), self.left.clone());
+        let (mut made, mut left) = (Vec::new(), Vec::new());
         for one in &self.loose {
             let uses = need.uses.get(&one.rule).map_or(&[][..], Vec::as_slice);
-            match narrow::narrow(one, uses, &around) {
+            let made_of = if uses.is_empty() && self.closing {
+                narrow::close(one, &around)
+            } else {
+                narrow::narrow(one, uses, &around)
+            };
+            match made_of {
                 Ok(narrowing) => made.push(narrowing),
                 Err(mut why) => {
                     let spared = need.spared.get(&one.rule).copied().unwrap_or_default();

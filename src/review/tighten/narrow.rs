@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::kubernetes;
 use super::loose::{LeftAlone, Loose, Peers, Ports, Wide, at, peer_keys, range};
 use crate::connection::Peer;
 use crate::flow::counted;
@@ -18,7 +19,7 @@ use crate::review::observed::{
 };
 
 /// Peers of one element that a person still reads.
-const MOST_PEERS: usize = 40;
+pub(super) const MOST_PEERS: usize = 40;
 
 /// A rule and what it becomes.
 #[derive(Clone, Debug)]
@@ -93,9 +94,10 @@ pub(super) fn narrow(
     if peer_keys(&loose.node).len() > 1 {
         return Err(left("it names peers of several kinds".to_owned()));
     }
+    let is_kubernetes = loose.id.kind == ObjectKind::NetworkPolicy;
     let home = Home {
         cluster: around.cluster.clone(),
-        namespace: (loose.id.kind == ObjectKind::CiliumNetworkPolicy)
+        namespace: (loose.id.kind != ObjectKind::CiliumClusterwideNetworkPolicy)
             .then(|| loose.id.namespace.clone()),
     };
     let naming = Naming {
@@ -148,7 +150,21 @@ pub(super) fn narrow(
         said: Vec::new(),
         shown: Vec::new(),
     };
-    work.write(terms, &uses).map_err(left)?;
+    if is_kubernetes {
+        let element = kubernetes::Element {
+            node: &loose.node,
+            peers: &loose.peers,
+            ports: &loose.ports,
+            direction: loose.direction,
+            list: &loose.list,
+            place: loose.element,
+            namespace: &loose.id.namespace,
+        };
+        work.said = element.said();
+        (work.patches, work.shown) = element.write(&terms, &uses).map_err(left)?;
+    } else {
+        work.write(terms, &uses).map_err(left)?;
+    }
     if work.patches.is_empty() {
         return Err(left(
             "what it was needed for is as wide as it is".to_owned(),
@@ -161,6 +177,73 @@ pub(super) fn narrow(
         direction: loose.direction,
         loose: work.said,
         evidence,
+        peers: work.shown,
+        rule: loose.rule,
+        document: loose.document,
+        patches: work.patches,
+        element: loose.element,
+    })
+}
+
+/// A loose element that lets nobody pass. It stays, as its list may be what cuts off whom the
+/// policy selects; a list of no peers is nobody, where no list is everybody.
+///
+/// # Errors
+/// [`LeftAlone`] with the reason.
+pub(super) fn close(loose: &Loose, around: &Surroundings<'_>) -> Result<Narrowing, LeftAlone> {
+    let document = &around.documents[loose.document];
+    let keys = peer_keys(&loose.node);
+    let why = match loose.id.kind {
+        ObjectKind::NetworkPolicy => {
+            "nothing accepted needed it, and a NetworkPolicy has no form for nobody: delete it"
+        }
+        _ if keys.len() > 1 => "it names peers of several kinds",
+        _ => "",
+    };
+    if !why.is_empty() {
+        return Err(LeftAlone {
+            id: loose.id.clone(),
+            file: document.file.clone(),
+            line: loose.line,
+            why: why.to_owned(),
+        });
+    }
+    let name = match loose.direction {
+        Direction::Ingress => "fromEndpoints",
+        Direction::Egress => "toEndpoints",
+    };
+    let mut work = Work {
+        loose,
+        home: &Home {
+            cluster: around.cluster.clone(),
+            namespace: None,
+        },
+        patches: Vec::new(),
+        said: Vec::new(),
+        shown: vec!["nobody, as nothing accepted needed it".to_owned()],
+    };
+    work.say();
+    let (path, value) = (work.path(), Block::list([]));
+    work.patches.push(match keys.first() {
+        None => Patch::Add {
+            path,
+            key: name.to_owned(),
+            value,
+        },
+        Some(old) => Patch::Set {
+            path,
+            key: (*old).to_owned(),
+            name: name.to_owned(),
+            value,
+        },
+    });
+    Ok(Narrowing {
+        id: loose.id.clone(),
+        file: document.file.clone(),
+        line: loose.line,
+        direction: loose.direction,
+        loose: work.said,
+        evidence: Evidence::default(),
         peers: work.shown,
         rule: loose.rule,
         document: loose.document,
@@ -492,14 +575,14 @@ impl Work<'_> {
 }
 
 /// A value on one line.
-fn short(node: &Node) -> String {
+pub(super) fn short(node: &Node) -> String {
     match node.as_str() {
         Some(text) => text.to_owned(),
         None => serde_json::Value::from(node).to_string(),
     }
 }
 
-fn named(term: &Term) -> String {
+pub(super) fn named(term: &Term) -> String {
     match term {
         Term::Pods {
             namespace,

@@ -45,6 +45,27 @@ pub struct Need {
     pub beyond: u64,
 }
 
+impl Need {
+    /// Counts what a rule was needed for as of another one.
+    pub(super) fn merge(&mut self, rule: u32, other: u32) {
+        if let Some(spared) = self.spared.remove(&other) {
+            let own = self.spared.entry(rule).or_default();
+            *own = (*own).max(spared);
+        }
+        let Some(more) = self.uses.remove(&other) else {
+            return;
+        };
+        let uses = self.uses.entry(rule).or_default();
+        for one in more {
+            // What both let pass was counted for both.
+            if !uses.iter().any(|known| known.order() == one.order()) {
+                uses.push(one);
+            }
+        }
+        uses.sort_by(|one, other| one.order().cmp(&other.order()));
+    }
+}
+
 impl Needed {
     /// Counts for these rules.
     #[must_use]
