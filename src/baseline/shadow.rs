@@ -35,7 +35,10 @@ pub struct ShadowKind {
     pub mean: f64,
     /// Standard deviation of these.
     pub spread: f64,
-    /// Observations, repeated ones too, with p below 1 in 1,000 and 1 in 100,000.
+    /// Tests whose p-value is known whatever it was; 0 for variants of a kind, whose tests are
+    /// those of the kind.
+    pub checked: u64,
+    /// Of these the ones with p below 1 in 1,000 and 1 in 100,000.
     pub below: [u64; 2],
 }
 

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::account::Account;
 use super::gate::{self, Place};
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, figures, words};
 use crate::baseline::stat::{Beat, LEAST_STARTS, beat};
 use crate::baseline::{DAY, Group, HOUR, Status, Tick};
 use crate::connection::{Edge, Peer, PeerId};
@@ -45,7 +45,7 @@ const AGAIN: i64 = 6 * HOUR;
 pub struct Beacon {
     edges: BTreeMap<Place, Calls>,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 /// Calls on an edge.
@@ -83,9 +83,14 @@ impl Detector for Beacon {
             if calls.told.is_some_and(|told| tick.start < told + AGAIN) {
                 continue;
             }
-            self.tests += 1;
+            self.tests.count(1);
+            self.tests.check(1);
             let starts: Vec<i64> = calls.ring.iter().copied().collect();
-            if let Some(beat) = beat(&starts).filter(|beat| beat.p < P) {
+            let Some(beat) = beat(&starts) else {
+                continue;
+            };
+            self.tests.note(beat.p);
+            if beat.p < P {
                 calls.told = Some(tick.start);
                 out.push(calls.observation(&place, &beat, scene));
             }
@@ -99,8 +104,8 @@ impl Detector for Beacon {
         self.sweep(tick.start);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 
 use super::gate::{self, NewEdges, Place, Said};
 use super::novel::Told;
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, words};
+use super::tested::within;
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, figures, words};
 use crate::baseline::stat::NegativeBinomial;
 use crate::baseline::{Group, Tick};
 use crate::connection::{Peer, PeerId};
@@ -74,7 +75,7 @@ impl Part {
 pub struct ControlPlane {
     told: Told,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 impl Detector for ControlPlane {
@@ -87,11 +88,11 @@ impl Detector for ControlPlane {
             return;
         }
         self.first_calls(tick, scene, out);
-        self.tests += jumps(tick, scene, out);
+        jumps(tick, scene, &mut self.tests, out);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -144,9 +145,8 @@ fn kubelets(tick: &Tick, scene: &Scene<'_>) -> BTreeMap<PeerId, usize> {
     nodes
 }
 
-/// Far more connections on a known edge than it ever has in a minute. Gives back how many
-/// edges were looked at.
-fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) -> u64 {
+/// Far more connections on a known edge than it ever has in a minute.
+fn jumps(tick: &Tick, scene: &Scene<'_>, tests: &mut Tested, out: &mut Vec<Observation>) {
     let mut sums: BTreeMap<Place, super::account::Account> = BTreeMap::new();
     for group in tick.groups.iter().filter(|group| group.fate.is_new()) {
         let known = Part::of(group, scene).is_some()
@@ -162,16 +162,20 @@ fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) -> u64 {
             continue;
         };
         let usual = edge.active;
-        if usual.n < LEAST_MINUTES || account.count < LEAST_JUMP {
+        if usual.n < LEAST_MINUTES {
             continue;
         }
         let counts = NegativeBinomial {
             mean: usual.mean(),
             dispersion: usual.dispersion(),
         };
+        let count = account.count as f64;
+        let p = counts.upper(count);
+        tests.check(1);
+        tests.note(within(p, counts.upper(count + 1.0), client, tick.start));
         // The model is not good enough for less.
-        let p = counts.upper(account.count as f64).max(1e-12);
-        if p > P_JUMP {
+        let p = p.max(1e-12);
+        if p > P_JUMP || account.count < LEAST_JUMP {
             continue;
         }
         let mut one = gate::observation(Kind::ControlPlane, place, account, p);
@@ -192,7 +196,7 @@ fn jumps(tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) -> u64 {
             .clone_into(&mut one.normal);
         out.push(one);
     }
-    sums.len() as u64
+    tests.count(sums.len() as u64);
 }
 
 #[cfg(test)]

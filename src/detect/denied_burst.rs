@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::account::Account;
 use super::novel::Told;
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, gate, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, figures, gate, words};
 use crate::baseline::stat::{NegativeBinomial, bonferroni};
 use crate::baseline::{Fate, Group, TICK, Tick};
 use crate::connection::PeerId;
@@ -49,7 +49,7 @@ pub struct DeniedBurst {
     clients: BTreeMap<PeerId, Client>,
     told: Told,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +69,9 @@ impl Detector for DeniedBurst {
         // Whoever was denied nothing was tested, too.
         let clients = tick.groups.chunk_by(|a, b| a.client == b.client);
         let workloads = clients.filter(|groups| gate::is_workload(groups[0].client, scene));
-        self.tests += workloads.count() as u64;
+        let workloads = workloads.count() as u64;
+        self.tests.count(workloads);
+        self.tests.check(workloads);
         let mut denied: BTreeMap<Target, BTreeSet<PeerId>> = BTreeMap::new();
         let groups: Vec<&Group> = tick.groups.iter().filter(|one| is_denied(one)).collect();
         for group in &groups {
@@ -90,8 +92,8 @@ impl Detector for DeniedBurst {
         self.sweep(tick.start);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {
@@ -130,6 +132,7 @@ impl DeniedBurst {
         let minute = counts(1.0).upper(account.count as f64);
         let ten = counts(MINUTES as f64).upper(window as f64);
         let p = bonferroni(minute.min(ten), 2);
+        self.tests.note(p);
         if window < LEAST || p > P {
             return None;
         }

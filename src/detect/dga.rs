@@ -17,7 +17,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, places, words};
+use super::{
+    Blindness, Detector, Kind, Observation, Passed, Scene, Tested, figures, gate, places, words,
+};
 use crate::baseline::stat::{Decayed, Sprt, Verdict, likeness};
 use crate::baseline::{DAY, HOUR, Tick};
 use crate::connection::PeerId;
@@ -59,7 +61,7 @@ pub struct Dga {
     /// Sum of letter scores of domains that exist, and how many.
     letters: (f64, f64),
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 #[derive(Debug, Default)]
@@ -107,8 +109,8 @@ impl Detector for Dga {
         self.sweep(tick.end());
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -131,7 +133,7 @@ impl Dga {
         now: i64,
         scene: &Scene<'_>,
     ) -> Option<Observation> {
-        self.tests += 1;
+        self.tests.count(1);
         let share = self.share(now);
         let test = Sprt::new(share, MADE_UP, ALPHA, BETA);
         let state = self.clients.entry(client).or_default();

@@ -23,7 +23,9 @@ mod pair;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, places, words};
+use super::{
+    Blindness, Detector, Kind, Observation, Passed, Scene, Tested, figures, gate, places, words,
+};
 use crate::baseline::{DAY, DnsGroup, HOUR, Tick};
 use crate::connection::PeerId;
 use pair::{Pair, p_of};
@@ -49,7 +51,7 @@ pub struct Exfiltration {
     /// By workload and domain; the domain of all that are new to it is empty.
     pairs: BTreeMap<(PeerId, Arc<str>), Pair>,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 impl Detector for Exfiltration {
@@ -83,7 +85,7 @@ impl Detector for Exfiltration {
                 touched.insert(sum);
             }
         }
-        self.tests += touched.len() as u64;
+        self.tests.count(touched.len() as u64);
         let mut told: BTreeSet<PeerId> = BTreeSet::new();
         // Domains first, then all of them together, which is said only where none of them is.
         for (client, domain) in touched.iter().rev() {
@@ -95,6 +97,8 @@ impl Detector for Exfiltration {
             };
             let usual = pair.usual();
             let p = p_of(pair, usual);
+            self.tests.check(1);
+            self.tests.note(p);
             if p < P && pair.is_fresh(tick.start) {
                 told.insert(*client);
                 out.push(say(*client, domain, pair, (p.max(LEAST_P), usual), scene));
@@ -103,8 +107,8 @@ impl Detector for Exfiltration {
         self.sweep(tick.start);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {

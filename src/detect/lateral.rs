@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Blindness, Detector, Kind, Observation, Passed, Scene, words};
+use super::{Blindness, Detector, Kind, Observation, Passed, Scene, Tested, words};
 use crate::baseline::{HOUR, Tick};
 use crate::connection::{Peer, PeerId};
 use crate::flow::Protocol;
@@ -35,7 +35,7 @@ const LEAST_P: f64 = 1e-12;
 pub struct Lateral {
     /// By destination and source: what led there.
     hops: BTreeMap<(PeerId, PeerId), Hop>,
-    tests: u64,
+    tests: Tested,
 }
 
 /// A new edge.
@@ -69,16 +69,20 @@ impl Detector for Lateral {
             if self.hops.contains_key(&(hop.to, hop.from)) || self.hops.len() >= MOST {
                 continue;
             }
-            self.tests += 1;
+            self.tests.count(1);
+            self.tests.check(1);
             if let Some((path, p)) = self.path(&hop) {
-                out.push(say(&path, p, &last, scene));
+                self.tests.note(p);
+                if p < P {
+                    out.push(say(&path, p.max(LEAST_P), &last, scene));
+                }
             }
             self.hops.insert((hop.to, hop.from), hop);
         }
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -113,8 +117,7 @@ impl Hop {
 }
 
 impl Lateral {
-    /// The least likely path that a hop ends, and its p; `None` where nothing led to it, or
-    /// it is likely.
+    /// The least likely path that a hop ends, and its p; `None` where nothing led to it.
     fn path(&self, last: &Hop) -> Option<(Vec<Hop>, f64)> {
         let mut path = vec![last.clone()];
         let mut best: Option<(usize, f64)> = None;
@@ -139,10 +142,10 @@ impl Lateral {
                 best = Some((path.len(), p));
             }
         }
-        let (length, p) = best.filter(|(_, p)| *p < P)?;
+        let (length, p) = best?;
         path.truncate(length);
         path.reverse();
-        Some((path, p.max(LEAST_P)))
+        Some((path, p))
     }
 
     /// Hops that led to the workload that another one begins at.
@@ -296,7 +299,7 @@ mod tests {
         let seen = play(&mut detector, &mut scenery, ("c/c", "d/d"), 100, hop);
         assert_eq!(seen[0].key, "a/a b/b c/c d/d");
         assert!(seen[0].p < wanted);
-        assert_eq!(detector.tested(), 4);
+        assert_eq!(detector.tested().all, 4);
     }
 
     #[test]

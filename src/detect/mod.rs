@@ -31,6 +31,7 @@ mod rules;
 mod scan;
 mod scene;
 mod silence;
+mod tested;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usual;
@@ -58,6 +59,7 @@ pub use rules::{RuleError, Ruled, Rules};
 pub use scan::Scan;
 pub use scene::{LOSS_LIMIT, Scene, Sight};
 pub use silence::Silence;
+pub use tested::{BELOW, Tested};
 pub use verdict_shift::VerdictShift;
 
 use crate::baseline::Tick;
@@ -76,8 +78,8 @@ pub trait Detector: Send {
 
     /// Hypotheses that it tested since it was last asked, whether or not it said anything; a
     /// rule tests none.
-    fn tested(&mut self) -> u64 {
-        0
+    fn tested(&mut self) -> Tested {
+        Tested::default()
     }
 
     /// Why it cannot see, where it cannot; asked after a tick and at the end.

@@ -11,7 +11,7 @@
 
 use super::calls::{Calls, calls};
 use super::novel::{self, LEAST, Told, Trials};
-use super::{Blindness, Detector, Kind, Observation, Scene, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, words};
 use crate::baseline::{Stage, Tick};
 use crate::connection::Peer;
 
@@ -28,6 +28,7 @@ impl Detector for NewEdge {
     }
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        self.trials.begin(tick.start, scene);
         for one in calls(&tick.groups) {
             if let Some(observation) = self.judge(&one, scene) {
                 out.push(observation);
@@ -35,7 +36,7 @@ impl Detector for NewEdge {
         }
     }
 
-    fn tested(&mut self) -> u64 {
+    fn tested(&mut self) -> Tested {
         self.trials.take()
     }
 
@@ -51,25 +52,26 @@ impl Detector for NewEdge {
 impl NewEdge {
     fn judge(&mut self, one: &Calls<'_>, scene: &Scene<'_>) -> Option<Observation> {
         let (client, key) = (one.client(), one.key());
+        if client == key || one.is_trouble() || !novel::is_judged(scene, client) {
+            return None;
+        }
+        let fresh = self.trials.count((client, key, Some(one.port())));
         let inside = match scene.peers.get(key) {
             Peer::Workload { .. } => true,
             Peer::Entity(name) => !matches!(&**name, "kube-apiserver" | "world"),
             _ => false,
         };
-        if !inside || client == key || one.is_trouble() {
-            return None;
-        }
-        if !novel::is_judged(scene, client) {
-            return None;
-        }
-        self.trials.count((client, key, None), one.from());
-        if scene.model.knows(client, key) {
+        if !inside || scene.model.knows(client, key) {
             return None;
         }
         let port = one.port();
         let novelty = scene.model.novelty(client, key, port.0, port.1);
         let p = novel::explained(novelty.p, novelty.new_share, client, scene);
         let tells = self.told.tells((client, key, None), one.from());
+        // What is not learned is new again each day, and was surprising once.
+        if fresh && tells {
+            self.trials.note(p);
+        }
         if p > LEAST || !tells {
             return None;
         }

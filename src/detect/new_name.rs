@@ -11,7 +11,7 @@
 
 use super::calls::{Calls, calls};
 use super::novel::{self, LEAST, Told, Trials};
-use super::{Blindness, Detector, Kind, Observation, Scene, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, words};
 use crate::baseline::Tick;
 use crate::connection::Peer;
 
@@ -46,6 +46,7 @@ impl Detector for NewName {
     }
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        self.trials.begin(tick.start, scene);
         for one in calls(&tick.groups) {
             if let Some(observation) = self.judge(&one, scene) {
                 out.push(observation);
@@ -53,7 +54,7 @@ impl Detector for NewName {
         }
     }
 
-    fn tested(&mut self) -> u64 {
+    fn tested(&mut self) -> Tested {
         self.trials.take()
     }
 
@@ -82,15 +83,15 @@ impl Detector for NewName {
 impl NewName {
     fn judge(&mut self, one: &Calls<'_>, scene: &Scene<'_>) -> Option<Observation> {
         let (client, key) = (one.client(), one.key());
+        if client == key || one.is_trouble() || !novel::is_judged(scene, client) {
+            return None;
+        }
+        let fresh = self.trials.count((client, key, Some(one.port())));
         let by_name = match scene.peers.get(key) {
             Peer::Name(_) => true,
             Peer::Prefix(prefix) if !is_special(prefix) => false,
             _ => return None,
         };
-        if one.is_trouble() || !novel::is_judged(scene, client) {
-            return None;
-        }
-        self.trials.count((client, key, None), one.from());
         if scene.model.knows(client, key) {
             return None;
         }
@@ -102,6 +103,10 @@ impl NewName {
             p *= NAMELESS;
         }
         let tells = self.told.tells((client, key, None), one.from());
+        // What is not learned is new again each day, and was surprising once.
+        if fresh && tells {
+            self.trials.note(p);
+        }
         if p > LEAST || !tells {
             return None;
         }

@@ -12,7 +12,7 @@
 
 use super::calls::{Calls, calls};
 use super::novel::{self, LEAST, Told, Trials};
-use super::{Blindness, Detector, Kind, Observation, Scene, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, words};
 use crate::baseline::{DAY, Listener, Tick, new_share};
 use crate::connection::{Peer, PeerId};
 use crate::flow::Protocol;
@@ -34,6 +34,7 @@ impl Detector for NewPort {
     }
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
+        self.trials.begin_ports(tick.start);
         for one in calls(&tick.groups) {
             let is_port = matches!(one.port().1, Protocol::Tcp | Protocol::Udp | Protocol::Sctp);
             if !is_port || !one.first().sample.oriented || one.is_trouble() {
@@ -47,7 +48,7 @@ impl Detector for NewPort {
         }
     }
 
-    fn tested(&mut self) -> u64 {
+    fn tested(&mut self) -> Tested {
         self.trials.take()
     }
 
@@ -67,13 +68,17 @@ impl NewPort {
         if !scene.model.knows(client, key) || !novel::is_judged(scene, client) {
             return None;
         }
-        self.trials.count((client, key, Some(port)), one.from());
+        let fresh = self.trials.count((client, key, Some(port)));
         if scene.model.edge(client, key, port.0, port.1).is_some() {
             return None;
         }
         let novelty = scene.model.novelty(client, key, port.0, port.1);
         let p = novel::explained(novelty.p, novelty.new_share, client, scene);
         let tells = self.calls.tells((client, key, Some(port)), one.from());
+        // What is not learned is new again each day, and was surprising once.
+        if fresh && tells {
+            self.trials.note(p);
+        }
         if p > LEAST || !tells {
             return None;
         }
@@ -101,8 +106,11 @@ impl NewPort {
         let (server, port) = (one.key(), one.port());
         let known = scene.model.listeners(server);
         let first = known.iter().map(|one| one.first).min()?;
-        let is_new = !known.iter().any(|one| (one.port, one.protocol) == port);
-        if !is_new || !one.answered() || one.from().saturating_sub(first) < KNOWN {
+        if !one.answered() || one.from().saturating_sub(first) < KNOWN {
+            return None;
+        }
+        let fresh = self.trials.count((server, server, Some(port)));
+        if known.iter().any(|one| (one.port, one.protocol) == port) {
             return None;
         }
         let trials: u64 = known.iter().map(|one| u64::from(one.days)).sum();
@@ -111,6 +119,9 @@ impl NewPort {
         let tells = self
             .listeners
             .tells((server, server, Some(port)), one.from());
+        if fresh && tells {
+            self.trials.note(p);
+        }
         if p > LEAST || !tells {
             return None;
         }

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::scene::Scene;
+use super::tested::Tested;
 use super::words;
 use crate::baseline::{DAY, HOUR, Novelty, Stage};
 use crate::connection::{Peer, PeerId};
@@ -102,34 +103,69 @@ impl Asked {
     }
 }
 
-/// Pairs of a day that were judged: what novelty is a probability of. Bounded by
+/// What novelty is a probability of, as the model counts it: edges of a day, whether they are
+/// known and wherever they lead, and days of workloads that called nobody. Bounded by
 /// [`MOST_TRIALS`] a day; what is beyond is not counted.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     day: i64,
     seen: HashSet<Place, RandomState>,
-    fresh: u64,
+    tested: Tested,
 }
 
-/// Pairs of a day that are told apart.
+/// Edges of a day that are told apart.
 const MOST_TRIALS: usize = 1 << 18;
 
 impl Trials {
-    /// Counts a pair, once a day.
-    pub(super) fn count(&mut self, place: Place, now: i64) {
+    /// Begins the day of a time, where that is another one. Of the one before, workloads that
+    /// are judged and called nobody had a trial, too.
+    pub(super) fn begin(&mut self, now: i64, scene: &Scene<'_>) {
+        let day = now.div_euclid(DAY);
+        if day <= self.day {
+            return;
+        }
+        if self.day > 0 {
+            let called: HashSet<PeerId, RandomState> =
+                self.seen.iter().map(|(client, ..)| *client).collect();
+            let idle = scene.model.workloads().filter(|(client, profile)| {
+                let was_there = profile.first.div_euclid(DAY) < day;
+                was_there && !called.contains(client) && is_judged(scene, *client)
+            });
+            let idle = idle.count() as u64;
+            self.tested.count(idle);
+            self.tested.check(idle);
+        }
+        self.day = day;
+        self.seen.clear();
+    }
+
+    /// The same for ports, of which days without a call are no trials.
+    pub(super) fn begin_ports(&mut self, now: i64) {
         let day = now.div_euclid(DAY);
         if day > self.day {
             self.day = day;
             self.seen.clear();
         }
-        if self.seen.len() < MOST_TRIALS && self.seen.insert(place) {
-            self.fresh += 1;
-        }
     }
 
-    /// Pairs since the last time.
-    pub(super) fn take(&mut self) -> u64 {
-        std::mem::take(&mut self.fresh)
+    /// Counts an edge, once a day; whether this was the first time.
+    pub(super) fn count(&mut self, place: Place) -> bool {
+        let first = self.seen.len() < MOST_TRIALS && self.seen.insert(place);
+        if first {
+            self.tested.count(1);
+            self.tested.check(1);
+        }
+        first
+    }
+
+    /// Notes the probability of an edge that was counted; of one that is known that is 1.
+    pub(super) fn note(&mut self, p: f64) {
+        self.tested.note(p);
+    }
+
+    /// Trials since the last time.
+    pub(super) fn take(&mut self) -> Tested {
+        self.tested.take()
     }
 
     pub(super) fn held(&self) -> usize {
@@ -223,7 +259,10 @@ pub(super) fn normal(client: &str, place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Stage;
+    use super::super::{Detector, NewEdge};
     use super::*;
+    use crate::baseline::Fate;
 
     #[test]
     fn one_thing_is_told_for_an_hour() {
@@ -246,6 +285,31 @@ mod tests {
         assert!(!told.tells_again(place, DAY));
         assert!(told.tells_again(place, 2 * DAY + 1));
         assert!(!told.tells_again(place, 2 * DAY + 2 * HOUR));
+    }
+
+    /// Scenario: of three workloads, one of which only answers, one calls on one day, twice.
+    /// Guarantees: its edge is one trial a day; the others had one each, that of a day without
+    /// a call, as the model counts them.
+    #[test]
+    fn trials_are_edges_of_a_day_and_days_without_a_call() {
+        let mut stage = Stage::default();
+        stage.learn("shop/cart", &["shop/pay:443"], 14);
+        stage.learn("shop/web", &["shop/cart:80"], 14);
+        let mut detector = NewEdge::default();
+        let call = [("shop/cart", "shop/pay", 443, Fate::Answered)];
+        stage.observe(&mut detector, &call);
+        stage.observe(&mut detector, &call);
+        let first = detector.tested();
+        assert_eq!((first.all, first.checked, first.below), (1, 1, [0, 0]));
+        stage.now += DAY;
+        stage.observe(&mut detector, &call);
+        assert_eq!(detector.tested().all, 3);
+        // Calls outside are trials of what is new in the cluster, too.
+        stage.observe(
+            &mut detector,
+            &[("shop/cart", "192.0.2.7", 443, Fate::Answered)],
+        );
+        assert_eq!(detector.tested().all, 1);
     }
 
     #[test]

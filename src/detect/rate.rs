@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use super::account::Account;
 use super::novel::Told;
 use super::usual::{is_warm, too_young};
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, gate, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, figures, gate, words};
 use crate::baseline::{DAY, Group, TICK, Tick};
 use crate::connection::PeerId;
 use series::{Found, Series, Shift};
@@ -47,8 +47,10 @@ pub struct Rate {
     /// Beginning of the five minutes that are open, and minutes that were seen of them.
     open: Option<(i64, u32)>,
     told: Told,
+    /// Workloads that were judged in the last five minutes.
+    judged: u32,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 impl Detector for Rate {
@@ -64,6 +66,8 @@ impl Detector for Rate {
         let ticks = self.open.map_or(0, |(_, ticks)| ticks);
         self.open = Some((window, ticks + 1));
 
+        // Whoever opened none was judged, too.
+        self.tests.check(u64::from(self.judged));
         let inbound = inbound(tick);
         let mut seen = Vec::new();
         for groups in tick.groups.chunk_by(|a, b| a.client == b.client) {
@@ -84,11 +88,17 @@ impl Detector for Rate {
             let came = inbound.get(&client).copied().unwrap_or_default();
             let series = self.series.entry(client).or_default();
             series.expect(client, tick.start, scene);
-            self.tests += u64::from(is_warm(client, scene));
+            let warm = is_warm(client, scene);
+            self.tests.count(u64::from(warm));
             let kept = 1.0 - scene.sight.loss().share();
+            if warm && self.judged > 0 {
+                let place = (client, tick.start);
+                self.tests
+                    .note(series.p_of_minute(account.count as f64, came, kept, place));
+            }
             let found = series.minute(account.count as f64, came, kept);
             if let Some(found) = found
-                && is_warm(client, scene)
+                && warm
             {
                 let one = account.observation(Kind::Rate, client);
                 out.push(say(one, client, &found, scene));
@@ -102,8 +112,8 @@ impl Detector for Rate {
         }
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -127,15 +137,20 @@ impl Rate {
         for (client, series) in &mut self.series {
             let end = (window + 1) * MINUTES * TICK;
             series.expect(*client, end - TICK, scene);
-            let shift = series.five_minutes(f64::from(ticks), lossy);
+            let (shift, p) = series.five_minutes(f64::from(ticks), lossy, (*client, end));
             if !is_warm(*client, scene) {
                 continue;
             }
             judged += 1;
-            self.tests += 1;
+            self.tests.count(1);
+            if let Some(p) = p {
+                self.tests.check(1);
+                self.tests.note(p);
+            }
             falling += u32::from(series.is_falling());
             found.extend(shift.map(|found| (*client, series.last(), found)));
         }
+        self.judged = judged;
         let view_fell = f64::from(falling) > FALLING * f64::from(judged) && falling > 1;
         for (client, mut account, found) in found {
             let fewer = matches!(found.shift, Shift::Fewer | Shift::DriftDown);

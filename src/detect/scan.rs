@@ -30,7 +30,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::account::Account;
-use super::{Blindness, Detector, Kind, Observation, Scene, figures, gate, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, figures, gate, words};
 use crate::baseline::stat::{Decayed, NegativeBinomial, Sprt, Verdict};
 use crate::baseline::{DAY, Group, HOUR, TICK, Tick};
 use crate::connection::PeerId;
@@ -69,7 +69,7 @@ pub struct Scan {
     contacts: Decayed,
     successes: Decayed,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 /// What is known of a client.
@@ -99,8 +99,8 @@ impl Detector for Scan {
         self.sweep(tick.end());
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -135,7 +135,7 @@ impl Scan {
         if first.is_empty() {
             return;
         }
-        self.tests += 1;
+        self.tests.count(1);
         let test = self.test(client, tick.end());
         let state = self.clients.entry(client).or_default();
         state.last = tick.end();

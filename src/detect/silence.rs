@@ -24,7 +24,9 @@ use std::collections::BTreeMap;
 
 use super::account::Account;
 use super::usual::{is_warm, too_young, usual};
-use super::{Blindness, Detector, Kind, Observation, Passed, Scene, figures, gate, novel, words};
+use super::{
+    Blindness, Detector, Kind, Observation, Passed, Scene, Tested, figures, gate, novel, words,
+};
 use crate::baseline::stat::{Decayed, NegativeBinomial};
 use crate::baseline::{DAY, Group, HOUR, TICK, Tick};
 use crate::connection::PeerId;
@@ -66,7 +68,7 @@ pub struct Silence {
     /// End of the last tick.
     watched: Option<i64>,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 /// What is known of a workload since it was first seen to call.
@@ -138,7 +140,13 @@ impl Detector for Silence {
             if self.clients.len() < MOST_CLIENTS || self.clients.contains_key(&client) {
                 let state = self.clients.entry(client).or_insert_with(Client::new);
                 state.expect(client, tick, scene);
-                self.tests += u64::from(state.speaks(account, tick) && is_warm(client, scene));
+                let ended = state.speaks(account, tick);
+                if is_warm(client, scene) {
+                    // Every connection ends one, most of them of no minute at all.
+                    self.tests.check(1);
+                    self.tests.count(u64::from(ended.minutes > 0));
+                    self.tests.note(ended.p());
+                }
             }
         }
         let kept = 1.0 - scene.sight.loss().share();
@@ -156,8 +164,8 @@ impl Detector for Silence {
         self.judge(tick, scene, out);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, scene: &Scene<'_>) -> Option<Blindness> {
@@ -229,8 +237,8 @@ impl Client {
         }
     }
 
-    /// Takes connections, which end a silence; whether there was one.
-    fn speaks(&mut self, account: Account, tick: &Tick) -> bool {
+    /// Takes connections, which end a silence: that one.
+    fn speaks(&mut self, account: Account, tick: &Tick) -> Spell {
         let ended = std::mem::take(&mut self.silence);
         let heaviest = self
             .remembered(tick.end())
@@ -248,7 +256,7 @@ impl Client {
         self.expected.add(expected, tick.end(), HALF_LIFE);
         self.seen = tick.end();
         self.last = account;
-        ended.minutes > 0
+        ended
     }
 
     /// Takes a minute without a connection, of which a share was kept from being lost, and in

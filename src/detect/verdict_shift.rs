@@ -24,7 +24,7 @@ use hashbrown::HashMap;
 use super::account::Account;
 use super::gate::{self, Place};
 use super::novel::Told;
-use super::{Blindness, Detector, Kind, Observation, Scene, words};
+use super::{Blindness, Detector, Kind, Observation, Scene, Tested, words};
 use crate::baseline::stat::{BetaBinomial, Decayed};
 use crate::baseline::{DAY, Fate, Group, TICK, Tick};
 use crate::flow::DropClass;
@@ -57,7 +57,7 @@ pub struct VerdictShift {
     denied: HashMap<Place, Denied, RandomState>,
     told: Told,
     /// Hypotheses tested since that was last asked.
-    tests: u64,
+    tests: Tested,
 }
 
 /// What happened on an edge since it began to shift.
@@ -106,7 +106,8 @@ impl Detector for VerdictShift {
 
     fn observe(&mut self, tick: &Tick, scene: &Scene<'_>, out: &mut Vec<Observation>) {
         let sums = sums(tick, scene);
-        self.tests += sums.len() as u64;
+        self.tests.count(sums.len() as u64);
+        self.tests.check(sums.len() as u64);
         let failing: Vec<&Place> = sums
             .iter()
             .filter(|(place, sum)| sum.denied + sum.dropped > 0 && !gate::is_new(**place, scene))
@@ -123,8 +124,8 @@ impl Detector for VerdictShift {
         self.sweep(tick.start);
     }
 
-    fn tested(&mut self) -> u64 {
-        std::mem::take(&mut self.tests)
+    fn tested(&mut self) -> Tested {
+        self.tests.take()
     }
 
     fn blind(&self, _scene: &Scene<'_>) -> Option<Blindness> {
@@ -158,6 +159,10 @@ impl VerdictShift {
             return None;
         }
         let p = window.p()?;
+        self.tests.note(p);
+        if p >= P {
+            return None;
+        }
         let cause = cause(sum, at_once, scene);
         if !self
             .told
@@ -255,6 +260,10 @@ impl VerdictShift {
             tick,
         )?;
         let p = window.p()?;
+        self.tests.note(p);
+        if p >= P {
+            return None;
+        }
         if !self
             .told
             .tells((client, key, Some((port, protocol))), tick.start)
@@ -332,13 +341,12 @@ impl Window {
         }
     }
 
-    /// The p-value, where there is enough to judge and it is worth saying.
+    /// The p-value, where there is enough to judge.
     fn p(&self) -> Option<f64> {
         if self.all < LEAST_JUDGED {
             return None;
         }
-        let p = self.model().upper(self.unusual, self.all);
-        (p < P).then_some(p)
+        Some(self.model().upper(self.unusual, self.all))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::baseline::{
     Changes, Flagged, Group, HOUR, Held, Model, Names, Status, Tick, TickBuilder,
 };
 use crate::connection::{Connection, Exchange, PeerId, Peers, Side};
-use crate::detect::{self, Blindness, Detector, Observation, Passed, RuleAt, Scene, Sight};
+use crate::detect::{self, Blindness, Detector, Observation, Passed, RuleAt, Scene, Sight, Tested};
 use crate::policy::{Direction, Gap};
 
 /// How long after a change of its template or its policies nothing new of a workload is
@@ -35,7 +35,7 @@ pub trait Observed {
     fn tick(&mut self, tick: &Tick, observed: Vec<Observation>, scene: &Scene<'_>);
 
     /// Takes how many hypotheses a detector tested in the tick that comes next.
-    fn tested(&mut self, _: detect::Kind, _: u64) {}
+    fn tested(&mut self, _: detect::Kind, _: Tested) {}
 
     /// What is held, for tests of the bound.
     fn held(&self) -> usize;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::detection::Observed;
 use super::incidents::surrounded;
 use crate::baseline::{DAY, HOUR, Shadow, Tick};
-use crate::detect::{Kind, Observation, Scene};
+use crate::detect::{Kind, Observation, Scene, Tested};
 use crate::finding::{Watched, shadow};
 
 /// Observations that are kept.
@@ -28,9 +28,9 @@ pub struct Shadowing {
     ticks: VecDeque<Watched>,
     observations: usize,
     /// Tests of an hour, by the detector's kind.
-    tests: VecDeque<(i64, BTreeMap<&'static str, u64>)>,
+    tests: VecDeque<(i64, BTreeMap<&'static str, Tested>)>,
     /// Of the tick that comes next.
-    coming: BTreeMap<&'static str, u64>,
+    coming: BTreeMap<&'static str, Tested>,
     /// Begin of the first tick, and end of the last one.
     span: Option<(i64, i64)>,
     /// What is before was given up.
@@ -63,9 +63,9 @@ impl Shadowing {
             return None;
         }
         self.forget(from);
-        let mut tests: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut tests: BTreeMap<&'static str, Tested> = BTreeMap::new();
         for (kind, count) in self.tests.iter().flat_map(|(_, tests)| tests) {
-            *tests.entry(kind).or_default() += count;
+            *tests.entry(kind).or_default() += *count;
         }
         let ticks = Vec::from(self.ticks);
         Some(shadow(&ticks, &tests, (from, last), budget))
@@ -121,9 +121,9 @@ impl Observed for Shadowing {
         }
     }
 
-    fn tested(&mut self, kind: Kind, count: u64) {
-        if count > 0 {
-            *self.coming.entry(kind.name()).or_default() += count;
+    fn tested(&mut self, kind: Kind, tested: Tested) {
+        if tested != Tested::default() {
+            *self.coming.entry(kind.name()).or_default() += tested;
         }
     }
 
@@ -181,7 +181,12 @@ mod tests {
                 sight: &sight,
                 now: tick.end(),
             };
-            shadowing.tested(Kind::NewEdge, 5);
+            let tested = Tested {
+                all: 5,
+                checked: 4,
+                below: [1, 0],
+            };
+            shadowing.tested(Kind::NewEdge, tested);
             shadowing.tick(&tick, vec![observation], &scene);
         }
         shadowing
@@ -196,7 +201,7 @@ mod tests {
         };
         // From the beginning of an hour on, one more.
         assert_eq!((edges.findings, edges.tests), (73, 365));
-        assert_eq!(edges.below, [73, 0]);
+        assert_eq!((edges.checked, edges.below), (292, [73, 0]));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::release;
 use super::seen::Seen;
 use super::severity::hundredths;
 use crate::baseline::{Anchors, Shadow, ShadowKind};
+use crate::detect::Tested;
 
 /// Critical incidents a day that may be false: one in two weeks.
 const CRITICAL: f64 = 1.0 / 14.0;
@@ -47,7 +48,7 @@ pub type Watched = (i64, Vec<Seen>);
 #[must_use]
 pub fn shadow(
     ticks: &[Watched],
-    tests: &BTreeMap<&'static str, u64>,
+    tests: &BTreeMap<&'static str, Tested>,
     span: (i64, i64),
     budget: f64,
 ) -> Shadow {
@@ -64,22 +65,23 @@ pub fn shadow(
 }
 
 /// The figures of each class.
-fn kinds(ticks: &[Watched], tests: &BTreeMap<&'static str, u64>) -> Vec<ShadowKind> {
+fn kinds(ticks: &[Watched], tests: &BTreeMap<&'static str, Tested>) -> Vec<ShadowKind> {
     let mut found: BTreeMap<String, Class> = BTreeMap::new();
     for kind in KINDS {
-        let Some(count) = tests.get(kind.name) else {
+        let Some(tested) = tests.get(kind.name) else {
             continue;
         };
         for class in classes(kind) {
-            found.entry(class).or_default().tests = *count;
+            found.entry(class).or_default().tests = tested.all;
         }
+        // Which variant a test was of is not known.
+        let class = found.entry(kind.name.to_owned()).or_default();
+        (class.checked, class.below) = (tested.checked, tested.below);
     }
     let mut last: HashMap<String, (i64, usize)> = HashMap::new();
     for seen in ticks.iter().flat_map(|(_, seen)| seen) {
         let bans = -proper(seen.p).log10();
         let class = found.entry(class(seen)).or_default();
-        class.below[0] += u64::from(bans > 3.0);
-        class.below[1] += u64::from(bans > 5.0);
         // What comes with a release is told as one, whatever each edge is worth.
         if release::of(seen).is_some() {
             continue;
@@ -100,7 +102,7 @@ fn kinds(ticks: &[Watched], tests: &BTreeMap<&'static str, u64>) -> Vec<ShadowKi
     found
         .into_iter()
         .map(|(kind, class)| class.figures(kind))
-        .filter(|kind| kind.tests > 0 || kind.findings > 0 || kind.below != [0, 0])
+        .filter(|kind| kind.tests > 0 || kind.findings > 0 || kind.checked > 0)
         .collect()
 }
 
@@ -109,6 +111,7 @@ struct Class {
     tests: u64,
     /// Of each finding the strongest.
     bans: Vec<f64>,
+    checked: u64,
     below: [u64; 2],
 }
 
@@ -128,6 +131,7 @@ impl Class {
             least,
             mean,
             spread,
+            checked: self.checked,
             below: self.below,
         }
     }
@@ -195,6 +199,14 @@ mod tests {
         (time + MINUTE, vec![at(one, time)])
     }
 
+    fn tested(all: u64, below: u64) -> Tested {
+        Tested {
+            all,
+            checked: all,
+            below: [below, 0],
+        }
+    }
+
     fn edge(peer: &str, p: f64) -> Seen {
         seen("new-edge", workload("a/a"), Some(workload(peer)), p)
     }
@@ -210,13 +222,14 @@ mod tests {
             tick(TEN + 20 * HOUR, edge("c/c", 1e-3)),
             tick(TEN + 21 * HOUR, more),
         ];
-        let tests = BTreeMap::from([("new-edge", 400), ("rate", 10_000)]);
+        let tests = BTreeMap::from([("new-edge", tested(400, 1)), ("rate", tested(10_000, 9))]);
         let shadow = shadow(&ticks, &tests, (TEN, TEN + 2 * DAY), 2.0);
         let of = |name: &str| shadow.kinds.iter().find(|kind| kind.kind == name).unwrap();
         let edges = of("new-edge");
         assert_eq!((edges.tests, edges.findings), (400, 2));
         assert!((edges.least - 3.0).abs() < 1e-9 && (edges.mean - 0.5).abs() < 1e-9);
-        assert_eq!(edges.below, [1, 0]);
+        assert_eq!((edges.checked, edges.below), (400, [1, 0]));
+        assert_eq!(of("rate").below, [9, 0]);
         assert_eq!(
             (of("rate/more").tests, of("rate/more").findings),
             (10_000, 1)
@@ -236,7 +249,7 @@ mod tests {
 
     #[test]
     fn figures_of_nothing_are_zero_without_a_sign() {
-        let tests = BTreeMap::from([("dga", 10)]);
+        let tests = BTreeMap::from([("dga", tested(10, 0))]);
         let quiet = shadow(&[], &tests, (0, 3 * DAY), 2.0);
         let [kind] = &quiet.kinds[..] else {
             panic!("one kind");
@@ -273,7 +286,7 @@ mod tests {
                 tick
             })
             .collect();
-        let tests = BTreeMap::from([("beacon", 3_000)]);
+        let tests = BTreeMap::from([("beacon", tested(3_000, 0))]);
         let shadow = shadow(&ticks, &tests, (TEN, TEN + 3 * DAY), 2.0);
         let mut desk = Desk::new(DeskOptions {
             calibration: Calibration::of(&shadow),

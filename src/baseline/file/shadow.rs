@@ -12,7 +12,7 @@ use crate::manifest::{KeyedError, KeyedFile, Node, Number, Value};
 /// The keys, as errors list them.
 const KEYS: &str = "from, to, incidents, budget, medium, high, critical, kinds";
 /// Those of a kind.
-const KIND_KEYS: &str = "kind, tests, findings, least, mean, spread, below";
+const KIND_KEYS: &str = "kind, tests, findings, least, mean, spread, checked, below";
 
 /// Reads the value of `shadow`.
 pub(super) fn read(file: KeyedFile<'_>, node: &Node) -> Result<Shadow, KeyedError> {
@@ -72,6 +72,7 @@ fn kind(file: KeyedFile<'_>, node: &Node) -> Result<ShadowKind, KeyedError> {
             "least" => kind.least = number(file, value, &name)?,
             "mean" => kind.mean = number(file, value, &name)?,
             "spread" => kind.spread = number(file, value, &name)?,
+            "checked" => kind.checked = count(file, value, &name)?,
             "below" => {
                 let two = value.as_list().filter(|list| list.len() == 2);
                 let two = two.ok_or_else(|| file.kind(value.at, &name, "a list of two counts"))?;
@@ -135,13 +136,14 @@ pub(super) fn write(out: &mut String, shadow: &Shadow) {
         let _ = writeln!(
             out,
             "  - {{kind: {}, tests: {}, findings: {}, least: {:.2}, mean: {:.2}, spread: {:.2}, \
-             below: [{}, {}]}}",
+             checked: {}, below: [{}, {}]}}",
             scalar(&kind.kind),
             kind.tests,
             kind.findings,
             kind.least,
             kind.mean,
             kind.spread,
+            kind.checked,
             kind.below[0],
             kind.below[1],
         );
@@ -164,7 +166,7 @@ shadow:
   high: 6.40
   critical: 8.12
   kinds:
-  - {kind: new-edge, tests: 1203, findings: 6, least: 2.10, mean: 0.62, spread: 0.40, below: [3, 0]}
+  - {kind: new-edge, tests: 1203, findings: 6, least: 2.10, mean: 0.62, spread: 0.40, checked: 1203, below: [3, 0]}
 workloads:
 ";
 
@@ -173,7 +175,10 @@ workloads:
         let file = read(FILE, "b.yaml").unwrap();
         let shadow = file.shadow.as_ref().unwrap();
         assert!((shadow.days() - 3.0).abs() < 1e-9);
-        assert_eq!(shadow.kinds[0].below, [3, 0]);
+        assert_eq!(
+            (shadow.kinds[0].checked, shadow.kinds[0].below),
+            (1203, [3, 0])
+        );
         let text = write_baseline(&file, Some(FILE));
         assert_eq!(text, FILE);
     }

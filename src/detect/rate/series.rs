@@ -7,6 +7,7 @@ use crate::baseline::stat::{Cusum, NegativeBinomial, z_of};
 use crate::connection::PeerId;
 use crate::detect::Scene;
 use crate::detect::account::Account;
+use crate::detect::tested::within;
 use crate::detect::usual::{BELIEVED, usual};
 
 /// What is more probable is not said.
@@ -62,7 +63,9 @@ pub(super) struct Series {
     /// Connections expected a minute, by the baseline alone.
     mean: f64,
     dispersion: f64,
-    /// More than this of a minute teaches nothing: 99.9 % are below.
+    /// 99.9 % of minutes have at most as many.
+    likely: f64,
+    /// More than this of a minute teaches nothing.
     cap: f64,
     /// What the level is by what the baseline says it is.
     level: f64,
@@ -100,6 +103,7 @@ impl Default for Series {
             hour: i64::MIN,
             mean: 0.0,
             dispersion: BELIEVED.0,
+            likely: 0.0,
             cap: LEAST_COUNT,
             level: 1.0,
             flow: (0.0, 0.0),
@@ -140,7 +144,8 @@ impl Series {
             mean: self.mean * self.level,
             dispersion: self.dispersion,
         };
-        self.cap = counts.quantile(1e-3).max(LEAST_COUNT);
+        self.likely = counts.quantile(1e-3);
+        self.cap = self.likely.max(LEAST_COUNT);
     }
 
     /// Takes a minute with connections, of which a share was kept from being lost; `came` is
@@ -148,11 +153,7 @@ impl Series {
     pub(super) fn minute(&mut self, count: f64, came: f64, kept: f64) -> Option<Found> {
         let usual = self.mean * self.level * kept;
         let explained = self.explained(came);
-        let counts = NegativeBinomial {
-            // What follows from what came in is no surprise.
-            mean: explained.map_or(usual, |explained| explained.max(usual)),
-            dispersion: self.dispersion,
-        };
+        let counts = self.counts(usual, explained);
         let unusual =
             usual > 0.0 && count >= LEAST_COUNT && count >= LEAST_RISE * counts.mean.max(usual);
         let p = if unusual { counts.upper(count) } else { 1.0 };
@@ -170,6 +171,30 @@ impl Series {
             came: explained.map(|explained| (came, explained)),
             minutes: 1,
         })
+    }
+
+    /// The p-value of a minute within its step, for any count; 1 for those that are likely.
+    pub(super) fn p_of_minute(
+        &self,
+        count: f64,
+        came: f64,
+        kept: f64,
+        (client, time): (PeerId, i64),
+    ) -> f64 {
+        let usual = self.mean * self.level * kept;
+        if usual <= 0.0 || count < self.likely {
+            return 1.0;
+        }
+        let counts = self.counts(usual, self.explained(came));
+        within(counts.upper(count), counts.upper(count + 1.0), client, time)
+    }
+
+    /// Connections of a minute. What follows from what came in is no surprise.
+    fn counts(&self, usual: f64, explained: Option<f64>) -> NegativeBinomial {
+        NegativeBinomial {
+            mean: explained.map_or(usual, |explained| explained.max(usual)),
+            dispersion: self.dispersion,
+        }
     }
 
     /// Connections that usually go out when so many come in; `None` where that is not known.
@@ -203,15 +228,21 @@ impl Series {
         self.low
     }
 
-    /// Ends five minutes, of which so many were watched.
-    pub(super) fn five_minutes(&mut self, watched: f64, lossy: bool) -> Option<Found> {
+    /// Ends five minutes, of which so many were watched. Also gives the p-value of so few
+    /// within its step, where it is judged.
+    pub(super) fn five_minutes(
+        &mut self,
+        watched: f64,
+        lossy: bool,
+        (client, time): (PeerId, i64),
+    ) -> (Option<Found>, Option<f64>) {
         let (count, came) = (self.sum, self.came);
         let (out, wild) = (self.out, self.wild);
         (self.sum, self.out, self.came) = (0.0, 0.0, 0.0);
         (self.low, self.wild) = (false, false);
         let usual = self.mean * self.level * watched;
         if usual <= 0.0 {
-            return None;
+            return (None, None);
         }
         let explained = self.explained(came);
         let counts = |mean: f64| NegativeBinomial {
@@ -251,11 +282,20 @@ impl Series {
             (self.up, self.down) = (Drift::default(), Drift::default());
             let minutes = i64::from(drift.sum.since()) * super::MINUTES;
             let p = drift.sum.p();
-            return (!lossy).then(|| found(shift, p, drift.observed, drift.expected, minutes));
+            let drifted = found(shift, p, drift.observed, drift.expected, minutes);
+            return ((!lossy).then_some(drifted), None);
+        }
+        if below.mean < LEAST_EXPECTED || lossy {
+            return (None, None);
         }
         let p = below.lower(count);
-        (p < P && below.mean >= LEAST_EXPECTED && !lossy)
-            .then(|| found(Shift::Fewer, p, count, usual, super::MINUTES))
+        let fewer = if count >= 1.0 {
+            below.lower(count - 1.0)
+        } else {
+            0.0
+        };
+        let found = (p < P).then(|| found(Shift::Fewer, p, count, usual, super::MINUTES));
+        (found, Some(within(p, fewer, client, time)))
     }
 
     /// Deviates of both sides without what follows from those before.
