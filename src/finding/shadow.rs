@@ -5,9 +5,12 @@
 //! and the scores from which on no more of them come than may: so many a day at medium, a
 //! sixth of that at high, one in two weeks at critical.
 //!
-//! The rate of incidents above a score is taken to fall exponentially, with the mean of what
-//! came above [`OPENS_KNOWN`], drawn towards one point. Anchors are within bounds, so that three
-//! days of nothing do not make everything critical.
+//! Medium begins where so many of the days' own incidents were above as may be. Beyond that,
+//! the rate of incidents above a score is taken to fall exponentially, with the mean of what
+//! came above medium, drawn towards one point: a few crowds and outages far above all others
+//! must not move the place where most incidents are. Where fewer came than may, the same is
+//! done from [`OPENS_KNOWN`] on. Anchors are within bounds, so that three days of nothing do not
+//! make everything critical.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +28,7 @@ use crate::detect::Tested;
 const CRITICAL: f64 = 1.0 / 14.0;
 /// High ones, as a share of the budget of medium ones.
 const HIGH: f64 = 1.0 / 6.0;
-/// Mean of scores above [`OPENS_KNOWN`] that is believed, and as of how many incidents.
+/// Mean of scores above a threshold that is believed, and as of how many incidents.
 const BELIEVED: (f64, f64) = (1.0, 2.0);
 /// Anchors are no lower than these, and rise by a point at least.
 const LOWEST: Anchors = Anchors {
@@ -166,17 +169,33 @@ fn scores(ticks: &[Watched], shadow: &Shadow) -> Vec<f64> {
 
 /// From which scores on incidents come as often as they may, of these in so many days.
 fn anchors(scores: &[f64], days: f64, budget: f64) -> Anchors {
+    let days = days.max(1e-3);
+    let mut scores: Vec<f64> = scores
+        .iter()
+        .copied()
+        .filter(|score| *score >= OPENS_KNOWN)
+        .collect();
+    scores.sort_by(|one, two| two.total_cmp(one));
+    let may = (budget * days).floor() as usize;
+    // Between the last that may be and the first that may not.
+    let threshold = match (
+        may.checked_sub(1).and_then(|at| scores.get(at)),
+        scores.get(may),
+    ) {
+        (Some(last), Some(next)) => f64::midpoint(*last, *next),
+        _ => OPENS_KNOWN,
+    };
     let above: Vec<f64> = scores
         .iter()
-        .map(|score| score - OPENS_KNOWN)
+        .map(|score| score - threshold)
         .filter(|above| *above >= 0.0)
         .collect();
     let (mean, weight) = BELIEVED;
     let count = above.len() as f64;
     let mean = (above.iter().sum::<f64>() + mean * weight) / (count + weight);
     // Half an incident for those that nobody saw.
-    let rate = (count + 0.5) / days.max(1e-3);
-    let at = |allowed: f64| OPENS_KNOWN + mean * (rate / allowed.max(1e-6)).ln().max(0.0);
+    let rate = (count + 0.5) / days;
+    let at = |allowed: f64| threshold + mean * (rate / allowed.max(1e-6)).ln().max(0.0);
     let medium = at(budget).clamp(LOWEST.medium, HIGHEST);
     let high = at(budget * HIGH).max(LOWEST.high).max(medium + 1.0);
     let critical = at(CRITICAL).max(LOWEST.critical).max(high + 1.0);
@@ -258,18 +277,38 @@ mod tests {
         assert_eq!(shown, "0.00 0.00 0.00");
     }
 
-    /// Guarantees: by hand. 30 incidents in 3 days with scores of 3 to 5.9, whose mean above
-    /// 3 is 1.45: 10.17 a day fall to 2 at 3 + 1.42 ln(5.08).
+    /// Guarantees: by hand. Of 30 incidents in 3 days with scores of 3 to 5.9 six are above
+    /// 5.35, by 0.3 on average: 6.5 in 3 days fall to 2 a day at 5.35 + 0.475 ln(1.083).
     #[test]
     fn anchors_are_where_no_more_come_than_may() {
         let scores: Vec<f64> = (0..30).map(|at| 3.0 + f64::from(at) * 0.1).collect();
         let found = anchors(&scores, 3.0, 2.0);
-        assert_eq!(found.medium, 5.31);
-        assert_eq!(found.high, 7.86);
-        assert_eq!(found.critical, 10.05);
+        assert_eq!(found.medium, 5.39);
+        // By the formula 6.24 and 6.97: a point above medium, and the bound.
+        assert_eq!(found.high, 6.39);
+        assert_eq!(found.critical, LOWEST.critical);
         let twice: Vec<f64> = scores.iter().chain(&scores).copied().collect();
         assert!(anchors(&twice, 3.0, 2.0).medium > found.medium);
         assert!(anchors(&scores, 3.0, 5.0).medium < found.medium);
+    }
+
+    /// Scenario: three of the incidents are load tests, far above all others.
+    /// Guarantees: medium stays where it was; what is critical is further away.
+    #[test]
+    fn a_few_crowds_do_not_hide_what_is_usually_little() {
+        let scores: Vec<f64> = (0..30).map(|at| 3.0 + f64::from(at) * 0.1).collect();
+        let mut crowds = scores.clone();
+        crowds[27..].fill(14.0);
+        let (found, crowded) = (anchors(&scores, 3.0, 2.0), anchors(&crowds, 3.0, 2.0));
+        assert!((crowded.medium - found.medium).abs() < 0.5, "{crowded:?}");
+        assert!(crowded.critical > found.critical + 3.0, "{crowded:?}");
+    }
+
+    /// Scenario: fewer incidents came than may.
+    #[test]
+    fn fewer_than_may_begin_at_the_lowest() {
+        let found = anchors(&[3.2, 4.0, 9.0], 3.0, 2.0);
+        assert_eq!(found.medium, LOWEST.medium);
     }
 
     /// Scenario: the same story is watched on shadow days and comes again later.
