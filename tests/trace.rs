@@ -153,6 +153,42 @@ fn an_archive_tells_what_its_recording_tells() {
     assert_eq!(archive["who"], file["who"]);
 }
 
+/// Scenario: a cluster whose second hop is DNS, which everybody asks, with events of which no
+/// flow says whether they are replies.
+/// Guarantees: what an archive does not read for a hop changes nothing of it.
+#[test]
+fn a_hop_over_a_hub_is_the_same_from_an_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (flows, archive) = (path("flows.jsonl"), path("archive"));
+    let world = "synth --preset XS --seed 5 --start 2026-01-05T09:00:00Z --duration 20m";
+    flowwatch()
+        .args(&format!("{world} --out {flows}"))
+        .run()
+        .exit(0);
+    flowwatch()
+        .args(&format!("record -q --archive {archive} {flows}"))
+        .run()
+        .exit(0);
+    let text = fs::read_to_string(&flows).unwrap();
+    let flow: Value = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|line| line["flow"]["destination"]["namespace"] == "kube-system")
+        .unwrap();
+    let source = &flow["flow"]["source"];
+    let (namespace, workload) = (&source["namespace"], &source["workloads"][0]["name"]);
+    let target = format!(
+        "{}/{} --hops 3 --flows",
+        namespace.as_str().unwrap(),
+        workload.as_str().unwrap()
+    );
+    let of_file = traced(&format!("{target} {flows}"));
+    let of_archive = traced(&format!("{target} {archive}"));
+    assert!(!of_file["hops"][1]["links"].as_array().unwrap().is_empty());
+    assert_eq!(of_archive["hops"], of_file["hops"]);
+}
+
 #[test]
 fn graphs_name_both_ends() {
     let args = format!("trace -q shop/checkout --flows {SHOP} --hops 2 -o");

@@ -223,7 +223,7 @@ impl Time {
     fn grain(self) -> i64 {
         let seconds = self.until.saturating_sub(self.from) / SECOND / TOGETHER;
         let seconds = u64::try_from(seconds).unwrap_or_default().max(1);
-        let power = 63 - seconds.leading_zeros();
+        let power = seconds.ilog2();
         SECOND << power.min(20)
     }
 

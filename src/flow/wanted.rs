@@ -23,8 +23,6 @@ pub enum Wanted {
     Several(&'static str),
     /// A column says nothing.
     Missing(&'static str),
-    /// `is_reply` is this, or says nothing.
-    Reply(bool),
 }
 
 impl Default for Wanted {
@@ -83,7 +81,6 @@ impl Wanted {
             | Self::Number(column, _)
             | Self::Several(column)
             | Self::Missing(column) => [*column].into(),
-            Self::Reply(_) => ["is_reply"].into(),
         }
     }
 }

@@ -108,21 +108,15 @@ impl Frontier {
     }
 
     /// What has to hold of the columns of every flow of the next hop, where flows say the
-    /// namespaces of pods: who was reached opens a connection, or who went on takes one.
+    /// namespaces of pods: one of its ends goes on. Both directions are needed: who opened a
+    /// connection is told by all of its flows.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        let (out, inward) = (Names::of(&self.out), Names::of(&self.inward));
-        let (Some(out), Some(inward)) = (out, inward) else {
+        let peers = self.out.keys().chain(self.inward.keys());
+        let Some(names) = Names::of(peers) else {
             return Wanted::default();
         };
-        let sent = |names: Wanted| Wanted::all([names, Wanted::Reply(false)]);
-        let back = |names: Wanted| Wanted::all([names, Wanted::Reply(true)]);
-        Wanted::any([
-            sent(out.at(&SOURCE)),
-            back(out.at(&DESTINATION)),
-            sent(inward.at(&DESTINATION)),
-            back(inward.at(&SOURCE)),
-        ])
+        Wanted::any([names.at(&SOURCE), names.at(&DESTINATION)])
     }
 
     fn has(&self, peer: &Peer) -> bool {
@@ -155,9 +149,9 @@ struct Names(BTreeMap<String, Vec<String>>);
 
 impl Names {
     /// `None` where one has no namespace.
-    fn of(peers: &HashMap<Peer, i64, RandomState>) -> Option<Self> {
+    fn of<'a>(peers: impl Iterator<Item = &'a Peer>) -> Option<Self> {
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for peer in peers.keys() {
+        for peer in peers {
             let Peer::Workload {
                 namespace, name, ..
             } = peer

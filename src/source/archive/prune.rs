@@ -94,7 +94,6 @@ impl<'a> Pruner<'a> {
                     .and_then(Statistics::null_count_opt);
                 nulls != Some(0)
             }
-            Wanted::Reply(_) => true,
             Wanted::Text(column, _) | Wanted::Prefix(column, _) | Wanted::Number(column, _) => {
                 let Some(chunk) = chunk(column) else {
                     return true;
@@ -148,7 +147,7 @@ impl<'a> Pruner<'a> {
                 let rows = self.rows(group);
                 self.has_one_workload().then(|| vec![false; rows])
             }
-            Wanted::Missing(_) | Wanted::Reply(_) => None,
+            Wanted::Missing(_) => None,
             Wanted::Text(column, _) | Wanted::Prefix(column, _) | Wanted::Number(column, _) => {
                 self.pages_of(group, column, wanted)
             }
@@ -254,16 +253,6 @@ pub(super) fn rows(record: &RecordBatch, wanted: &Wanted) -> Vec<bool> {
             Some(column) => (0..all).map(|row| column.is_null(row)).collect(),
             None => vec![true; all],
         },
-        Wanted::Reply(reply) => {
-            let column = record.column_by_name("is_reply");
-            match column.and_then(|column| column.as_boolean_opt()) {
-                Some(replies) => replies
-                    .iter()
-                    .map(|is| is.is_none_or(|is| is == *reply))
-                    .collect(),
-                None => vec![true; all],
-            }
-        }
     }
 }
 
@@ -344,7 +333,7 @@ fn number_between(wanted: &Wanted, least: Option<i32>, most: Option<i32>) -> boo
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, StringArray};
+    use arrow::array::StringArray;
 
     use super::*;
 
@@ -364,26 +353,19 @@ mod tests {
         assert!(!text_between(&text, Some(b"web-1"), Some(b"web-9")));
     }
 
-    /// Guarantees: what says nothing may be anything, and a column that is not there says
-    /// nothing.
+    /// Guarantees: a column that is not there says nothing in any row.
     #[test]
-    fn rows_that_say_nothing_are_missing_and_may_be_replies() {
+    fn rows_that_say_nothing_are_missing() {
         let workloads = StringArray::from(vec![Some("web"), None, Some("db"), None]);
-        let replies = BooleanArray::from(vec![Some(false), Some(true), None, Some(true)]);
-        let record = RecordBatch::try_from_iter([
-            ("source_workload", Arc::new(workloads) as Arc<dyn Array>),
-            ("is_reply", Arc::new(replies)),
-        ])
+        let record = RecordBatch::try_from_iter([(
+            "source_workload",
+            Arc::new(workloads) as Arc<dyn Array>,
+        )])
         .unwrap();
         let of = |wanted| rows(&record, &wanted);
         let missing = Wanted::Missing("source_workload");
         assert_eq!(of(missing), [false, true, false, true]);
         assert_eq!(of(Wanted::Missing("destination_workload")), [true; 4]);
-        assert_eq!(of(Wanted::Reply(false)), [true, false, true, false]);
-        assert_eq!(of(Wanted::Reply(true)), [false, true, true, true]);
-        let (_, others, _) = record.into_parts();
-        let other = RecordBatch::try_from_iter([("time", others[0].clone())]).unwrap();
-        assert_eq!(rows(&other, &Wanted::Reply(true)), [true; 4]);
     }
 
     #[test]
