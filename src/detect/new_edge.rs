@@ -78,11 +78,8 @@ impl NewEdge {
         let place = words::place(scene.peers, key, Some(port));
         let mut observation = one.observation(Kind::NewEdge, p);
         observation.expected = novelty.new_share;
-        observation.evidence.push(format!(
-            "{} called {place} for the first time ({}).",
-            words::who(scene.peers, client),
-            novel::history(&novelty, client, scene)
-        ));
+        let called = novel::called(one, &place, &novelty, scene);
+        observation.evidence.push(called);
         observation.evidence.push(one.sentence());
         observation.evidence.extend(novel::release(client, scene));
         observation.evidence.extend(novel::caution(client, scene));
@@ -160,6 +157,22 @@ mod tests {
              observed, 3 destinations and ports known; none of the 6 other workloads uses it)."
         );
         assert!(one.evidence[1].starts_with("1 connection since 2026-"));
+    }
+
+    /// Scenario: what was flagged while a baseline was learned, when nobody is told, comes
+    /// again days later.
+    /// Guarantees: it is said, and not to be the first time.
+    #[test]
+    fn what_is_held_back_is_not_called_new() {
+        let mut play = play();
+        let call = [("shop/cart", "vault/vault", 8200, Fate::Answered)];
+        assert_eq!(play.observe(&mut NewEdge::default(), &call).len(), 1);
+        play.now += 2 * crate::baseline::DAY;
+        let seen = play.observe(&mut NewEdge::default(), &call);
+        let said = &seen[0].evidence[0];
+        let wanted = "shop/cart (Deployment) called vault/vault:8200/TCP again; its baseline holds \
+                      back 1 connection since 2026-11-16 00:00:00 UTC, because it was flagged (";
+        assert!(said.starts_with(wanted), "{said}");
     }
 
     #[test]

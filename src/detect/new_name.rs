@@ -113,11 +113,8 @@ impl NewName {
         let place = words::place(scene.peers, one.first().server, Some(port));
         let mut observation = one.observation(Kind::NewName, p);
         observation.expected = novelty.new_share;
-        observation.evidence.push(format!(
-            "{} called {place} for the first time ({}).",
-            words::who(scene.peers, client),
-            novel::history(&novelty, client, scene)
-        ));
+        let called = novel::called(one, &place, &novelty, scene);
+        observation.evidence.push(called);
         observation.evidence.push(format!(
             "{} How much was carried is not known: flows have no bytes.",
             one.sentence()

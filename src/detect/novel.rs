@@ -9,11 +9,12 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
+use super::calls::Calls;
 use super::scene::Scene;
 use super::tested::Tested;
 use super::words;
 use crate::baseline::{DAY, HOUR, Novelty, Stage};
-use crate::connection::{Peer, PeerId};
+use crate::connection::{Edge, Peer, PeerId};
 use crate::flow::Protocol;
 
 /// What is more probable than this is not said.
@@ -194,9 +195,38 @@ pub(super) fn explained(p: f64, share: f64, client: PeerId, scene: &Scene<'_>) -
     p.min(1.0)
 }
 
+/// That somebody called a place, `for the first time` unless it was seen before and is held
+/// back from the baseline: that nobody was told of it does not make it new.
+pub(super) fn called(one: &Calls<'_>, place: &str, novelty: &Novelty, scene: &Scene<'_>) -> String {
+    let client = one.client();
+    let (port, protocol) = one.port();
+    let edge = Edge {
+        client,
+        server: one.key(),
+        port,
+        protocol,
+    };
+    let before = scene
+        .model
+        .pending(&edge)
+        .filter(|held| held.first < one.from().saturating_sub(HOUR));
+    let how = match before {
+        None => "for the first time".to_owned(),
+        Some(held) => format!(
+            "again; its baseline holds back {} since {}, because {}",
+            words::count(held.count, "connection", "connections"),
+            words::at(held.first),
+            held.why.name()
+        ),
+    };
+    let who = words::who(scene.peers, client);
+    let history = history(novelty, client, scene);
+    format!("{who} called {place} {how} ({history}).")
+}
+
 /// `31 days observed, 14 known destinations in the cluster; none of 312 other workloads use
 /// it`.
-pub(super) fn history(novelty: &Novelty, client: PeerId, scene: &Scene<'_>) -> String {
+fn history(novelty: &Novelty, client: PeerId, scene: &Scene<'_>) -> String {
     let observed = scene.model.readiness(client).observed;
     let others = novelty.workloads.saturating_sub(1) as u64;
     let users = match novelty.users {
