@@ -78,10 +78,6 @@ impl Default for Fold {
     }
 }
 
-/// What is still open when a fold comes to its end, the oldest last.
-#[derive(Debug)]
-pub struct Ending(Vec<(i64, u32)>);
-
 impl Fold {
     /// Makes a fold.
     #[must_use]
@@ -181,13 +177,6 @@ impl Fold {
 
     /// Gives out everything, at the end of the flows, in the order of time and tuple.
     pub fn finish(&mut self, out: &mut impl FnMut(Folded)) {
-        let mut ending = self.ending(out);
-        while self.end(&mut ending, out) {}
-    }
-
-    /// Begins to give out everything; [`Self::end`] goes on with it. For whoever does not
-    /// want to have all that is open at once.
-    pub fn ending(&mut self, out: &mut impl FnMut(Folded)) -> Ending {
         self.flush(out);
         while let Some(pending) = self.exchanges.pop_due(i64::MAX) {
             let exchange = self.exchange(pending);
@@ -199,24 +188,17 @@ impl Fold {
             .iter()
             .map(|(at, entry)| (entry.began(), at))
             .collect();
-        open.sort_unstable_by(|one, other| other.cmp(one));
-        Ending(open)
-    }
-
-    /// Gives out the connections that began at the next instant, in the order of their
-    /// tuples; `false` where nothing is open any more.
-    pub fn end(&mut self, Ending(open): &mut Ending, out: &mut impl FnMut(Folded)) -> bool {
-        let Some(&(instant, _)) = open.last() else {
-            self.table.clear();
-            return false;
-        };
-        while let Some((_, at)) = open.pop_if(|(began, _)| *began == instant) {
-            if let Some(entry) = self.table.take(at) {
-                self.close(&entry);
+        open.sort_unstable();
+        // Those of one instant are put in the order of their tuples.
+        for same in open.chunk_by(|a, b| a.0 == b.0) {
+            for &(_, at) in same {
+                if let Some(entry) = self.table.take(at) {
+                    self.close(&entry);
+                }
             }
+            self.flush(out);
         }
-        self.flush(out);
-        true
+        self.table.clear();
     }
 
     /// The connections that are open and began before `time`, as they are by now; they stay

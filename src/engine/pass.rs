@@ -219,16 +219,8 @@ impl Folding {
 
     fn finish(&mut self, observer: &mut impl Observer) {
         let Self { fold, folded, .. } = self;
-        let mut ending = fold.ending(&mut |one| folded.push(one));
+        fold.finish(&mut |one| folded.push(one));
         self.hand_over(observer);
-        // All that is open at once would be half a gigabyte.
-        loop {
-            let Self { fold, folded, .. } = self;
-            if !fold.end(&mut ending, &mut |one| folded.push(one)) {
-                break;
-            }
-            self.hand_over(observer);
-        }
     }
 
     fn hand_over(&mut self, observer: &mut impl Observer) {
