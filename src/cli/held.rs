@@ -1,7 +1,7 @@
 //! Recordings kept as they were decoded, for whoever reads them again.
 //!
-//! Owns the bound, and whose judge looks at a piece again: flows that are together larger than [`MOST_BYTES`] are forgotten, and
-//! their files are read again. Does not know what is made of them (`passing`).
+//! Owns the bound, and whose judge looks at a piece again: flows that are together larger
+//! than [`MOST_BYTES`] are forgotten, and their files are read again. Does not know what is made of them (`passing`).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

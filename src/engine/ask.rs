@@ -24,9 +24,6 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BothHold([Holds; 2]);
 
-/// The directions.
-const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
-
 impl Judge {
     /// For how long what [`Self::ask`] said of both directions of a row holds of every row
     /// between the same endpoints that asks the same; `None` where it hangs on more than
@@ -35,7 +32,7 @@ impl Judge {
         if !is_repeatable(row, Event::of(row)) {
             return None;
         }
-        let [egress, ingress] = DIRECTIONS.map(|direction| {
+        let [egress, ingress] = Direction::BOTH.map(|direction| {
             let cluster = self.settled(row, direction)?;
             let known = &self.known[cluster];
             let is_settled = known.is_settled(row.source()) && known.is_settled(row.destination());
@@ -51,12 +48,15 @@ impl Judge {
     /// Whether what was said of both directions holds still, for a row that asks the same.
     pub fn still_both(&mut self, row: RowRef<'_>, BothHold(both): BothHold) -> bool {
         self.policies.ledger().misses() == 0
-            && DIRECTIONS.into_iter().zip(both).all(|(direction, holds)| {
-                self.known.get_mut(holds.cluster).is_some_and(|known| {
-                    known.policies.generation() == holds.generation
-                        && !known.names_missing(row, direction)
+            && Direction::BOTH
+                .into_iter()
+                .zip(both)
+                .all(|(direction, holds)| {
+                    self.known.get_mut(holds.cluster).is_some_and(|known| {
+                        known.policies.generation() == holds.generation
+                            && !known.names_missing(row, direction)
+                    })
                 })
-            })
     }
 
     /// Asks about one direction of the connection of a flow from its client. `None` where no

@@ -20,6 +20,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both, the client's side first.
+    pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
+
     /// As rule lists are called.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -17,9 +17,6 @@ use crate::engine::{
 use crate::flow::{FlowBatch, RowRef};
 use crate::policy::Direction;
 
-/// The directions, as sides are counted.
-const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
-
 /// What is told of one side. One a thread.
 pub trait Telling: Debug + Default {
     /// As it is told.
@@ -93,7 +90,7 @@ impl<T: Telling> SideJudge for Asker<T> {
     ) -> Option<(JudgedSide, Option<Self::Holds>)> {
         let (judgement, holds) = self.judge.answer(row, asking);
         judgement.computed.as_ref()?;
-        let both = DIRECTIONS.map(|direction| {
+        let both = Direction::BOTH.map(|direction| {
             let asked = self.judge.ask(row, direction)?;
             self.telling.told(&mut self.judge, row, &asked)
         });

@@ -364,7 +364,7 @@ impl Case<'_> {
             counted(dropped, "drop", "drops"),
             crate::flow::thousands(named)
         ));
-        for direction in [Direction::Egress, Direction::Ingress] {
+        for direction in Direction::BOTH {
             if !sides.iter().any(|side| side.direction == direction) {
                 self.why.push(format!(
                     "{} was not tried and so not shown",

@@ -22,8 +22,6 @@ use crate::policy::{Compiled, Decision, Direction, IdentityIndex, Options, Quest
 const MOST_CASES: usize = 1 << 20;
 /// Answers about proxies that a thread remembers.
 const MOST_PROXIED: usize = 1 << 16;
-/// The directions, as sides are counted.
-pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
 /// What two sets say of a flow: its sides and, where it is one, its request.
 #[derive(Clone, Debug)]
@@ -118,7 +116,7 @@ impl Cases {
             .any(|told| told.request.is_some());
         let mut sides = |request: bool| {
             let mut both = [None, None];
-            for (at, direction) in DIRECTIONS.into_iter().enumerate() {
+            for (at, direction) in Direction::BOTH.into_iter().enumerate() {
                 let (Some(base), Some(head)) = (key[0][at], key[1][at]) else {
                     continue;
                 };
@@ -255,7 +253,7 @@ impl Half {
     }
 
     fn told(&mut self, row: RowRef<'_>) -> [Option<Told>; 2] {
-        DIRECTIONS.map(|direction| {
+        Direction::BOTH.map(|direction| {
             let asked = self.judge.ask(row, direction)?;
             Some(self.one(&asked))
         })

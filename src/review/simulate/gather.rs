@@ -9,12 +9,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::answer::{Answer, outcome};
-use super::case::{Both, Case, Cases, DIRECTIONS};
+use super::case::{Both, Case, Cases};
 use super::tally::{Request, Row};
 use super::{Change, ChangeRow, Fit, Outcome, SideChange, Simulation, Sums, What};
 use crate::connection::{Connection, Edge, Exchange, Outcome as Recorded, Peers};
 use crate::engine::Observer;
-use crate::policy::{Cause, ObjectId, Verdict};
+use crate::policy::{Cause, Direction, ObjectId, Verdict};
 use crate::review::report::Reading;
 use crate::review::report::bounded::Bounded;
 
@@ -315,7 +315,7 @@ impl Gatherer {
             port: key.edge.port,
             protocol: key.edge.protocol,
             outcomes: key.outcomes,
-            sides: DIRECTIONS
+            sides: Direction::BOTH
                 .into_iter()
                 .zip(key.sides)
                 .filter_map(|(direction, side)| {

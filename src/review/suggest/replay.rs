@@ -237,7 +237,7 @@ impl Replay {
     ) {
         let newly = sides
             .iter()
-            .zip([Direction::Egress, Direction::Ingress])
+            .zip(Direction::BOTH)
             .filter(|(side, _)| {
                 side.is_some_and(|(base, head)| head.is_denied() && !base.is_denied())
             })

@@ -170,19 +170,7 @@ pub(super) fn narrow(
             "what it was needed for is as wide as it is".to_owned(),
         ));
     }
-    Ok(Narrowing {
-        id: loose.id.clone(),
-        file: document.file.clone(),
-        line: loose.line,
-        direction: loose.direction,
-        loose: work.said,
-        evidence,
-        peers: work.shown,
-        rule: loose.rule,
-        document: loose.document,
-        patches: work.patches,
-        element: loose.element,
-    })
+    Ok(work.narrowing(document.file.clone(), evidence))
 }
 
 /// A loose element that lets nobody pass. It stays, as its list may be what cuts off whom the
@@ -237,19 +225,7 @@ pub(super) fn close(loose: &Loose, around: &Surroundings<'_>) -> Result<Narrowin
             value,
         },
     });
-    Ok(Narrowing {
-        id: loose.id.clone(),
-        file: document.file.clone(),
-        line: loose.line,
-        direction: loose.direction,
-        loose: work.said,
-        evidence: Evidence::default(),
-        peers: work.shown,
-        rule: loose.rule,
-        document: loose.document,
-        patches: work.patches,
-        element: loose.element,
-    })
+    Ok(work.narrowing(document.file.clone(), Evidence::default()))
 }
 
 fn unnamed(one: &Use) -> Use {
@@ -272,6 +248,24 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What it comes to, for the document of a file.
+    fn narrowing(self, file: Arc<str>, evidence: Evidence) -> Narrowing {
+        let loose = self.loose;
+        Narrowing {
+            id: loose.id.clone(),
+            file,
+            line: loose.line,
+            direction: loose.direction,
+            loose: self.said,
+            evidence,
+            peers: self.shown,
+            rule: loose.rule,
+            document: loose.document,
+            patches: self.patches,
+            element: loose.element,
+        }
+    }
+
     fn path(&self) -> Vec<Step> {
         let mut path = self.loose.list.clone();
         path.push(Step::Item(self.loose.element));

@@ -20,8 +20,6 @@ use crate::source::file::Field;
 
 /// Identities that are tried for one peer of a connection that could not be judged.
 const MOST_IDENTITIES: usize = 16;
-const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
-
 /// What a person accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
@@ -257,7 +255,7 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
         for client in &clients {
             for server in &servers {
                 let sides = [(*client, *server), (*server, *client)];
-                for (direction, (subject, peer)) in DIRECTIONS.into_iter().zip(sides) {
+                for (direction, (subject, peer)) in Direction::BOTH.into_iter().zip(sides) {
                     let compiled = cluster.read();
                     if subject != nobody && !compiled.is_endpoint(subject) {
                         continue;
@@ -272,7 +270,7 @@ fn unjudged(tally: &mut Tally<'_>, people: &People, clusters: &mut Clusters<'_>,
                     if !one.oriented {
                         // Either may be the client, and either port the one that was called.
                         let known = (peer != nobody).then_some(peer);
-                        for direction in DIRECTIONS {
+                        for direction in Direction::BOTH {
                             whatever(tally, &compiled, (subject, direction, known), one.count);
                         }
                         continue;

@@ -2,8 +2,9 @@
 //!
 //! Owns opening (`open`), what a question is (`query`), which row groups and rows it needs
 //! (`prune`, and of whole files `choose`), reading those (`part`) and giving rows back in the
-//! order of time (`scan`), on a thread of its own where others wait for them (`ahead`). Writing is `archive`'s. A file that cannot be read is an error that names it, and the others are
-//! still read.
+//! order of time (`scan`), on a thread of its own where others wait for them (`ahead`).
+//! Writing is `archive`'s. A file that cannot be read is an error that names it, and the
+//! others are still read.
 
 mod ahead;
 mod bytes;
